@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tensor/type.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/check.h"
+
+namespace plait::tensor {
+namespace {
+
+constexpr std::array<TypeInfo, 13> kTypes{{
+    {Type::f32, "F32", 1, 4},
+    {Type::f16, "F16", 1, 2},
+    {Type::bf16, "BF16", 1, 2},
+    {Type::q4_0, "Q4_0", 32, 18},
+    {Type::q4_1, "Q4_1", 32, 20},
+    {Type::q5_0, "Q5_0", 32, 22},
+    {Type::q5_1, "Q5_1", 32, 24},
+    {Type::q8_0, "Q8_0", 32, 34},
+    {Type::q2_k, "Q2_K", 256, 84},
+    {Type::q3_k, "Q3_K", 256, 110},
+    {Type::q4_k, "Q4_K", 256, 144},
+    {Type::q5_k, "Q5_K", 256, 176},
+    {Type::q6_k, "Q6_K", 256, 210},
+}};
+
+// Numbers of the format that plait does not compute with.
+constexpr std::array<std::pair<std::uint32_t, std::string_view>, 19> kOthers{{
+    {9, "Q8_1"},    {15, "Q8_K"},   {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"}, {19, "IQ1_S"}, {20, "IQ4_NL"},
+    {21, "IQ3_S"},  {22, "IQ2_S"},  {23, "IQ4_XS"},  {24, "I8"},     {25, "I16"},     {26, "I32"},   {27, "I64"},
+    {28, "F64"},    {29, "IQ1_M"},  {34, "TQ1_0"},   {35, "TQ2_0"},  {39, "MXFP4"},
+}};
+
+}  // namespace
+
+std::span<const TypeInfo> all_types() { return kTypes; }
+
+const TypeInfo& info(Type type) {
+  const auto found = std::ranges::find(kTypes, type, &TypeInfo::type);
+  PLAIT_CHECK(found != kTypes.end(), static_cast<std::uint32_t>(type));
+  return *found;
+}
+
+std::optional<Type> type_from_number(std::uint32_t number) {
+  const auto found = std::ranges::find(kTypes, static_cast<Type>(number), &TypeInfo::type);
+  if (found == kTypes.end()) return std::nullopt;
+  return found->type;
+}
+
+std::string_view unsupported_type_name(std::uint32_t number) {
+  const auto found = std::ranges::find(kOthers, number, [](const auto& entry) { return entry.first; });
+  return found == kOthers.end() ? std::string_view{} : found->second;
+}
+
+std::size_t row_bytes(Type type, std::size_t elements) {
+  const TypeInfo& type_info = info(type);
+  PLAIT_ASSERT(elements % type_info.block_elements == 0, elements);
+  return elements / type_info.block_elements * type_info.block_bytes;
+}
+
+}  // namespace plait::tensor
