@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The hyper-parameters of a model: what the file's metadata says, checked, in plait's words.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace plait::models {
+
+class GgufFile;
+
+enum class Architecture { llama, qwen2, qwen3, gemma3 };
+
+/// As in the file's `general.architecture`.
+[[nodiscard]] std::string_view name(Architecture architecture);
+
+/// One kind of rotary position embedding. Pair i of a head turns by position * frequencies[i] radians, and both of its
+/// parts are multiplied by `magnitude`. All scaling variants (linear, Llama 3 factors, YaRN) are already in the
+/// numbers.
+struct Rope {
+  std::vector<double> frequencies;  ///< [rotated / 2], radians per token.
+  float magnitude = 1;              ///< Not 1 only for YaRN.
+};
+
+struct Config {
+  Architecture architecture = Architecture::llama;
+  std::string name;  ///< `general.name`; may be empty.
+  std::size_t layers = 0;
+  std::size_t width = 0;  ///< Of the residual stream.
+  std::size_t ffn = 0;    ///< Inner width of the feed-forward part.
+  std::size_t heads = 0;  ///< Query heads; a multiple of kv_heads.
+  std::size_t kv_heads = 0;
+  std::size_t head_dim = 0;    ///< Of queries, keys and values.
+  std::size_t vocabulary = 0;  ///< Rows of the embedding matrix.
+  std::size_t context = 0;     ///< Most tokens of one sequence that the model was made for.
+
+  float norm_epsilon = 0;
+  float attention_scale = 0;     ///< Factor of query times key.
+  float attention_soft_cap = 0;  ///< 0: none.
+  float logit_soft_cap = 0;      ///< 0: none.
+  float embedding_scale = 1;
+
+  std::size_t rotated = 0;        ///< Leading dims of a head that are rotated; even.
+  bool rope_interleaved = false;  ///< Pairs are (2i, 2i+1) instead of (i, i + rotated/2).
+  Rope rope;                      ///< Of layers that see everything.
+  Rope rope_window;               ///< Of layers with a window.
+
+  std::size_t window = 0;  ///< A windowed layer's query at position p sees positions > p - window. 0: no such layers.
+  std::vector<bool> layer_windowed;  ///< [layers]
+
+  bool gelu = false;  ///< Gate by GELU (tanh form) instead of SiLU.
+};
+
+/// Reads and checks the metadata, the embedding matrix's shape and the optional `rope_freqs.weight`.
+/// Errors: unsupported (another architecture or variant, named), not_found or invalid_data (the message names the key).
+[[nodiscard]] base::Result<Config> read_config(const GgufFile& file);
+
+}  // namespace plait::models

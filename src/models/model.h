@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A language model: weights that never change, and the forward pass.
+//
+//   PLAIT_TRY(auto model, Model::load(path, {}, team));
+//   PLAIT_TRY(auto tokenizer, Tokenizer::load(model->file()));
+//   Sequence sequence(*model);
+//   Workspace workspace(*model, team);
+//   std::vector<float> logits(model->vocabulary());
+//   PLAIT_TRY_VOID(model->forward(sequence, prompt, Logits::last, workspace, logits));   // then token by token
+//
+// Same bits: logits depend only on the tokens of their own sequence, never on how the prompt was cut, who shares the
+// batch, the number of threads or (with Arithmetic::exact) the instruction set.
+//
+// Threads: a Model may be used by many threads at once; a Sequence, a Workspace and a Team by one at a time.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "base/id.h"
+#include "base/result.h"
+#include "base/units.h"
+#include "kernels/isa.h"
+#include "models/config.h"
+#include "models/gguf.h"
+#include "models/sequence.h"
+#include "parallel/team.h"
+
+namespace plait::models {
+
+/// How the linear layers and the cache compute.
+enum class Arithmetic {
+  exact,      ///< Activations in 8-bit groups of 32, keys and values in f16: the production path.
+  reference,  ///< Plain floats, weights expanded on the fly, keys and values in f32: the oracle; slow.
+};
+
+struct LoadOptions {
+  Arithmetic arithmetic = Arithmetic::exact;
+  std::optional<kernels::Isa> isa = {};  ///< Instruction set of the kernels; nothing: the best that the machine has.
+  std::size_t context = 0;  ///< Most tokens of a sequence; 0: what the model was made for. Larger is allowed.
+  std::optional<base::Bytes> memory = {};  ///< What loading may use; nothing: what the machine has available.
+};
+
+/// Which rows of logits a forward pass writes.
+enum class Logits {
+  none,
+  last,  ///< Of the last token.
+  all,   ///< Of every token.
+};
+
+/// Tokens to append to one sequence in a forward pass.
+struct Rows {
+  Sequence* sequence = nullptr;
+  std::span<const base::TokenId> tokens = {};
+  Logits logits = Logits::last;
+};
+
+/// Scratch memory and threads of one caller. Grows to the widest batch it has seen (at most 512 rows at a time).
+class Workspace {
+ public:
+  /// Both must outlive the workspace.
+  Workspace(const Model& model, parallel::Team& team);
+  Workspace(Workspace&&) noexcept;
+  Workspace& operator=(Workspace&&) noexcept;
+  ~Workspace();
+
+  class Buffers;
+  [[nodiscard]] Buffers& buffers() { return *buffers_; }  ///< For the forward pass.
+
+ private:
+  std::unique_ptr<Buffers> buffers_;
+};
+
+class Model {
+ public:
+  /// Opens the file, checks it against its metadata and prepares the weights, with the team's threads.
+  /// Errors: those of GgufFile::open; unsupported (architecture, type or variant, by name); invalid_data (the key or
+  /// tensor, by name); out_of_resources (with what is needed and what is available) before anything is loaded.
+  [[nodiscard]] static base::Result<std::unique_ptr<Model>> load(const std::filesystem::path& path,
+                                                                 const LoadOptions& options, parallel::Team& team);
+  /// The same for a file that is open already.
+  [[nodiscard]] static base::Result<std::unique_ptr<Model>> load(GgufFile file, const LoadOptions& options,
+                                                                 parallel::Team& team);
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+  ~Model();
+
+  [[nodiscard]] const Config& config() const;
+  [[nodiscard]] const GgufFile& file() const;  ///< For tokenizer, chat template and `model show`.
+  [[nodiscard]] Arithmetic arithmetic() const;
+  [[nodiscard]] kernels::Isa isa() const;
+  [[nodiscard]] std::size_t vocabulary() const;    ///< Logits per row.
+  [[nodiscard]] std::size_t context() const;       ///< Most tokens of a sequence.
+  [[nodiscard]] base::Bytes weight_bytes() const;  ///< Memory of the prepared weights.
+  /// File bytes of the weights that one step reads: every layer and the output matrix; one row of the embeddings.
+  [[nodiscard]] base::Bytes bytes_per_step() const;
+  /// Multiplications and additions of the linear layers per token, the output matrix included.
+  [[nodiscard]] double operations_per_token() const;
+
+  /// Appends each entry's tokens to its sequence and writes the asked rows of logits, [row, vocabulary], in order.
+  /// Requires: no sequence occurs twice; logits.size() == number of asked rows * vocabulary().
+  /// Errors: invalid_argument (a token outside the vocabulary; beyond the context, with both numbers); then no sequence
+  /// has changed. Does not allocate once workspace and sequences have grown to their size.
+  [[nodiscard]] base::Result<void> forward(std::span<const Rows> batch, Workspace& workspace,
+                                           std::span<float> logits) const;
+  /// The same for one sequence.
+  [[nodiscard]] base::Result<void> forward(Sequence& sequence, std::span<const base::TokenId> tokens, Logits which,
+                                           Workspace& workspace, std::span<float> logits) const;
+
+  class Parts;
+  [[nodiscard]] const Parts& parts() const { return *parts_; }  ///< For the forward pass.
+
+ private:
+  explicit Model(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace plait::models
