@@ -64,7 +64,7 @@ function(plait_area name)
   if(tests)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE plait_${name} plait_testing plait_warnings GTest::gmock_main)
-    plait_discover(${name}_test)
+    plait_discover(${name}_test ${name})
   endif()
   if(benches)
     add_executable(${name}_bench ${benches})
@@ -74,9 +74,10 @@ function(plait_area name)
 endfunction()
 
 # Tests see the source tree through PLAIT_SOURCE_DIR (test data) and may write only below their own temporary folder.
-function(plait_discover target)
+# The names of tests begin with their area, as in `models.Gguf.RefusesHugeCounts`.
+function(plait_discover target area)
   target_compile_definitions(${target} PRIVATE PLAIT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300)
+  gtest_discover_tests(${target} TEST_PREFIX "${area}." DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300)
 endfunction()
 
 # The corpus of src/<area>/x_fuzz.cc is src/<area>/corpus/x/.

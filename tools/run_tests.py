@@ -1,0 +1,248 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""All tests of the repository, in the order in which they fail fastest. ./test prepares the packages and calls this.
+
+The last line on stdout is "N passed, N failed, N skipped". Exit code 1 when anything failed or when nothing ran.
+"""
+import argparse
+import fcntl
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import house  # noqa: E402
+
+ROOT = house.ROOT
+FUZZ_SECONDS = 5
+TSAN_AREAS = "parallel|kernels|os|hub"
+MODELS = ["smollm2-135m", "gemma3-270m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"]
+# Sanitizer settings: every finding ends the program with an error. Hooks into glibc's allocator may answer a huge request with null.
+SANITIZER = {
+    "ASAN_OPTIONS": "allocator_may_return_null=1:detect_stack_use_after_return=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
+}
+
+
+class Tally:
+    """Counts results and prints the ones worth reading."""
+
+    def __init__(self, pattern: str):
+        self.pattern = re.compile(pattern)
+        self.passed = self.failed = self.skipped = 0
+        self.failures: list[str] = []
+        self.reasons: dict[str, int] = {}
+
+    def wants(self, name: str) -> bool:
+        return self.pattern.search(name) is not None
+
+    def passes(self, name: str) -> None:
+        self.passed += 1
+
+    def fails(self, name: str, detail: str = "") -> None:
+        self.failed += 1
+        self.failures.append(name)
+        print(f"FAILED {name}")
+        if detail.strip():
+            print("  " + detail.strip().replace("\n", "\n  "))
+        sys.stdout.flush()
+
+    def skips(self, name: str, reason: str) -> None:
+        self.skipped += 1
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
+
+    def finish(self) -> int:
+        for reason, count in sorted(self.reasons.items()):
+            print(f"skipped {count}: {reason}")
+        for name in self.failures:
+            print(f"failed: {name}")
+        print(f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped")
+        return 0 if self.failed == 0 and self.passed > 0 else 1
+
+
+def heading(text: str) -> None:
+    print(f"== {text}", flush=True)
+
+
+def setup(*arguments: str) -> bool:
+    """tools/setup.sh: packages, build, model. What it says is for people and goes to stderr."""
+    return subprocess.run([ROOT / "tools/setup.sh", *arguments], check=False).returncode == 0
+
+
+def run_house(tally: Tally) -> None:
+    heading("house")
+    for name, check in house.CHECKS.items():
+        if tally.wants(f"house.{name}"):
+            problems = check(ROOT)
+            if problems:
+                tally.fails(f"house.{name}", "\n".join(problems))
+            else:
+                tally.passes(f"house.{name}")
+    house.run_unittests(tally, ROOT / "tests")
+
+
+def test_environment() -> dict[str, str]:
+    return {**os.environ, **{key: os.environ.get(key, value) for key, value in SANITIZER.items()}}
+
+
+def run_ctest(tally: Tally, preset: str, pattern: str) -> None:
+    """Builds and runs every registered test of build/PRESET; `pattern` narrows further than the filter of the user."""
+    heading(f"tests ({preset})")
+    if not setup("build", preset):
+        tally.fails(f"build.{preset}")
+        return
+    directory = ROOT / "build" / preset
+    report = directory / "junit.xml"
+    report.unlink(missing_ok=True)
+    command = ["ctest", "--test-dir", directory, "-j", str(os.cpu_count() or 1), "--output-junit", report, "--quiet",
+               "--no-tests=ignore", "-R", pattern]
+    subprocess.run(command, stdout=subprocess.DEVNULL, env=test_environment(), check=False)
+    if not report.exists():
+        tally.fails(f"ctest.{preset}", "ctest wrote no report; run it by hand: ctest --test-dir " + str(directory))
+        return
+    count_junit(tally, report)
+
+
+def count_junit(tally: Tally, report: pathlib.Path) -> None:
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        name, status = case.get("name", ""), case.get("status", "")
+        if not tally.wants(name):
+            continue
+        output = case.findtext("system-out") or ""
+        if status == "run":
+            tally.passes(name)
+        elif status == "notrun" or status == "disabled" or case.find("skipped") is not None:
+            tally.skips(name, skip_reason(output))
+        else:
+            failure = case.find("failure")
+            tally.fails(name, (failure.get("message", "") if failure is not None else "") + "\n" + output[-6000:])
+
+
+def skip_reason(output: str) -> str:
+    """The text that a test gave to GTEST_SKIP(), else a general word."""
+    match = re.search(r"Skipped\n(.*)", output)
+    return match.group(1).strip() if match and match.group(1).strip() else "not run by ctest"
+
+
+def fuzz_targets(directory: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Target name to corpus folder, from the sources src/<area>/x_fuzz.cc."""
+    targets = {}
+    for source in sorted((ROOT / "src").glob("*/**/*_fuzz.cc")):
+        area = source.relative_to(ROOT / "src").parts[0]
+        targets[source.stem] = ROOT / "src" / area / "corpus" / source.stem.removesuffix("_fuzz")
+    return targets
+
+
+def run_fuzz(tally: Tally, seconds: int) -> None:
+    heading(f"fuzz ({seconds} s each)")
+    directory = ROOT / "build/fuzz"
+    targets = {name: corpus for name, corpus in fuzz_targets(directory).items() if tally.wants(f"fuzz.{name}")}
+    if not targets:
+        return
+    if not setup("packages", "fuzz"):
+        for name in targets:
+            tally.skips(f"fuzz.{name}", "clang-19 and libclang-rt-19-dev are not installed")
+        return
+    if not setup("build", "fuzz"):
+        tally.fails("build.fuzz")
+        return
+    for name, corpus in targets.items():
+        fuzz_one(tally, directory, name, corpus, seconds)
+
+
+def fuzz_one(tally: Tally, directory: pathlib.Path, name: str, corpus: pathlib.Path, seconds: int) -> None:
+    found = directory / "found" / name
+    found.mkdir(parents=True, exist_ok=True)
+    grown = directory / "grown" / name  # what a run adds stays out of the committed corpus
+    grown.mkdir(parents=True, exist_ok=True)
+    command = [directory / name, f"-max_total_time={seconds}", "-timeout=20", "-rss_limit_mb=4096", "-verbosity=0",
+               "-print_final_stats=1", f"-artifact_prefix={found}/", grown, corpus]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=test_environment(),
+                              timeout=seconds + 120, check=False)
+    except subprocess.TimeoutExpired:
+        tally.fails(f"fuzz.{name}", f"did not end within {seconds + 120} s")
+        return
+    if done.returncode == 0:
+        tally.passes(f"fuzz.{name}")
+        runs = re.search(r"number_of_executed_units: (\d+)", done.stderr)
+        print(f"{name}: {runs.group(1) if runs else '?'} inputs, no finding", flush=True)
+    else:
+        tally.fails(f"fuzz.{name}", done.stderr[-6000:] + f"\nthe input is in {found}")
+
+
+def take_lock():
+    """One ./test at a time in a checkout: two would write the same reports."""
+    (ROOT / "build").mkdir(exist_ok=True)
+    lock = open(ROOT / "build/.test.lock", "w", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("plait: another ./test of this checkout is running; waiting for it", file=sys.stderr)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./test", description="Runs all tests.")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--asan", action="store_true", help="the tests under address and undefined-behaviour checks")
+    kind.add_argument("--tsan", action="store_true", help=f"the tests of {TSAN_AREAS} under data-race checks")
+    kind.add_argument("--fuzz", type=int, metavar="SECONDS", help="only the fuzz targets, so long each")
+    kind.add_argument("--long", action="store_true", help="what takes longer as well; writes docs/reports/long.md")
+    parser.add_argument("--filter", default="", metavar="RE", help="only tests whose name matches")
+    parser.add_argument("--all-models", action="store_true", help="fetch and use all models, not only the default one")
+    return parser.parse_args()
+
+
+def fetch_models(tally: Tally, names: list[str]) -> None:
+    for name in names:
+        plait = ROOT / "build/release/plait"
+        done = subprocess.run([plait, "model", "pull", name], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            tally.fails(f"model.{name}", done.stderr[-2000:])
+
+
+def run_everything(tally: Tally, options: argparse.Namespace) -> None:
+    run_house(tally)
+    if setup("build", "release"):
+        setup("model")
+        if options.all_models:
+            fetch_models(tally, MODELS)
+    run_ctest(tally, "release", options.filter or ".")
+    run_docs(tally)
+    run_fuzz(tally, FUZZ_SECONDS)
+
+
+def run_docs(tally: Tally) -> None:
+    heading("blocks of the documents")
+    house.run_document_blocks(tally, ROOT, ROOT / "build/release")
+
+
+def main() -> int:
+    options = parse_arguments()
+    lock = take_lock()
+    started = time.monotonic()
+    tally = Tally(options.filter)
+    if options.asan:
+        run_ctest(tally, "asan", options.filter or ".")
+    elif options.tsan:
+        run_ctest(tally, "tsan", rf"^({TSAN_AREAS})[._]")
+    elif options.fuzz is not None:
+        run_fuzz(tally, options.fuzz)
+    else:
+        run_everything(tally, options)
+    print(f"took {time.monotonic() - started:.0f} s")
+    result = tally.finish()
+    lock.close()
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main())
