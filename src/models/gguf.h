@@ -137,7 +137,7 @@ class GgufFile {  // move-only; views into it live as long as it does and surviv
   GgufFile() = default;
   static base::Result<GgufFile> open_single(const std::filesystem::path& path);
   static base::Result<GgufFile> open_parts(const std::filesystem::path& path, GgufFile opened);
-  base::Result<void> add_part(GgufFile part);
+  void add_part(GgufFile part);
   base::Result<void> index();
 
   std::uint32_t version_ = 0;
