@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Linear layers: y = W x with quantised weights and rows of activations that are quantised on the fly.
+//
+//   PLAIT_TRY(const auto w, PackedMatrix::pack(parts, team));           // once, at load
+//   QuantisedRows rows;                                                // reused
+//   quantise_rows(isa, x, m, w.inputs(), w.inputs(), rows, team);      // once per input, shared by all products with
+//   it matmul(isa, w, rows, y, w.outputs(), team);
+//
+// The arithmetic, for every instruction set, number of rows and number of threads, bit for bit:
+//   Rows. Per group of 32 inputs: largest = max|x|; if largest is below 2^-100, scale = 0 and a = 0; if it is not a
+//   finite
+//     number, scale = NaN and a = 0; else scale = largest / 127, r = 127 / largest, a = round_to_nearest_even(x * r),
+//     which lies in [-127, 127]. Each quotient and product is rounded to float. usum = scale * float(sum of a).
+//   Products, formats with blocks (weight q of a group of 32 is an integer, the format's offset already subtracted):
+//     acc = 0; for each group of 32 inputs in ascending order:
+//       one scale per 32:      c = sum of a * q                                    (exact)
+//       one scale per 16:      c = s0 * (sum over the first 16) + s1 * (sum over the second 16)   (exact)
+//       acc = fma(float(c), scale * d, acc)       d: the weights' scale of this group, for K formats d * s (exact)
+//       formats with a minimum:
+//         one per 32 (Q4_1, Q5_1, Q4_K, Q5_K):    acc = fma(usum, min, acc)        min = m, for K formats -(dmin * m)
+//         one per 16 (Q2_K):                      acc = fma(float(m0 * h0 + m1 * h1), scale * -dmin, acc)   h: half
+//         sums of a
+//   Products, formats without blocks (F32, F16, BF16): rows are not quantised; acc = fma(x, w, acc) in ascending order.
+// Every fma is one rounding, every other operation is rounded by itself. A row with a number that is not finite gives
+// NaN in every output, and touches no other row.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "base/units.h"
+#include "kernels/isa.h"
+#include "os/page_buffer.h"
+#include "parallel/team.h"
+#include "tensor/matrix_view.h"
+
+namespace plait::kernels {
+
+/// How pack() stores the weights.
+enum class Weights {
+  exact,  ///< In their own type: the production path.
+  f32,    ///< Expanded to floats, so that activations are not quantised either: the oracle. Four bytes per weight.
+};
+
+/// The weights of one linear layer, or of several that share their input (q, k, v; gate, up) stacked on top of each
+/// other, in the order in which the kernels read them. Immutable; any number of threads may use it.
+class PackedMatrix {
+ public:
+  /// One stacked matrix in packed form: panels of 32 outputs, each one contiguous stream.
+  struct Part {
+    tensor::Type type;         ///< As packed.
+    std::size_t first_output;  ///< Its rows are outputs [first_output, first_output + rows).
+    std::size_t rows;
+    std::size_t panel_bytes;  ///< Multiple of 64.
+    const std::byte* panels;  ///< [ceil(rows / 32)][panel_bytes], 64-byte aligned; missing rows of the last are zero.
+  };
+
+  PackedMatrix() = default;  ///< No outputs, no inputs.
+
+  /// Copies `parts` (their bytes may go afterwards) with all members of the team; some 1 ns per weight and thread.
+  /// Errors: invalid_argument when there is no part, a part has no rows or columns, columns differ or are no whole
+  /// number of blocks, or `bytes` is not rows * row_bytes; out_of_resources.
+  [[nodiscard]] static base::Result<PackedMatrix> pack(std::span<const tensor::MatrixView> parts, parallel::Team& team,
+                                                       Weights weights = Weights::exact);
+
+  [[nodiscard]] std::size_t outputs() const { return outputs_; }
+  [[nodiscard]] std::size_t inputs() const { return inputs_; }
+  [[nodiscard]] base::Bytes bytes() const { return buffer_.size(); }    ///< Memory held.
+  [[nodiscard]] base::Bytes file_bytes() const { return file_bytes_; }  ///< What the parts took in the file.
+  [[nodiscard]] std::span<const Part> parts() const { return parts_; }
+
+  /// Row `row` of the stacked matrix as floats, [inputs]: the bits of tensor::dequantise. For embeddings.
+  /// Requires: row < outputs(), out.size() == inputs().
+  void dequantise_row(std::size_t row, std::span<float> out) const;
+
+ private:
+  std::size_t outputs_ = 0;
+  std::size_t inputs_ = 0;
+  base::Bytes file_bytes_ = 0;
+  std::vector<Part> parts_;
+  os::PageBuffer buffer_;
+};
+
+/// Rows of activations as the kernels read them. Reusable: grows to the largest size seen, then never allocates.
+class QuantisedRows {
+ public:
+  /// Rows come in blocks of 16 (the last may be shorter); block b has R = min(16, m - 16 b) rows. All arrays are
+  /// ordered [block][group][R], so that one group of one block is contiguous; block b starts at group index 16 * b *
+  /// groups.
+  struct View {
+    std::size_t m = 0;                        ///< Rows.
+    std::size_t k = 0;                        ///< Inputs.
+    std::size_t groups = 0;                   ///< ceil(k / 32); inputs beyond k are zero.
+    const std::int8_t* a = nullptr;           ///< [block][group][R][32]
+    const float* scale = nullptr;             ///< [block][group][R]
+    const float* usum = nullptr;              ///< [block][group][R]: scale * sum of a
+    const std::int32_t* minus_sum = nullptr;  ///< [block][group][R]: -(sum of a)
+    const std::int32_t* halves =
+        nullptr;               ///< [block][group][R]: sums of the two halves as 16-bit numbers, first one low
+    const float* x = nullptr;  ///< [m, k] with row stride x_stride: the caller's floats
+    std::size_t x_stride = 0;
+  };
+
+  [[nodiscard]] std::size_t rows() const { return view_.m; }
+  [[nodiscard]] std::size_t inputs() const { return view_.k; }
+  [[nodiscard]] const View& view() const { return view_; }
+
+  /// Makes room for [m, k] and sets the view; contents are undefined. For quantise_rows().
+  void resize(std::size_t m, std::size_t k);
+  void set_source(const float* x, std::size_t stride);
+
+ private:
+  View view_;
+  os::PageBuffer buffer_;
+};
+
+/// Quantises x, [m, k] with row stride `stride` (in floats), into `out`. `x` must stay unchanged as long as `out` is
+/// used with weights of type F32, F16 or BF16, which read the floats themselves.
+void quantise_rows(Isa isa, const float* x, std::size_t m, std::size_t k, std::size_t stride, QuantisedRows& out,
+                   parallel::Team& team);
+
+/// y[row, output] = sum of w[output, i] * x[row, i], y [m, outputs] with row stride y_stride (in floats).
+/// Requires: w.inputs() == x.inputs(), y_stride >= w.outputs(). No allocation in the steady state. One region of the
+/// team.
+void matmul(Isa isa, const PackedMatrix& w, const QuantisedRows& x, float* y, std::size_t y_stride,
+            parallel::Team& team);
+
+/// The definition above in scalar code, from blocks as they are in the file: one part, y [m, rows] with row stride
+/// y_stride. The oracle of the kernels' tests; slow.
+void matmul_reference(const tensor::MatrixView& w, const float* x, std::size_t m, std::size_t x_stride, float* y,
+                      std::size_t y_stride);
+
+}  // namespace plait::kernels
