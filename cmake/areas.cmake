@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # One function makes an area's library, tests, benches and fuzzers from the files that are there.
-#   name.cc        library        name_test.cc   one test program per area, <area>_test
-#   name_bench.cc  <area>_bench   name_fuzz.cc   one program each: a libFuzzer target in the fuzz preset, else a corpus replay
-# Files named *_avx2.cc, *_avxvnni.cc, *_avx512.cc, *_amx.cc get the flags of that instruction set, and no other file does.
+#   name.cc        the library plait_<area>
+#   name_test.cc   one test program per area, <area>_test
+#   name_bench.cc  one bench program per area, <area>_bench
+#   name_fuzz.cc   one program each: a libFuzzer target in the fuzz preset, else a corpus replay
+# Files named *_avx2.cc, *_avxvnni.cc, *_avx512.cc, *_amx.cc get the flags of that instruction set; no other file does.
 
 set(PLAIT_ISA_avx2 -mavx2 -mfma -mf16c)
 set(PLAIT_ISA_avxvnni ${PLAIT_ISA_avx2} -mavxvnni)

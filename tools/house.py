@@ -1,19 +1,42 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The checks of the house: each looks at the source tree only and returns its complaints, each with a way to fix it."""
+"""The checks of the house. Each takes the root of a source tree and returns its complaints and how to fix them."""
 import pathlib
 import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import compilers  # noqa: E402
+import documents  # noqa: E402
 import layers  # noqa: E402
+import source_files  # noqa: E402
+import tidy  # noqa: E402
 
-ROOT = layers.ROOT
+ROOT = source_files.ROOT
 
-CHECKS = {}
+# Seconds on a whole tree: what tools/check runs before every commit that lands.
+QUICK = {
+    "layers": layers.check,
+    "lengths": tidy.check_lengths,
+    "functions": tidy.check_functions,
+    "licence": tidy.check_licence,
+    "leftovers": tidy.check_leftovers,
+    "own_header_first": tidy.check_own_header_first,
+    "blocks": documents.check_blocks,
+    "format": compilers.check_format,
+}
+# What holds for a finished tree, while parts of it may land in between: ./test runs these too.
+WHOLE = {
+    "dead_files": tidy.check_dead_files,
+    "links": documents.check_links,
+    "picture": layers.check_picture,
+    "headers": compilers.check_headers,
+}
+CHECKS = QUICK | WHOLE
 
 
-class _CountingResult(unittest.TestResult):
+class _Counting(unittest.TestResult):
+    """Hands every result to the tally."""
+
     def __init__(self, tally):
         super().__init__()
         self.tally = tally
@@ -30,22 +53,18 @@ class _CountingResult(unittest.TestResult):
         self.tally.skips(test.id(), reason)
 
 
+def _flatten(suite):
+    for item in suite:
+        if isinstance(item, unittest.TestSuite):
+            yield from _flatten(item)
+        else:
+            yield item
+
+
 def run_unittests(tally, folder: pathlib.Path) -> None:
-    """Runs the Python tests below `folder` that the tally wants."""
-    if not folder.is_dir():
-        return
-
-    def flatten(suite):
-        for item in suite:
-            if isinstance(item, unittest.TestSuite):
-                yield from flatten(item)
-            else:
-                yield item
-
-    found = unittest.defaultTestLoader.discover(str(folder), pattern="*_test.py", top_level_dir=str(folder))
-    chosen = unittest.TestSuite(test for test in flatten(found) if tally.wants(test.id()))
-    chosen.run(_CountingResult(tally))
-
-
-def run_document_blocks(tally, root: pathlib.Path, programs: pathlib.Path) -> None:
-    del tally, root, programs
+    """Runs the Python tests tests/<folder>/*_test.py that the tally wants."""
+    for part in sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []:
+        if not list(part.glob("*_test.py")):
+            continue
+        found = unittest.defaultTestLoader.discover(str(part), pattern="*_test.py", top_level_dir=str(part))
+        unittest.TestSuite(test for test in _flatten(found) if tally.wants(test.id())).run(_Counting(tally))

@@ -9,20 +9,20 @@ import fcntl
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import documents  # noqa: E402
 import house  # noqa: E402
 
 ROOT = house.ROOT
 FUZZ_SECONDS = 5
 TSAN_AREAS = "parallel|kernels|os|hub"
 MODELS = ["smollm2-135m", "gemma3-270m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"]
-# Sanitizer settings: every finding ends the program with an error. Hooks into glibc's allocator may answer a huge request with null.
+# Every finding ends the program with an error; a huge allocation fails as it would without the sanitizer.
 SANITIZER = {
     "ASAN_OPTIONS": "allocator_may_return_null=1:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
@@ -222,7 +222,7 @@ def run_everything(tally: Tally, options: argparse.Namespace) -> None:
 
 def run_docs(tally: Tally) -> None:
     heading("blocks of the documents")
-    house.run_document_blocks(tally, ROOT, ROOT / "build/release")
+    documents.run_blocks(tally, ROOT, ROOT / "build/release")
 
 
 def main() -> int:

@@ -88,7 +88,9 @@ take_build_lock() {
 
 configure() {
   local preset=$1 dir=build/$1 options=()
-  if [[ -f $dir/build.ninja ]] && grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$dir/CMakeCache.txt"; then return 0; fi
+  if [[ -f $dir/build.ninja ]] && grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$dir/CMakeCache.txt"; then
+    return 0
+  fi
   command -v ccache >/dev/null && options+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
   say "configuring $dir"
   rm -rf -- "$dir"/CMakeCache.txt "$dir"/CMakeFiles
@@ -104,7 +106,7 @@ build() {
   shift
   take_build_lock
   configure "$preset"
-  # Up to date: ninja says so in well under a second. Else a terminal gets ninja's one moving line, a pipe gets the log on failure only.
+  # A terminal gets ninja's one moving line, a pipe gets the log, on failure only.
   local work
   work=$(ninja -C "$dir" -n "$@" 2>/dev/null | grep -c '^\[' || true)
   if [[ $work -gt 2 ]]; then say "building in $dir ($work steps; the first time takes some minutes)"; fi
@@ -122,7 +124,7 @@ build() {
 model() {
   local plait=build/release/plait models=${XDG_CACHE_HOME:-$HOME/.cache}/plait/models
   [[ ! -f $models/smollm2-135m.gguf ]] || return 0
-  "$plait" model pull --help 2>/dev/null | grep -q NAME || return 0
+  "$plait" model --help 2>/dev/null | grep -qw pull || return 0
   say "fetching the default model, smollm2-135m (98 MB)"
   # Without the model plait itself says what is missing, where that matters.
   "$plait" model pull smollm2-135m || say "the model is not there yet; go on without it"

@@ -27,10 +27,10 @@ std::string print_operands(const char* names, const Args&... args) {
 
 }  // namespace plait::base
 
-#define PLAIT_CHECK(condition, ...)                                                         \
-  do {                                                                                      \
-    if (!(condition)) [[unlikely]]                                                          \
-      ::plait::base::check_failed(__FILE__, __LINE__, #condition,                           \
+#define PLAIT_CHECK(condition, ...)                                                                        \
+  do {                                                                                                     \
+    if (!(condition)) [[unlikely]]                                                                         \
+      ::plait::base::check_failed(__FILE__, __LINE__, #condition,                                          \
                                   ::plait::base::print_operands(#__VA_ARGS__ __VA_OPT__(, ) __VA_ARGS__)); \
   } while (false)
 

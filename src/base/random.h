@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Counter-based random numbers: the n-th number of a seed is a pure function of (seed, n), so draws do not depend on who else
-// draws, on threads or on timing. Mixing function: SplitMix64's finaliser (Steele, Lea, Flood, OOPSLA 2014), applied twice.
+// Counter-based random numbers: the n-th number of a seed is a pure function of (seed, n), so draws do not depend on
+// who else draws, on threads or on timing. Mixing function: SplitMix64's finaliser (Steele, Lea, Flood, OOPSLA 2014),
+// applied twice.
 #pragma once
 
 #include <cstdint>

@@ -65,16 +65,16 @@ using Result = std::expected<T, Error>;
 
 #define PLAIT_TRY_JOIN2(a, b) a##b
 #define PLAIT_TRY_JOIN(a, b) PLAIT_TRY_JOIN2(a, b)
-#define PLAIT_TRY_IMPL(name, declaration, ...)                         \
-  auto name = (__VA_ARGS__);                                           \
-  if (!name) return std::unexpected(std::move(name).error());          \
+#define PLAIT_TRY_IMPL(name, declaration, ...)                \
+  auto name = (__VA_ARGS__);                                  \
+  if (!name) return std::unexpected(std::move(name).error()); \
   declaration = *std::move(name)
 /// PLAIT_TRY(auto value, expression): value from a Result<T>, or return its error.
 #define PLAIT_TRY(declaration, ...) PLAIT_TRY_IMPL(PLAIT_TRY_JOIN(plait_try_, __LINE__), declaration, __VA_ARGS__)
 /// PLAIT_TRY_VOID(expression): go on if a Result<void> (or any Result) holds a value, or return its error.
-#define PLAIT_TRY_VOID(...)                                                         \
-  do {                                                                              \
-    if (auto plait_try_result = (__VA_ARGS__); !plait_try_result) {                 \
-      return std::unexpected(std::move(plait_try_result).error());                  \
-    }                                                                               \
+#define PLAIT_TRY_VOID(...)                                         \
+  do {                                                              \
+    if (auto plait_try_result = (__VA_ARGS__); !plait_try_result) { \
+      return std::unexpected(std::move(plait_try_result).error());  \
+    }                                                               \
   } while (false)

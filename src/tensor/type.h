@@ -13,15 +13,26 @@ namespace plait::tensor {
 
 /// Element type of a stored tensor. Values are the GGUF type numbers.
 enum class Type : std::uint32_t {
-  f32 = 0, f16 = 1, q4_0 = 2, q4_1 = 3, q5_0 = 6, q5_1 = 7, q8_0 = 8,
-  q2_k = 10, q3_k = 11, q4_k = 12, q5_k = 13, q6_k = 14, bf16 = 30,
+  f32 = 0,
+  f16 = 1,
+  q4_0 = 2,
+  q4_1 = 3,
+  q5_0 = 6,
+  q5_1 = 7,
+  q8_0 = 8,
+  q2_k = 10,
+  q3_k = 11,
+  q4_k = 12,
+  q5_k = 13,
+  q6_k = 14,
+  bf16 = 30,
 };
 
 struct TypeInfo {
   Type type;
-  std::string_view name;      ///< As in the format's documents: "Q4_1".
-  std::size_t block_elements; ///< Elements in one block; rows are whole blocks.
-  std::size_t block_bytes;    ///< Bytes of one block.
+  std::string_view name;       ///< As in the format's documents: "Q4_1".
+  std::size_t block_elements;  ///< Elements in one block; rows are whole blocks.
+  std::size_t block_bytes;     ///< Bytes of one block.
 };
 
 /// Every supported type.
