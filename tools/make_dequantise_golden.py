@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes src/tensor/testdata/dequantise.txt: random blocks of every tensor type and their values according to the `gguf` package.
+"""Writes src/tensor/testdata/dequantise.txt: random blocks of every tensor type and their values by the `gguf` package.
 
-Needs: pip install gguf numpy. Each line: type name, the blocks in hexadecimal, the values as hexadecimal bits of floats.
+Needs: pip install gguf numpy. Each line: type name, the blocks in hexadecimal, the values as bits of floats.
 """
 import pathlib
 
