@@ -102,7 +102,7 @@ TEST(Type, NumbersNamesAndSizes) {
   EXPECT_EQ(type_from_number(39), std::nullopt);
   EXPECT_EQ(unsupported_type_name(20), "IQ4_NL");
   EXPECT_EQ(unsupported_type_name(39), "MXFP4");
-  EXPECT_EQ(unsupported_type_name(4), "");
+  EXPECT_EQ(unsupported_type_name(42), "");
   EXPECT_EQ(unsupported_type_name(12345), "");
 }
 
