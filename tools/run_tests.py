@@ -78,12 +78,14 @@ def setup(*arguments: str) -> bool:
 def run_house(tally: Tally) -> None:
     heading("house")
     for name, check in house.CHECKS.items():
-        if tally.wants(f"house.{name}"):
-            problems = check(ROOT)
-            if problems:
-                tally.fails(f"house.{name}", "\n".join(problems))
-            else:
-                tally.passes(f"house.{name}")
+        if not tally.wants(f"house.{name}"):
+            continue
+        if name == "format" and not setup("packages", "format"):
+            tally.skips(f"house.{name}", "clang-format-19 is not installed")
+        elif problems := check(ROOT):
+            tally.fails(f"house.{name}", "\n".join(problems))
+        else:
+            tally.passes(f"house.{name}")
     house.run_unittests(tally, ROOT / "tests")
 
 
@@ -130,7 +132,7 @@ def skip_reason(output: str) -> str:
     return match.group(1).strip() if match and match.group(1).strip() else "not run by ctest"
 
 
-def fuzz_targets(directory: pathlib.Path) -> dict[str, pathlib.Path]:
+def fuzz_targets() -> dict[str, pathlib.Path]:
     """Target name to corpus folder, from the sources src/<area>/x_fuzz.cc."""
     targets = {}
     for source in sorted((ROOT / "src").glob("*/**/*_fuzz.cc")):
@@ -142,14 +144,14 @@ def fuzz_targets(directory: pathlib.Path) -> dict[str, pathlib.Path]:
 def run_fuzz(tally: Tally, seconds: int) -> None:
     heading(f"fuzz ({seconds} s each)")
     directory = ROOT / "build/fuzz"
-    targets = {name: corpus for name, corpus in fuzz_targets(directory).items() if tally.wants(f"fuzz.{name}")}
+    targets = {name: corpus for name, corpus in fuzz_targets().items() if tally.wants(f"fuzz.{name}")}
     if not targets:
         return
     if not setup("packages", "fuzz"):
         for name in targets:
             tally.skips(f"fuzz.{name}", "clang-19 and libclang-rt-19-dev are not installed")
         return
-    if not setup("build", "fuzz"):
+    if not setup("build", "fuzz", *targets):
         tally.fails("build.fuzz")
         return
     for name, corpus in targets.items():

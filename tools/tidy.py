@@ -121,6 +121,15 @@ def check_own_header_first(root: pathlib.Path) -> list[str]:
     return problems
 
 
+def check_dependencies(root: pathlib.Path) -> list[str]:
+    """Every package that the set-up may install has a line in docs/dependencies.md."""
+    script = source_files.read(root / "tools/setup.sh") or ""
+    page = source_files.read(root / "docs/dependencies.md") or ""
+    entries = " ".join(re.findall(r"^\w+_packages=\((.*?)\)", script, re.M | re.S)).split()
+    return [f"docs/dependencies.md: no line about `{name}`, which tools/setup.sh installs; say why it is needed"
+            for name in (entry.split("/")[0] for entry in entries) if f"`{name}`" not in page]
+
+
 def _mentions(root: pathlib.Path) -> dict[pathlib.Path, str]:
     """The text of every file that may name another one: data does not."""
     data = {".svg", ".json", ".txt", ".jsonl"}

@@ -41,6 +41,8 @@ SOUND = {
     "src/text/text_test.cc": LICENCE + '#include <gtest/gtest.h>\n\n#include "testing/fake.h"\n',
     "src/testing/fake.h": LICENCE + '#pragma once\n\n#include "base/word.h"\n',
     "src/cli/cli.cc": LICENCE + '#include "base/word.h"\n',
+    "tools/setup.sh": "# SPDX-License-Identifier: Apache-2.0\nbase_packages=(\n  libfmt-dev cmake/cmake\n)\n",
+    "docs/dependencies.md": "`libfmt-dev`, `cmake`; tools/setup.sh\n",
     "README.md": "[layers](layers.toml)\n\n```sh\ntrue\n```\n",
     "ARCHITECTURE.md": "<!-- picture: begin -->\n<!-- picture: end -->\n",
 }

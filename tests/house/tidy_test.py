@@ -69,6 +69,9 @@ class TidyTest(PlantedCase):
         text = LICENCE + '#include <string>\n\n#include "base/word.h"\n'
         self.assert_fails(tidy.check_own_header_first, {CC: text}, naming=CC)
 
+    def test_package_without_a_reason(self):
+        self.assert_fails(tidy.check_dependencies, {"docs/dependencies.md": "`libfmt-dev`\n"}, naming="`cmake`")
+
     def test_dead_header(self):
         self.assert_fails(tidy.check_dead_files, {"src/base/unused.h": LICENCE}, naming="src/base/unused.h: nobody")
 
