@@ -35,6 +35,7 @@
 #include "base/result.h"
 #include "base/units.h"
 #include "kernels/isa.h"
+#include "kernels/rows_view.h"
 #include "os/page_buffer.h"
 #include "parallel/team.h"
 #include "tensor/matrix_view.h"
@@ -89,33 +90,16 @@ class PackedMatrix {
 /// Rows of activations as the kernels read them. Reusable: grows to the largest size seen, then never allocates.
 class QuantisedRows {
  public:
-  /// Rows come in blocks of 16 (the last may be shorter); block b has R = min(16, m - 16 b) rows. All arrays are
-  /// ordered [block][group][R], so that one group of one block is contiguous; block b starts at group index 16 * b *
-  /// groups.
-  struct View {
-    std::size_t m = 0;                        ///< Rows.
-    std::size_t k = 0;                        ///< Inputs.
-    std::size_t groups = 0;                   ///< ceil(k / 32); inputs beyond k are zero.
-    const std::int8_t* a = nullptr;           ///< [block][group][R][32]
-    const float* scale = nullptr;             ///< [block][group][R]
-    const float* usum = nullptr;              ///< [block][group][R]: scale * sum of a
-    const std::int32_t* minus_sum = nullptr;  ///< [block][group][R]: -(sum of a)
-    const std::int32_t* halves =
-        nullptr;               ///< [block][group][R]: sums of the two halves as 16-bit numbers, first one low
-    const float* x = nullptr;  ///< [m, k] with row stride x_stride: the caller's floats
-    std::size_t x_stride = 0;
-  };
-
   [[nodiscard]] std::size_t rows() const { return view_.m; }
   [[nodiscard]] std::size_t inputs() const { return view_.k; }
-  [[nodiscard]] const View& view() const { return view_; }
+  [[nodiscard]] const RowsView& view() const { return view_; }
 
   /// Makes room for [m, k] and sets the view; contents are undefined. For quantise_rows().
   void resize(std::size_t m, std::size_t k);
   void set_source(const float* x, std::size_t stride);
 
  private:
-  View view_;
+  RowsView view_;
   os::PageBuffer buffer_;
 };
 

@@ -8,6 +8,8 @@
 #include <bit>
 #include <cstdint>
 
+#include "tensor/type.h"  // first: GCC 12 takes an enumerator f16 after a type f16 for a shadowing declaration
+
 namespace plait::tensor {
 
 using f16 = std::uint16_t;   ///< Bits of an IEEE 754 binary16.

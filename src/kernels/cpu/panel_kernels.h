@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What an instruction set brings: one function per weight type that multiplies one panel of 32 outputs with some rows,
+// and one that quantises a row. These headers are included by units compiled for an instruction set, so they hold no
+// inline code.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/rows_view.h"
+
+namespace plait::kernels::cpu {
+
+struct PanelTask {
+  const std::byte* panel = nullptr;  ///< See kernels/pack_format.h.
+  const RowsView* rows = nullptr;
+  std::size_t row_begin = 0;  ///< Multiple of 16.
+  std::size_t row_end = 0;    ///< Multiple of 16, or the last row's end.
+  float* y = nullptr;         ///< Where output 0 of the panel and row 0 go.
+  std::size_t y_stride = 0;
+  std::size_t outputs = 32;         ///< Outputs of the panel that exist; the others are not written.
+  const std::byte* next = nullptr;  ///< The panel that will be asked for after this one, or null.
+  std::size_t next_bytes = 0;
+};
+
+using PanelKernel = void (*)(const PanelTask& task);
+
+/// One row, [groups * 32] inputs of which `k` exist, into one row of a block of `stride` rows.
+struct QuantiseTask {
+  const float* x = nullptr;  ///< [k]
+  std::size_t k = 0;
+  std::int8_t* a = nullptr;  ///< Group g at a + g * stride * 32; likewise below.
+  float* scale = nullptr;
+  float* usum = nullptr;
+  std::int32_t* minus_sum = nullptr;
+  std::int32_t* halves = nullptr;
+  std::size_t stride = 1;
+};
+
+using QuantiseKernel = void (*)(const QuantiseTask& task);
+
+struct KernelTable {
+  PanelKernel f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k;
+  QuantiseKernel quantise;
+};
+
+extern const KernelTable kGenericKernels;
+extern const KernelTable kAvx2Kernels;
+extern const KernelTable kAvxVnniKernels;
+extern const KernelTable kAvx512Kernels;
+extern const KernelTable kAmxKernels;
+
+}  // namespace plait::kernels::cpu

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The definition in kernels/matmul.h, one output at a time, from blocks as they are in the file.
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "kernels/matmul.h"
+#include "kernels/pack_decode.h"
+#include "kernels/pack_format.h"
+#include "tensor/half.h"
+
+namespace plait::kernels {
+namespace {
+
+struct Group {
+  std::array<int, 32> a{};
+  float scale = 0;
+};
+
+Group quantise(const float* x) {
+  Group group;
+  float largest = 0;
+  bool finite = true;
+  for (int i = 0; i < 32; ++i) {
+    finite = finite && std::isfinite(x[i]);
+    largest = std::fmax(largest, std::fabs(x[i]));
+  }
+  if (!finite) {
+    group.scale = std::numeric_limits<float>::quiet_NaN();
+  } else if (largest >= 0x1p-100F) {
+    group.scale = largest / 127.0F;
+    const float factor = 127.0F / largest;
+    for (std::size_t i = 0; i < 32; ++i) group.a[i] = static_cast<int>(std::nearbyint(x[i] * factor));
+  }
+  return group;
+}
+
+int dot(const Group& group, const std::uint8_t* q, int offset, std::size_t begin, std::size_t end) {
+  int sum = 0;
+  for (std::size_t i = begin; i < end; ++i) sum += group.a[i] * (q[i] - offset);
+  return sum;
+}
+
+int sum(const Group& group, std::size_t begin, std::size_t end) {
+  int result = 0;
+  for (std::size_t i = begin; i < end; ++i) result += group.a[i];
+  return result;
+}
+
+template <PanelFormat F>
+float add_group(const DecodedBlock& block, std::size_t g, const Group& group, float acc) {
+  const float d = tensor::f16_to_f32(block.d);
+  const float min = tensor::f16_to_f32(block.min);
+  const std::uint8_t* q = block.q + 32 * g;
+  const float usum = group.scale * static_cast<float>(sum(group, 0, 32));
+  if constexpr (F.sub_scales == 2) {
+    const int c = block.scales[2 * g] * dot(group, q, F.offset, 0, 16) +
+                  block.scales[2 * g + 1] * dot(group, q, F.offset, 16, 32);
+    acc = std::fma(static_cast<float>(c), group.scale * d, acc);
+    if constexpr (!F.has_min) return acc;
+    const int mins = block.mins[2 * g] * sum(group, 0, 16) + block.mins[2 * g + 1] * sum(group, 16, 32);
+    return std::fma(static_cast<float>(mins), group.scale * -min, acc);
+  } else {
+    const float s = F.sub_scales == 1 ? static_cast<float>(block.scales[g]) : 1.0F;
+    acc = std::fma(static_cast<float>(dot(group, q, F.offset, 0, 32)), group.scale * (d * s), acc);
+    if constexpr (!F.has_min) return acc;
+    return std::fma(usum, F.sub_scales == 1 ? -(min * static_cast<float>(block.mins[g])) : min, acc);
+  }
+}
+
+float plain_weight(const tensor::MatrixView& w, std::size_t index) {
+  if (w.type == tensor::Type::f32) {
+    float value;
+    std::memcpy(&value, w.bytes.data() + 4 * index, 4);
+    return value;
+  }
+  std::uint16_t bits;
+  std::memcpy(&bits, w.bytes.data() + 2 * index, 2);
+  return w.type == tensor::Type::f16 ? tensor::f16_to_f32(bits) : tensor::bf16_to_f32(bits);
+}
+
+template <PanelFormat F>
+float multiply_row(const tensor::MatrixView& w, std::size_t output, const std::vector<Group>& groups) {
+  const std::size_t block_bytes = tensor::info(w.type).block_bytes;
+  const std::byte* at = w.bytes.data() + output * tensor::row_bytes(w.type, w.columns);
+  float acc = 0;
+  for (std::size_t group = 0; group < groups.size(); at += block_bytes) {
+    DecodedBlock block;
+    decode_block(w.type, at, block);
+    for (std::size_t g = 0; g < F.groups; ++g, ++group) acc = add_group<F>(block, g, groups[group], acc);
+  }
+  return acc;
+}
+
+}  // namespace
+
+void matmul_reference(const tensor::MatrixView& w, const float* x, std::size_t m, std::size_t x_stride, float* y,
+                      std::size_t y_stride) {
+  const bool blocks = tensor::info(w.type).block_elements > 1;
+  for (std::size_t row = 0; row < m; ++row) {
+    const float* in = x + row * x_stride;
+    std::vector<Group> groups;
+    for (std::size_t k = 0; blocks && k < w.columns; k += kGroup) groups.push_back(quantise(in + k));
+    for (std::size_t output = 0; output < w.rows; ++output) {
+      float& out = y[row * y_stride + output];
+      if (blocks) {
+        out = with_format(w.type, [&]<PanelFormat F>() { return multiply_row<F>(w, output, groups); });
+        continue;
+      }
+      out = 0;
+      for (std::size_t k = 0; k < w.columns; ++k) out = std::fma(in[k], plain_weight(w, output * w.columns + k), out);
+    }
+  }
+}
+
+}  // namespace plait::kernels

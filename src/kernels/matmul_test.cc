@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/matmul.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "base/random.h"
+#include "kernels/pack_format.h"
+#include "tensor/dequantise.h"
+#include "tensor/half.h"
+
+namespace plait::kernels {
+namespace {
+
+using tensor::Type;
+
+/// Where the 16-bit scale and minimum of a block are; -1: none.
+struct ScalePlaces {
+  int d, min;
+};
+
+ScalePlaces scale_places(Type type) {
+  using enum Type;
+  switch (type) {
+    case q4_1:
+    case q5_1:
+    case q4_k:
+    case q5_k:
+      return {0, 2};
+    case q2_k:
+      return {80, 82};
+    case q3_k:
+      return {108, -1};
+    case q6_k:
+      return {208, -1};
+    default:
+      return {0, -1};
+  }
+}
+
+/// A matrix of random blocks: every quant and sub-scale, small finite scales.
+struct Weights_ {
+  std::vector<std::byte> bytes;
+  tensor::MatrixView view;
+};
+
+Weights_ random_weights(Type type, std::size_t rows, std::size_t columns, std::uint64_t seed) {
+  const tensor::TypeInfo& info = tensor::info(type);
+  Weights_ w;
+  w.bytes.resize(rows * tensor::row_bytes(type, columns));
+  for (std::size_t i = 0; i < w.bytes.size(); ++i) w.bytes[i] = static_cast<std::byte>(base::random_u64(seed, i));
+  const auto value = [&](std::size_t i) { return static_cast<float>(base::random_unit(seed ^ 1, i) - 0.5); };
+  const std::size_t blocks = w.bytes.size() / info.block_bytes;
+  for (std::size_t b = 0; b < blocks; ++b) {
+    std::byte* block = w.bytes.data() + b * info.block_bytes;
+    const float v = value(b);
+    if (type == Type::f32) {
+      std::memcpy(block, &v, 4);
+    } else if (type == Type::bf16) {
+      const tensor::bf16 bits = tensor::f32_to_bf16(v);
+      std::memcpy(block, &bits, 2);
+    } else {
+      const auto [d, min] = scale_places(type);
+      const tensor::f16 d_bits = tensor::f32_to_f16(v * 0.02F);
+      const tensor::f16 min_bits = tensor::f32_to_f16(value(b + blocks) * 0.1F);
+      std::memcpy(block + d, &d_bits, 2);
+      if (min >= 0) std::memcpy(block + min, &min_bits, 2);
+    }
+  }
+  w.view = {type, rows, columns, w.bytes};
+  return w;
+}
+
+std::vector<float> random_rows(std::size_t count, std::uint64_t seed) {
+  std::vector<float> x(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const double u = base::random_unit(seed, i) - 0.5;
+    x[i] = static_cast<float>(u * u * u * 40);
+  }
+  return x;
+}
+
+std::vector<float> reference(std::span<const tensor::MatrixView> parts, const std::vector<float>& x, std::size_t m) {
+  std::size_t n = 0;
+  for (const auto& part : parts) n += part.rows;
+  std::vector<float> y(m * n);
+  std::size_t first = 0;
+  for (const auto& part : parts) {
+    matmul_reference(part, x.data(), m, part.columns, y.data() + first, n);
+    first += part.rows;
+  }
+  return y;
+}
+
+/// Product by the production path; y's rows lie 3 numbers apart, and what is between must not be written.
+std::vector<float> product(Isa isa, const PackedMatrix& w, const std::vector<float>& x, std::size_t m,
+                           parallel::Team& team) {
+  QuantisedRows rows;
+  quantise_rows(isa, x.data(), m, w.inputs(), w.inputs(), rows, team);
+  const std::size_t stride = w.outputs() + 3;
+  std::vector<float> padded(m * stride, 12345.0F);
+  matmul(isa, w, rows, padded.data(), stride, team);
+  std::vector<float> y;
+  for (std::size_t row = 0; row < m; ++row) {
+    const auto begin = padded.begin() + static_cast<std::ptrdiff_t>(row * stride);
+    y.insert(y.end(), begin, begin + static_cast<std::ptrdiff_t>(w.outputs()));
+    for (std::size_t i = w.outputs(); i < stride; ++i) EXPECT_EQ(padded[row * stride + i], 12345.0F);
+  }
+  return y;
+}
+
+/// Index of the first number with other bits (any NaN equals any NaN), or the size.
+std::size_t first_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  for (std::size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
+    if (i >= a.size() || i >= b.size()) return i;
+    if (std::isnan(a[i]) && std::isnan(b[i])) continue;
+    if (std::bit_cast<std::uint32_t>(a[i]) != std::bit_cast<std::uint32_t>(b[i])) return i;
+  }
+  return a.size();
+}
+
+std::size_t columns_for(Type type, std::size_t groups) {
+  const std::size_t block = tensor::info(type).block_elements;
+  return block == 1 ? groups * 32 - 5 : std::max(block, groups * 32 / block * block);
+}
+
+class OfType : public testing::TestWithParam<Type> {};
+
+TEST_P(OfType, EveryIsaWidthAndThreadCountGivesTheReferencesBits) {
+  const Type type = GetParam();
+  const std::size_t columns = columns_for(type, 24);
+  const auto w = random_weights(type, 77, columns, 3);
+  const auto x = random_rows(33 * columns, 4);
+  const auto expected = reference({&w.view, 1}, x, 33);
+  for (int threads = 1; threads <= 4; ++threads) {
+    parallel::Team team(threads);
+    const auto packed = PackedMatrix::pack({&w.view, 1}, team).value();
+    for (const Isa isa : usable_isas()) {
+      for (std::size_t m = 1; m <= 33; m += threads == 1 ? 1 : 8) {
+        const std::vector<float> some(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(m * columns));
+        const auto y = product(isa, packed, some, m, team);
+        const std::vector<float> want(expected.begin(), expected.begin() + static_cast<std::ptrdiff_t>(m * 77));
+        const std::size_t at = first_difference(y, want);
+        ASSERT_EQ(at, y.size()) << name(isa) << " m=" << m << " threads=" << threads << " row " << at / 77 << " output "
+                                << at % 77 << ": " << y[at] << " not " << want[at];
+      }
+    }
+  }
+}
+
+TEST_P(OfType, RaggedSizes) {
+  const Type type = GetParam();
+  parallel::Team team(2);
+  for (std::size_t groups : {1U, 2U, 3U, 9U, 17U, 40U}) {
+    const std::size_t columns = columns_for(type, groups);
+    for (std::size_t n : {1U, 8U, 15U, 16U, 31U, 32U, 33U, 65U}) {
+      const auto w = random_weights(type, n, columns, n * 100 + groups);
+      const auto packed = PackedMatrix::pack({&w.view, 1}, team).value();
+      for (std::size_t m : {1U, 5U, 18U}) {
+        const auto x = random_rows(m * columns, m);
+        const auto expected = reference({&w.view, 1}, x, m);
+        for (const Isa isa : usable_isas()) {
+          ASSERT_EQ(first_difference(product(isa, packed, x, m, team), expected), expected.size())
+              << name(isa) << " n=" << n << " k=" << columns << " m=" << m;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(OfType, LargestQuantsDoNotOverflow) {
+  const Type type = GetParam();
+  const std::size_t columns = columns_for(type, 8);
+  parallel::Team team(1);
+  for (const int fill : {0x00, 0x7f, 0x80, 0xff}) {
+    auto w = random_weights(type, 40, columns, 5);
+    if (tensor::info(type).block_elements > 1) {
+      const auto [d, min] = scale_places(type);
+      for (std::size_t i = 0; i < w.bytes.size(); ++i) {
+        const auto in_block = static_cast<int>(i % tensor::info(type).block_bytes);
+        const bool scale = (in_block >= d && in_block < d + 2) || (min >= 0 && in_block >= min && in_block < min + 2);
+        if (!scale) w.bytes[i] = static_cast<std::byte>(fill);
+      }
+    }
+    const auto packed = PackedMatrix::pack({&w.view, 1}, team).value();
+    for (const int pattern : {0, 1, 2}) {
+      std::vector<float> x(20 * columns, 127.0F);
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        if (pattern == 1 || (pattern == 2 && i % 2 == 1)) x[i] = -127.0F;
+      }
+      const auto expected = reference({&w.view, 1}, x, 20);
+      for (const Isa isa : usable_isas()) {
+        ASSERT_EQ(first_difference(product(isa, packed, x, 20, team), expected), expected.size())
+            << name(isa) << " fill " << fill << " pattern " << pattern;
+      }
+    }
+  }
+}
+
+TEST_P(OfType, OddActivations) {
+  const Type type = GetParam();
+  const std::size_t columns = columns_for(type, 16);
+  parallel::Team team(2);
+  const auto w = random_weights(type, 35, columns, 8);
+  const auto packed = PackedMatrix::pack({&w.view, 1}, team).value();
+  const bool blocks = tensor::info(type).block_elements > 1;
+  auto x = random_rows(9 * columns, 9);
+  const auto row = [&](std::size_t r) { return x.data() + r * columns; };
+  std::fill_n(row(1), columns, 0.0F);
+  std::fill_n(row(2), columns, -0.0F);
+  row(3)[40] = std::numeric_limits<float>::infinity();
+  row(4)[0] = std::numeric_limits<float>::quiet_NaN();
+  for (std::size_t i = 0; i < columns; ++i) row(5)[i] *= 1e-36F;
+  for (std::size_t i = 0; i < columns; ++i) row(6)[i] *= 1e36F;
+  for (std::size_t i = 0; i < columns; ++i) row(7)[i] = std::ldexp(1.0F, -static_cast<int>(i % 150));
+  const auto expected = reference({&w.view, 1}, x, 9);
+  for (const Isa isa : usable_isas()) {
+    const auto y = product(isa, packed, x, 9, team);
+    ASSERT_EQ(first_difference(y, expected), y.size()) << name(isa);
+    for (std::size_t o = 0; o < 35; ++o) {
+      EXPECT_EQ(y[35 + o], 0.0F);
+      EXPECT_TRUE(!blocks || (std::isnan(y[3 * 35 + o]) && std::isnan(y[4 * 35 + o])));
+      EXPECT_TRUE(std::isfinite(y[5 * 35 + o]) && std::isfinite(y[8 * 35 + o]));
+    }
+  }
+}
+
+TEST_P(OfType, PackedRowsExpandToTheFilesFloats) {
+  const Type type = GetParam();
+  const std::size_t columns = columns_for(type, 16);
+  parallel::Team team(2);
+  const auto w = random_weights(type, 50, columns, 6);
+  const auto packed = PackedMatrix::pack({&w.view, 1}, team).value();
+  const auto expanded = PackedMatrix::pack({&w.view, 1}, team, Weights::f32).value();
+  std::vector<float> expected(columns), found(columns), from_expanded(columns);
+  const std::size_t row_bytes = tensor::row_bytes(type, columns);
+  for (std::size_t row = 0; row < 50; ++row) {
+    tensor::dequantise(type, w.view.bytes.subspan(row * row_bytes, row_bytes), expected);
+    packed.dequantise_row(row, found);
+    expanded.dequantise_row(row, from_expanded);
+    ASSERT_EQ(first_difference(found, expected), columns) << row;
+    ASSERT_EQ(first_difference(from_expanded, expected), columns) << row;
+  }
+}
+
+// Against exact arithmetic in double: a differs from x by at most half a step, so the sum by at most sum |w| * step /
+// 2, and the float accumulation by some 2^-24 of the sum of magnitudes for each of its additions.
+TEST_P(OfType, LiesWithinTheQuantisationBound) {
+  const Type type = GetParam();
+  const std::size_t columns = columns_for(type, 32);
+  parallel::Team team(1);
+  const auto w = random_weights(type, 32, columns, 16);
+  const auto packed = PackedMatrix::pack({&w.view, 1}, team).value();
+  const auto x = random_rows(columns, 17);
+  const auto y = product(best_isa(), packed, x, 1, team);
+  const bool blocks = tensor::info(type).block_elements > 1;
+  std::vector<float> row(columns);
+  for (std::size_t o = 0; o < 32; ++o) {
+    packed.dequantise_row(o, row);
+    double exact = 0, bound = 0;
+    for (std::size_t g = 0; g < columns; g += 32) {
+      double largest = 0, weights = 0, magnitude = 0;
+      for (std::size_t i = g; i < std::min(columns, g + 32); ++i) {
+        exact += static_cast<double>(row[i]) * x[i];
+        largest = std::max(largest, std::fabs(static_cast<double>(x[i])));
+        weights += std::fabs(row[i]);
+        magnitude += std::fabs(static_cast<double>(row[i]) * x[i]);
+      }
+      bound += (blocks ? weights * largest / 127 * 0.5001 : 0.0) + magnitude * static_cast<double>(columns) * 0x1p-23;
+    }
+    EXPECT_LE(std::fabs(y[o] - exact), bound) << o;
+  }
+}
+
+std::vector<Type> types() {
+  std::vector<Type> all;
+  for (const auto& info : tensor::all_types()) all.push_back(info.type);
+  return all;
+}
+INSTANTIATE_TEST_SUITE_P(Types, OfType, testing::ValuesIn(types()),
+                         [](const auto& param) { return std::string(tensor::info(param.param).name); });
+
+TEST(Matmul, StackedPartsOfDifferentTypes) {
+  parallel::Team team(3);
+  const auto q = random_weights(Type::q4_k, 70, 512, 1);
+  const auto k = random_weights(Type::q5_0, 33, 512, 2);
+  const auto v = random_weights(Type::q6_k, 40, 512, 3);
+  const auto f = random_weights(Type::f16, 5, 512, 4);
+  const std::vector<tensor::MatrixView> parts{q.view, k.view, v.view, f.view};
+  const auto packed = PackedMatrix::pack(parts, team).value();
+  EXPECT_EQ(packed.outputs(), 148U);
+  EXPECT_EQ(packed.file_bytes(), q.bytes.size() + k.bytes.size() + v.bytes.size() + f.bytes.size());
+  for (std::size_t m : {1U, 7U, 40U, 300U}) {
+    const auto x = random_rows(m * 512, m);
+    const auto expected = reference(parts, x, m);
+    for (const Isa isa : usable_isas()) {
+      if (isa == Isa::generic && m > 40) continue;
+      ASSERT_EQ(first_difference(product(isa, packed, x, m, team), expected), expected.size()) << name(isa) << m;
+    }
+  }
+}
+
+TEST(Matmul, PackedSizeStaysNearTheFiles) {
+  parallel::Team team(1);
+  for (const Type type :
+       {Type::q4_0, Type::q4_1, Type::q5_0, Type::q8_0, Type::q3_k, Type::q4_k, Type::q5_k, Type::q6_k}) {
+    const auto w = random_weights(type, 1024, 1024, 1);
+    const auto packed = PackedMatrix::pack({&w.view, 1}, team).value();
+    EXPECT_LE(static_cast<double>(packed.bytes()), 1.05 * static_cast<double>(packed.file_bytes()))
+        << tensor::info(type).name;
+  }
+}
+
+TEST(Matmul, BadPartsAreRefused) {
+  parallel::Team team(1);
+  const auto w = random_weights(Type::q4_0, 4, 64, 1);
+  const auto other = random_weights(Type::q4_0, 4, 96, 1);
+  auto cut = w.view;
+  cut.bytes = cut.bytes.first(cut.bytes.size() - 1);
+  auto odd = w.view;
+  odd.columns = 48;
+  const std::vector<std::vector<tensor::MatrixView>> bad{
+      {}, {cut}, {odd}, {w.view, other.view}, {tensor::MatrixView{}}};
+  for (const auto& parts : bad) {
+    const auto packed = PackedMatrix::pack(parts, team);
+    ASSERT_FALSE(packed);
+    EXPECT_EQ(packed.error().code, base::ErrorCode::invalid_argument);
+  }
+}
+
+TEST(Matmul, NoRowsIsNoWork) {
+  parallel::Team team(2);
+  const auto w = random_weights(Type::q4_0, 4, 64, 1);
+  const auto packed = PackedMatrix::pack({&w.view, 1}, team).value();
+  for (const Isa isa : usable_isas()) EXPECT_TRUE(product(isa, packed, {}, 0, team).empty());
+}
+
+}  // namespace
+}  // namespace plait::kernels
