@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The forward pass, from tokens to logits. The rows of all sequences of a batch go through the layers together, in
+// chunks of at most kChunkRows rows; only rows whose logits are asked for go through the output matrix.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "models/parts.h"
+
+namespace plait::models {
+namespace {
+
+using base::ErrorCode;
+using base::fail;
+using base::Result;
+
+std::size_t logit_rows(const Rows& rows) {
+  switch (rows.logits) {
+    case Logits::none:
+      return 0;
+    case Logits::last:
+      return rows.tokens.empty() ? 0 : 1;
+    case Logits::all:
+      return rows.tokens.size();
+  }
+  return 0;
+}
+
+Result<void> check_batch(const Model& model, std::span<const Rows> batch, std::size_t logits_size) {
+  std::size_t asked = 0;
+  for (const Rows& rows : batch) {
+    const std::size_t length = rows.sequence->length();
+    if (rows.tokens.size() > model.context() - std::min(length, model.context())) {
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("{} tokens are beyond the context of {}", length + rows.tokens.size(), model.context()));
+    }
+    for (const base::TokenId token : rows.tokens) {
+      if (token.value() < 0 || static_cast<std::size_t>(token.value()) >= model.vocabulary()) {
+        return fail(ErrorCode::invalid_argument,
+                    fmt::format("token {} is outside the vocabulary of {}", token.value(), model.vocabulary()));
+      }
+    }
+    asked += logit_rows(rows);
+  }
+  PLAIT_CHECK(asked * model.vocabulary() == logits_size, asked, logits_size);
+  return {};
+}
+
+/// One chunk through all layers, and its asked rows through the output matrix.
+void run_chunk(const Model::Parts& model, Workspace::Buffers& buffers, float* logits) {
+  const Config& config = model.config;
+  Operations& operations = *buffers.operations;
+  const std::size_t rows = buffers.tokens.size();
+  float* stream = buffers.stream.data();
+  float* branch = buffers.branch.data();
+
+  operations.begin(buffers.segments, rows);
+  operations.embed(buffers.tokens, stream);
+  for (std::size_t index = 0; index < config.layers; ++index) {
+    const Layer& layer = model.weights.layers[index];
+    operations.project(layer.query_key_value, stream, layer.attention_norm, rows, buffers.qkv.data());
+    operations.store(index, buffers.qkv.data());
+    operations.attend(index, buffers.qkv.data(), buffers.attended.data());
+    operations.project(layer.attention_output, buffers.attended.data(), {}, rows, branch);
+    operations.add(branch, layer.attention_post_norm, stream);
+
+    operations.project(layer.gate_up, stream, layer.ffn_norm, rows, buffers.gate_up.data());
+    operations.gate(buffers.gate_up.data(), buffers.gated.data());
+    operations.project(layer.down, buffers.gated.data(), {}, rows, branch);
+    operations.add(branch, layer.ffn_post_norm, stream);
+  }
+
+  const std::size_t asked = buffers.logit_rows.size();
+  if (asked == 0) return;
+  for (std::size_t i = 0; i < asked; ++i) {
+    std::copy_n(stream + buffers.logit_rows[i] * config.width, config.width, branch + i * config.width);
+  }
+  operations.project(model.weights.output, branch, model.weights.output_norm, asked, logits);
+  operations.cap_logits(asked, logits);
+}
+
+/// Collects rows into chunks and runs them as they fill up.
+class Batcher {
+ public:
+  Batcher(const Model::Parts& model, Workspace::Buffers& buffers, float* logits)
+      : model_(model), buffers_(buffers), logits_(logits) {
+    clear();
+  }
+
+  void add(const Rows& rows) {
+    KvCache& cache = rows.sequence->cache();
+    cache.reserve(cache.length() + rows.tokens.size());
+    for (std::size_t done = 0; done < rows.tokens.size();) {
+      const std::size_t here = std::min(kChunkRows - buffers_.tokens.size(), rows.tokens.size() - done);
+      const std::size_t first = buffers_.tokens.size();
+      buffers_.segments.push_back({&cache, first, here, cache.length()});
+      const auto tokens = rows.tokens.subspan(done, here);
+      buffers_.tokens.insert(buffers_.tokens.end(), tokens.begin(), tokens.end());
+      done += here;
+      cache.set_length(cache.length() + here);
+      for (std::size_t i = 0; i < here; ++i) {
+        const bool last = done == rows.tokens.size() && i + 1 == here;
+        if (rows.logits == Logits::all || (rows.logits == Logits::last && last))
+          buffers_.logit_rows.push_back(first + i);
+      }
+      if (buffers_.tokens.size() == kChunkRows) flush();
+    }
+  }
+
+  void flush() {
+    if (buffers_.tokens.empty()) return;
+    run_chunk(model_, buffers_, logits_);
+    logits_ += buffers_.logit_rows.size() * model_.config.vocabulary;
+    clear();
+  }
+
+ private:
+  void clear() {
+    buffers_.segments.clear();
+    buffers_.tokens.clear();
+    buffers_.logit_rows.clear();
+  }
+
+  const Model::Parts& model_;
+  Workspace::Buffers& buffers_;
+  float* logits_;
+};
+
+}  // namespace
+
+Result<void> Model::forward(std::span<const Rows> batch, Workspace& workspace, std::span<float> logits) const {
+  PLAIT_TRY_VOID(check_batch(*this, batch, logits.size()));
+  std::size_t total = 0;
+  for (const Rows& rows : batch) total += rows.tokens.size();
+  Workspace::Buffers& buffers = workspace.buffers();
+  buffers.reserve(config(), std::min(total, kChunkRows));
+  Batcher batcher(parts(), buffers, logits.data());
+  for (const Rows& rows : batch) batcher.add(rows);
+  batcher.flush();
+  return {};
+}
+
+Result<void> Model::forward(Sequence& sequence, std::span<const base::TokenId> tokens, Logits which,
+                            Workspace& workspace, std::span<float> logits) const {
+  const Rows rows{&sequence, tokens, which};
+  return forward(std::span(&rows, 1), workspace, logits);
+}
+
+void Workspace::Buffers::reserve(const Config& config, std::size_t rows) {
+  const auto grow = [&](std::vector<float>& buffer, std::size_t width) {
+    if (buffer.size() < rows * width) buffer.resize(rows * width);
+  };
+  const std::size_t query = config.heads * config.head_dim;
+  grow(stream, config.width);
+  grow(branch, config.width);
+  grow(qkv, query + 2 * config.kv_heads * config.head_dim);
+  grow(attended, query);
+  grow(gate_up, 2 * config.ffn);
+  grow(gated, config.ffn);
+}
+
+}  // namespace plait::models

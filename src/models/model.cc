@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/model.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "models/parts.h"
+#include "os/memory.h"
+
+namespace plait::models {
+namespace {
+
+using base::Bytes;
+using base::ErrorCode;
+using base::fail;
+using base::Result;
+
+/// Weights once, and a little for tokenizer tables and scratch. The reference path reads the file's own pages.
+Result<void> check_memory(const GgufFile& file, const LoadOptions& options) {
+  const Bytes needed = file.file_bytes() + file.file_bytes() / 8;
+  const Bytes available = options.memory ? *options.memory : os::memory_info().available;
+  if (available == 0 && !options.memory) return {};  // the system tells nothing
+  if (needed <= available) return {};
+  return fail(ErrorCode::out_of_resources,
+              fmt::format("the model needs about {} of memory and {} is available; choose a smaller model",
+                          base::human_bytes(needed), base::human_bytes(available)));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Model>> Model::load(const std::filesystem::path& path, const LoadOptions& options,
+                                           parallel::Team& team) {
+  PLAIT_TRY(GgufFile file, GgufFile::open(path));
+  return load(std::move(file), options, team);
+}
+
+Result<std::unique_ptr<Model>> Model::load(GgufFile file, const LoadOptions& options,
+                                           [[maybe_unused]] parallel::Team& team) {
+  PLAIT_TRY(Config config, read_config(file));
+  PLAIT_TRY(Weights weights, find_weights(file, config));
+  PLAIT_TRY_VOID(check_memory(file, options));
+  if (options.arithmetic == Arithmetic::exact) {
+    return fail(ErrorCode::unsupported, "only the reference arithmetic is built so far");
+  }
+  const std::size_t context = options.context == 0 ? config.context : options.context;
+  const kernels::Isa isa = options.isa ? *options.isa : kernels::best_isa();
+  auto parts = std::make_unique<Parts>(
+      Parts{std::move(file), std::move(config), std::move(weights), options.arithmetic, isa, context});
+  return std::unique_ptr<Model>(new Model(std::move(parts)));
+}
+
+Model::Model(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Model::~Model() = default;
+
+const Config& Model::config() const { return parts_->config; }
+const GgufFile& Model::file() const { return parts_->file; }
+Arithmetic Model::arithmetic() const { return parts_->arithmetic; }
+kernels::Isa Model::isa() const { return parts_->isa; }
+std::size_t Model::vocabulary() const { return parts_->config.vocabulary; }
+std::size_t Model::context() const { return parts_->context; }
+Bytes Model::weight_bytes() const { return parts_->weights.packed_bytes(); }
+Bytes Model::bytes_per_step() const { return parts_->weights.file_bytes_per_step(); }
+double Model::operations_per_token() const { return parts_->weights.operations_per_token(); }
+
+Workspace::Workspace(const Model& model, parallel::Team& team) : buffers_(std::make_unique<Buffers>()) {
+  const Model::Parts& parts = model.parts();
+  buffers_->operations = make_reference_operations(parts.config, parts.weights, team);
+}
+Workspace::Workspace(Workspace&&) noexcept = default;
+Workspace& Workspace::operator=(Workspace&&) noexcept = default;
+Workspace::~Workspace() = default;
+
+}  // namespace plait::models

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The steps that a forward pass is made of. forward.cc tells the order; each arithmetic is one implementation.
+// Batches are [row, ...] arrays of floats with `rows` rows; all steps of one batch are called by one thread, which may
+// use the team. A row's result depends on no other row of the batch, except through the cache of its own sequence.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include "base/id.h"
+#include "models/kv_cache.h"
+#include "models/model.h"
+#include "models/weights.h"
+#include "parallel/team.h"
+
+namespace plait::models {
+
+/// Rows of a batch that belong to one sequence, at consecutive positions.
+struct Segment {
+  KvCache* cache = nullptr;
+  std::size_t row = 0;  ///< First row in the batch.
+  std::size_t rows = 0;
+  std::size_t position = 0;  ///< Of the first row.
+};
+
+class Operations {
+ public:
+  virtual ~Operations() = default;
+
+  /// Tells what the next steps are about: `rows` rows in these segments, whose caches have room.
+  virtual void begin(std::span<const Segment> segments, std::size_t rows) = 0;
+  /// x = embedding rows, scaled. x: [rows, width]
+  virtual void embed(std::span<const base::TokenId> tokens, float* x) = 0;
+  /// y = W n(x) + bias, n the RMS norm with weights `norm`, or nothing if `norm` is empty. x: [rows, inputs], y: [rows,
+  /// outputs]
+  virtual void project(const Linear& linear, const float* x, std::span<const float> norm, std::size_t rows,
+                       float* y) = 0;
+  /// Norms and rotates queries and keys in place and puts keys and values into the caches. qkv: [rows, (heads + 2
+  /// kv_heads) * dim]
+  virtual void store(std::size_t layer, float* qkv) = 0;
+  /// Attention of every row over its sequence up to itself. out: [rows, heads * dim]
+  virtual void attend(std::size_t layer, const float* qkv, float* out) = 0;
+  /// out = activation(gate) * up. gate_up: [rows, 2 * ffn], out: [rows, ffn]
+  virtual void gate(const float* gate_up, float* out) = 0;
+  /// x += n(y), n as in project(). Both [rows, width].
+  virtual void add(const float* y, std::span<const float> norm, float* x) = 0;
+  /// Soft cap of logits, if the model has one. [rows, vocabulary]
+  virtual void cap_logits(std::size_t rows, float* logits) = 0;
+};
+
+[[nodiscard]] std::unique_ptr<Operations> make_reference_operations(const Config& config, const Weights& weights,
+                                                                    parallel::Team& team);
+[[nodiscard]] std::unique_ptr<Operations> make_exact_operations(const Config& config, const Weights& weights,
+                                                                kernels::Isa isa, parallel::Team& team);
+
+}  // namespace plait::models

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What model.cc and forward.cc share and nobody else needs to see.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "models/model.h"
+#include "models/operations.h"
+#include "models/weights.h"
+
+namespace plait::models {
+
+class Model::Parts {
+ public:
+  GgufFile file;
+  Config config;
+  Weights weights;
+  Arithmetic arithmetic = Arithmetic::exact;
+  kernels::Isa isa = kernels::Isa::generic;
+  std::size_t context = 0;
+};
+
+/// Most rows that go through the layers at once: enough to reuse each weight well, few enough that the activations of a
+/// layer stay in the second-level cache's reach.
+inline constexpr std::size_t kChunkRows = 512;
+
+class Workspace::Buffers {
+ public:
+  std::unique_ptr<Operations> operations;
+  std::vector<Segment> segments;
+  std::vector<base::TokenId> tokens;    ///< [rows]
+  std::vector<std::size_t> logit_rows;  ///< Rows of the chunk whose logits are asked for.
+  std::vector<float> stream;            ///< [rows, width] the residual stream
+  std::vector<float> branch;            ///< [rows, width] what a block adds to it
+  std::vector<float> qkv;               ///< [rows, (heads + 2 kv_heads) * dim]
+  std::vector<float> attended;          ///< [rows, heads * dim]
+  std::vector<float> gate_up;           ///< [rows, 2 * ffn]
+  std::vector<float> gated;             ///< [rows, ffn]
+
+  /// Makes room for `rows` rows.
+  void reserve(const Config& config, std::size_t rows);
+};
+
+}  // namespace plait::models

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The oracle: every step in plain floats, as its formula reads. Activations are never quantised, weights are expanded
+// where they are used, keys and values stay in f32. Simple first; the only concession to speed is that an expanded
+// weight row serves all rows of the batch and that rows of weights are shared out among the team.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <numbers>
+#include <vector>
+
+#include "models/operations.h"
+#include "tensor/dequantise.h"
+
+namespace plait::models {
+namespace {
+
+constexpr std::size_t kWeightTile = 4;
+constexpr std::size_t kRowTile = 2;
+using Lanes = float __attribute__((vector_size(16)));
+constexpr std::size_t kLanes = sizeof(Lanes) / sizeof(float);
+
+Lanes load(const float* from) {
+  Lanes lanes;
+  std::memcpy(&lanes, from, sizeof(lanes));
+  return lanes;
+}
+
+/// y[x][w] = sum over k of weights[w][k] * rows[x][k]. Every sum has the same order whatever the tile.
+template <std::size_t W, std::size_t X>
+void dot_tile(const float* weights, const float* rows, std::size_t k, std::size_t row_stride, float* y,
+              std::size_t y_stride) {
+  std::array<std::array<Lanes, W>, X> sums = {};
+  const std::size_t whole = k / kLanes * kLanes;
+  for (std::size_t i = 0; i < whole; i += kLanes) {
+    for (std::size_t x = 0; x < X; ++x) {
+      const Lanes value = load(rows + x * row_stride + i);
+      for (std::size_t w = 0; w < W; ++w) sums[x][w] += value * load(weights + w * k + i);
+    }
+  }
+  for (std::size_t x = 0; x < X; ++x) {
+    for (std::size_t w = 0; w < W; ++w) {
+      const Lanes lanes = sums[x][w];
+      float sum = (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
+      for (std::size_t i = whole; i < k; ++i) sum += weights[w * k + i] * rows[x * row_stride + i];
+      y[x * y_stride + w] = sum;
+    }
+  }
+}
+
+template <std::size_t W>
+void dot_rows(const float* weights, const float* x, std::size_t rows, std::size_t k, float* y, std::size_t y_stride) {
+  std::size_t row = 0;
+  for (; row + kRowTile <= rows; row += kRowTile) {
+    dot_tile<W, kRowTile>(weights, x + row * k, k, k, y + row * y_stride, y_stride);
+  }
+  for (; row < rows; ++row) dot_tile<W, 1>(weights, x + row * k, k, k, y + row * y_stride, y_stride);
+}
+
+void rms_norm(const float* x, std::span<const float> weight, float epsilon, float* out) {
+  double squares = 0;
+  for (std::size_t i = 0; i < weight.size(); ++i) squares += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  const double mean = squares / static_cast<double>(weight.size());
+  const auto scale = static_cast<float>(1 / std::sqrt(mean + static_cast<double>(epsilon)));
+  for (std::size_t i = 0; i < weight.size(); ++i) out[i] = x[i] * scale * weight[i];
+}
+
+void rotate(const Config& config, const Rope& rope, std::size_t position, float* head) {
+  const std::size_t half = config.rotated / 2;
+  for (std::size_t i = 0; i < half; ++i) {
+    const double angle = static_cast<double>(position) * rope.frequencies[i];
+    const auto cosine = static_cast<float>(std::cos(angle)) * rope.magnitude;
+    const auto sine = static_cast<float>(std::sin(angle)) * rope.magnitude;
+    float& a = head[config.rope_interleaved ? 2 * i : i];
+    float& b = head[config.rope_interleaved ? 2 * i + 1 : i + half];
+    const float rotated = a * cosine - b * sine;
+    b = a * sine + b * cosine;
+    a = rotated;
+  }
+}
+
+float cap(float value, float limit) { return limit == 0 ? value : limit * std::tanh(value / limit); }
+
+float silu(float x) { return x / (1 + std::exp(-x)); }
+
+float gelu(float x) {
+  const float inner = std::sqrt(2 * std::numbers::inv_pi_v<float>) * (x + 0.044715F * x * x * x);
+  return 0.5F * x * (1 + std::tanh(inner));
+}
+
+class ReferenceOperations final : public Operations {
+ public:
+  ReferenceOperations(const Config& config, const Weights& weights, parallel::Team& team)
+      : config_(config), weights_(weights), team_(team), scratch_(static_cast<std::size_t>(team.size())) {}
+
+  void begin(std::span<const Segment> segments, std::size_t rows) override {
+    segments_ = segments;
+    rows_ = rows;
+  }
+
+  void embed(std::span<const base::TokenId> tokens, float* x) override {
+    const tensor::MatrixView& matrix = weights_.embedding;
+    const std::size_t bytes = tensor::row_bytes(matrix.type, matrix.columns);
+    for (std::size_t row = 0; row < tokens.size(); ++row) {
+      const std::span<float> out(x + row * config_.width, config_.width);
+      tensor::dequantise(matrix.type,
+                         matrix.bytes.subspan(static_cast<std::size_t>(tokens[row].value()) * bytes, bytes), out);
+      for (float& value : out) value *= config_.embedding_scale;
+    }
+  }
+
+  void project(const Linear& linear, const float* x, std::span<const float> norm, std::size_t rows, float* y) override {
+    if (!norm.empty()) {
+      normed_.resize(rows * linear.inputs);
+      for (std::size_t row = 0; row < rows; ++row) {
+        rms_norm(x + row * linear.inputs, norm, config_.norm_epsilon, normed_.data() + row * linear.inputs);
+      }
+      x = normed_.data();
+    }
+    team_.run([&](int member) {
+      std::size_t first = 0;
+      for (const tensor::MatrixView& part : linear.parts) {
+        const parallel::Range range = parallel::part(part.rows, member, team_.size(), kWeightTile);
+        multiply(part, range, x, rows, y + first, linear.outputs, scratch_[static_cast<std::size_t>(member)]);
+        first += part.rows;
+      }
+    });
+    if (linear.bias.empty()) return;
+    for (std::size_t row = 0; row < rows; ++row) {
+      for (std::size_t i = 0; i < linear.outputs; ++i) y[row * linear.outputs + i] += linear.bias[i];
+    }
+  }
+
+  void store(std::size_t layer, float* qkv) override {
+    const Rope& rope = config_.layer_windowed[layer] ? config_.rope_window : config_.rope;
+    const Layer& weights = weights_.layers[layer];
+    const std::size_t dim = config_.head_dim;
+    const std::size_t kv = config_.kv_heads * dim;
+    for (const Segment& segment : segments_) {
+      for (std::size_t i = 0; i < segment.rows; ++i) {
+        float* query = qkv + (segment.row + i) * qkv_width();
+        float* key = query + config_.heads * dim;
+        const std::size_t position = segment.position + i;
+        prepare_heads(query, config_.heads, weights.query_norm, rope, position);
+        prepare_heads(key, config_.kv_heads, weights.key_norm, rope, position);
+        std::copy_n(key, kv, segment.cache->keys(layer) + position * kv);
+        std::copy_n(key + kv, kv, segment.cache->values(layer) + position * kv);
+      }
+    }
+  }
+
+  void attend(std::size_t layer, const float* qkv, float* out) override {
+    for (const Segment& segment : segments_) {
+      const std::size_t jobs = segment.rows * config_.heads;
+      team_.run([&](int member) {
+        // Later rows see more tokens: rows are dealt out in turn.
+        for (auto job = static_cast<std::size_t>(member); job < jobs; job += static_cast<std::size_t>(team_.size())) {
+          attend_head(layer, segment, job / config_.heads, job % config_.heads, qkv, out,
+                      scratch_[static_cast<std::size_t>(member)]);
+        }
+      });
+    }
+  }
+
+  void gate(const float* gate_up, float* out) override {
+    for (std::size_t row = 0; row < rows_; ++row) {
+      const float* gates = gate_up + row * 2 * config_.ffn;
+      for (std::size_t i = 0; i < config_.ffn; ++i) {
+        out[row * config_.ffn + i] = (config_.gelu ? gelu(gates[i]) : silu(gates[i])) * gates[config_.ffn + i];
+      }
+    }
+  }
+
+  void add(const float* y, std::span<const float> norm, float* x) override {
+    normed_.resize(config_.width);
+    for (std::size_t row = 0; row < rows_; ++row) {
+      const float* added = y + row * config_.width;
+      if (!norm.empty()) {
+        rms_norm(added, norm, config_.norm_epsilon, normed_.data());
+        added = normed_.data();
+      }
+      for (std::size_t i = 0; i < config_.width; ++i) x[row * config_.width + i] += added[i];
+    }
+  }
+
+  void cap_logits(std::size_t rows, float* logits) override {
+    if (config_.logit_soft_cap == 0) return;
+    for (std::size_t i = 0; i < rows * config_.vocabulary; ++i) logits[i] = cap(logits[i], config_.logit_soft_cap);
+  }
+
+ private:
+  [[nodiscard]] std::size_t qkv_width() const { return (config_.heads + 2 * config_.kv_heads) * config_.head_dim; }
+
+  static void multiply(const tensor::MatrixView& w, parallel::Range range, const float* x, std::size_t rows, float* y,
+                       std::size_t y_stride, std::vector<float>& scratch) {
+    const std::size_t bytes = tensor::row_bytes(w.type, w.columns);
+    scratch.resize(std::max(scratch.size(), kWeightTile * w.columns));
+    for (std::size_t n = range.begin; n < range.end; n += kWeightTile) {
+      const std::size_t tile = std::min(kWeightTile, range.end - n);
+      tensor::dequantise(w.type, w.bytes.subspan(n * bytes, tile * bytes), std::span(scratch).first(tile * w.columns));
+      if (tile == kWeightTile) {
+        dot_rows<kWeightTile>(scratch.data(), x, rows, w.columns, y + n, y_stride);
+      } else {
+        for (std::size_t i = 0; i < tile; ++i) {
+          dot_rows<1>(scratch.data() + i * w.columns, x, rows, w.columns, y + n + i, y_stride);
+        }
+      }
+    }
+  }
+
+  void prepare_heads(float* heads, std::size_t count, std::span<const float> norm, const Rope& rope,
+                     std::size_t position) {
+    for (std::size_t head = 0; head < count; ++head) {
+      float* values = heads + head * config_.head_dim;
+      if (!norm.empty()) rms_norm(values, norm, config_.norm_epsilon, values);
+      rotate(config_, rope, position, values);
+    }
+  }
+
+  void attend_head(std::size_t layer, const Segment& segment, std::size_t row, std::size_t head, const float* qkv,
+                   float* out, std::vector<float>& scores) const {
+    const std::size_t dim = config_.head_dim;
+    const std::size_t kv = config_.kv_heads * dim;
+    const std::size_t kv_head = head / (config_.heads / config_.kv_heads);
+    const std::size_t end = segment.position + row + 1;
+    const bool windowed = config_.layer_windowed[layer];
+    const std::size_t first = windowed && end > config_.window ? end - config_.window : 0;
+    const float* query = qkv + (segment.row + row) * qkv_width() + head * dim;
+    const float* keys = segment.cache->keys(layer) + kv_head * dim;
+    const float* values = segment.cache->values(layer) + kv_head * dim;
+
+    scores.resize(std::max(scores.size(), end - first));
+    float largest = -INFINITY;
+    for (std::size_t t = first; t < end; ++t) {
+      dot_tile<1, 1>(keys + t * kv, query, dim, dim, &scores[t - first], 1);
+      scores[t - first] = cap(scores[t - first] * config_.attention_scale, config_.attention_soft_cap);
+      largest = std::max(largest, scores[t - first]);
+    }
+    double sum = 0;
+    for (std::size_t t = first; t < end; ++t) {
+      scores[t - first] = std::exp(scores[t - first] - largest);
+      sum += static_cast<double>(scores[t - first]);
+    }
+    float* result = out + (segment.row + row) * config_.heads * dim + head * dim;
+    std::fill_n(result, dim, 0.0F);
+    for (std::size_t t = first; t < end; ++t) {
+      const auto share = static_cast<float>(static_cast<double>(scores[t - first]) / sum);
+      for (std::size_t i = 0; i < dim; ++i) result[i] += share * values[t * kv + i];
+    }
+  }
+
+  const Config& config_;
+  const Weights& weights_;
+  parallel::Team& team_;
+  std::span<const Segment> segments_;
+  std::size_t rows_ = 0;
+  std::vector<float> normed_;
+  std::vector<std::vector<float>> scratch_;  ///< One for each member.
+};
+
+}  // namespace
+
+std::unique_ptr<Operations> make_reference_operations(const Config& config, const Weights& weights,
+                                                      parallel::Team& team) {
+  return std::make_unique<ReferenceOperations>(config, weights, team);
+}
+
+}  // namespace plait::models

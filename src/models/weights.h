@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The weights of a model by their role: found in the file by name, checked against the config's sizes, and prepared for
+// the chosen arithmetic.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/units.h"
+#include "kernels/matmul.h"
+#include "models/config.h"
+#include "models/gguf.h"
+#include "parallel/team.h"
+#include "tensor/matrix_view.h"
+
+namespace plait::models {
+
+/// One or several matrices that read the same input, their outputs one after another: y = [W0 x; W1 x; ...] + bias.
+struct Linear {
+  std::vector<const TensorInfo*> tensors;       ///< In the file.
+  std::vector<tensor::MatrixView> parts;        ///< Their bytes in the file; pages may have been dropped.
+  std::optional<kernels::PackedMatrix> packed;  ///< The same, prepared for the kernels; only with Arithmetic::exact.
+  std::vector<float> bias;                      ///< [outputs], or empty.
+  std::size_t inputs = 0;
+  std::size_t outputs = 0;
+};
+
+/// Vectors are [width] or, for query and key norms, [head_dim]; empty where the architecture has none.
+struct Layer {
+  std::vector<float> attention_norm;
+  Linear query_key_value;  ///< heads * dim, kv_heads * dim, kv_heads * dim outputs
+  std::vector<float> query_norm;
+  std::vector<float> key_norm;
+  Linear attention_output;
+  std::vector<float> attention_post_norm;
+  std::vector<float> ffn_norm;
+  Linear gate_up;  ///< ffn gates, then ffn ups
+  Linear down;
+  std::vector<float> ffn_post_norm;
+};
+
+struct Weights {
+  tensor::MatrixView embedding;  ///< In the file, [vocabulary, width].
+  std::vector<Layer> layers;
+  std::vector<float> output_norm;
+  Linear output;  ///< [vocabulary, width]; the embedding itself when tied.
+  bool tied = false;
+
+  [[nodiscard]] base::Bytes packed_bytes() const;
+  [[nodiscard]] base::Bytes file_bytes_per_step() const;
+  [[nodiscard]] double operations_per_token() const;
+};
+
+/// Finds and checks every tensor; touches only the pages of the norms and biases.
+/// Errors: not_found or invalid_data (the tensor's name, wanted and found shape); unsupported (a tensor of a layer that
+/// plait does not know, so that nothing is silently left out).
+[[nodiscard]] base::Result<Weights> find_weights(const GgufFile& file, const Config& config);
+
+/// Packs every linear layer, one after another, and gives the file's pages back on the way.
+/// Errors: those of PackedMatrix::pack; io if the file changed under us.
+[[nodiscard]] base::Result<void> pack_weights(const GgufFile& file, Weights& weights, parallel::Team& team);
+
+}  // namespace plait::models
