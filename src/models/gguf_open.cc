@@ -75,7 +75,7 @@ base::Result<GgufFile> GgufFile::open_parts(const std::filesystem::path& path, G
   const auto number = [&](const GgufFile& file, const std::filesystem::path& where,
                           const char* key) -> base::Result<std::int64_t> {
     auto value = file.require<std::int64_t>(key);
-    if (!value) return in_file(std::move(value).error(), where);
+    if (!value) return in_file({ErrorCode::invalid_data, value.error().message}, where);
     return value;
   };
   PLAIT_TRY(const std::int64_t count, number(opened, path, kCountKey));

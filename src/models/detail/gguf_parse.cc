@@ -14,6 +14,8 @@
 #include <optional>
 #include <utility>
 
+#include "text/utf8.h"
+
 namespace plait::models::detail {
 namespace {
 
@@ -40,6 +42,24 @@ std::unexpected<base::Error> invalid(fmt::format_string<Args...> format, Args&&.
 template <class... Args>
 std::unexpected<base::Error> unsupported(fmt::format_string<Args...> format, Args&&... args) {
   return fail(ErrorCode::unsupported, fmt::format(format, std::forward<Args>(args)...));
+}
+
+// Characters that end a line, steer a terminal or reorder the text around them.
+bool is_control(char32_t c) {
+  return c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x200B && c <= 0x200F) || (c >= 0x2028 && c <= 0x202E) ||
+         (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF;
+}
+
+// One character as it may stand between quotes in one line.
+std::string shown(const text::Decoded& character, std::string_view bytes, char quote) {
+  if (bytes == "\n") return "\\n";
+  if (bytes == "\\" || bytes[0] == quote) return fmt::format("\\{}", bytes);
+  if (character.valid && !is_control(character.code_point)) return std::string(bytes);
+  if (character.valid && character.code_point >= 0x80)
+    return fmt::format("\\u{:04x}", static_cast<unsigned>(character.code_point));
+  std::string out;
+  for (const char byte : bytes) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+  return out;
 }
 
 std::string_view as_text(std::span<const std::byte> bytes) {
@@ -321,17 +341,15 @@ std::size_t bytes_of(GgufKind kind) {
   return kBytes[static_cast<std::size_t>(kind)];
 }
 
-std::string quoted(std::string_view text, std::size_t characters_max, char quote) {
+std::string quoted(std::string_view text, std::size_t bytes_max, char quote) {
   std::string out(1, quote);
-  for (const char c : text.substr(0, characters_max)) {
-    const auto code = static_cast<unsigned char>(c);
-    if (code < 0x20 || code >= 0x7F || c == quote || c == '\\') {
-      out += fmt::format("\\x{:02x}", code);
-    } else {
-      out += c;
-    }
+  while (!text.empty()) {
+    const text::Decoded character = text::decode(text);
+    const std::string piece = shown(character, text.substr(0, character.length), quote);
+    if (out.size() + piece.size() > bytes_max) return out + "…" + quote;
+    out += piece;
+    text.remove_prefix(character.length);
   }
-  if (text.size() > characters_max) out += "…";
   return out + quote;
 }
 

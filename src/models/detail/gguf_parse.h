@@ -56,9 +56,9 @@ struct ParsedGguf {
 /// Bytes of one value of a number or boolean kind; 0 for strings and arrays.
 [[nodiscard]] std::size_t bytes_of(GgufKind kind);
 
-/// Text from a file as it may stand in a one-line message: in single quotes, control characters and invalid bytes as
-/// \xNN, cut.
-[[nodiscard]] std::string quoted(std::string_view text, std::size_t characters_max = 100, char quote = '\'');
+/// Text from a file as it may stand in a one-line message: in quotes, with everything that is no printable character
+/// escaped, cut after about `bytes_max` bytes.
+[[nodiscard]] std::string quoted(std::string_view text, std::size_t bytes_max = 100, char quote = '\'');
 
 /// The places 0 … n-1 of `names` in the order of their names; equal names stand side by side.
 [[nodiscard]] std::vector<std::uint32_t> sorted_places(std::span<const std::string_view> names);
