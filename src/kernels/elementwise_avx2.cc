@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/elementwise_table.h"
+
+namespace plait::kernels {
+namespace {
+
+#include "kernels/vector_avx2.inc"
+
+#include "kernels/math.inc"
+
+#include "kernels/elementwise.inc"
+
+}  // namespace
+
+const ElementwiseTable kElementwiseAvx2 = kTable;
+
+}  // namespace plait::kernels
