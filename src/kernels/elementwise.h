@@ -3,7 +3,7 @@
 // What a forward pass does between its matrix products, one row or a run of floats at a time.
 //
 // Same bits: every function gives the same bits for every Isa (except in the payload of a NaN), since all of them run
-// the same operations in sixteen lanes and add lanes in one fixed tree. See docs in vector_generic.inc.
+// the same operations in sixteen lanes and add lanes in one fixed tree. vector_generic.inc has them.
 // Pointers need no alignment; an output may be the same array as an input, or else must not overlap it.
 // Threads: all functions are pure; callers split the work.
 #pragma once
@@ -49,7 +49,7 @@ void soft_cap(Isa isa, const float* x, float cap, std::size_t n, float* out);
 /// out[i] = e^(x[i] - max) / sum. Entries of -infinity become 0. Requires: n > 0 and some finite entry.
 void softmax(Isa isa, const float* x, std::size_t n, float* out);
 
-/// e^x to 1 ulp, subnormal results included; e^0 is exactly 1.
+/// e^x to 1.1 ulp, subnormal results included; e^0 is exactly 1.
 void exp(Isa isa, const float* x, std::size_t n, float* out);
 
 /// tanh x to 2 ulp.

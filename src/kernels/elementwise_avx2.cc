@@ -11,7 +11,7 @@ namespace {
 
 #include "kernels/vector_avx2.inc"
 
-#include "kernels/math.inc"
+static_assert(sizeof(Vec) == 16 * sizeof(float));
 
 #include "kernels/elementwise.inc"
 

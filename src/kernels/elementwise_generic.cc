@@ -10,7 +10,7 @@ namespace {
 
 #include "kernels/vector_generic.inc"
 
-#include "kernels/math.inc"
+static_assert(sizeof(Vec) == 16 * sizeof(float));
 
 #include "kernels/elementwise.inc"
 

@@ -16,12 +16,12 @@ namespace plait::kernels {
 struct RopeScaling {
   enum class Kind { none, linear, yarn };
   Kind kind = Kind::none;
-  double factor = 1;            ///< New context over old one, > 0: angles are divided by it (YaRN: those of slow pairs).
+  double factor = 1;  ///< New context over old one, > 0: angles are divided by it (YaRN: those of slow pairs).
   double original_context = 0;  ///< YaRN: tokens the model was first trained for.
   double extrapolation = 1;     ///< YaRN: share of the correction, 1 (`ext_factor`).
   double attention_factor = 1;  ///< Multiplies cosines and sines, on top of YaRN's own 1 + 0.1 ln(factor).
-  double beta_fast = 32;        ///< YaRN: pairs that turn more often than this in the original context stay as they are.
-  double beta_slow = 1;         ///< YaRN: pairs that turn less often are interpolated wholly.
+  double beta_fast = 32;  ///< YaRN: pairs that turn more often than this in the original context stay as they are.
+  double beta_slow = 1;   ///< YaRN: pairs that turn less often are interpolated wholly.
 };
 
 /// Angles per position and the factor of cosines and sines.

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "kernels/attention_table.h"
+
+namespace plait::kernels {
+namespace {
+
+#include "kernels/vector_avx2.inc"
+
+// 16 registers of 8 lanes: 6 x 1 x 2 accumulators, 2 lanes of b, 1 factor
+constexpr std::size_t kTileRows = 6;
+constexpr std::size_t kTileVectors = 1;
+constexpr std::size_t kFewRows = 3;
+constexpr std::size_t kFewVectors = 2;
+
+#include "kernels/attention.inc"
+
+}  // namespace
+
+const AttentionTable kAttentionAvx2 = kTable;
+
+}  // namespace plait::kernels

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "kernels/attention_table.h"
+
+namespace plait::kernels {
+namespace {
+
+#include "kernels/vector_avx512.inc"
+
+// 32 registers: 12 x 2 or 6 x 4 accumulators, 2 or 4 lanes of b, 1 factor
+constexpr std::size_t kTileRows = 12;
+constexpr std::size_t kTileVectors = 2;
+constexpr std::size_t kFewRows = 6;
+constexpr std::size_t kFewVectors = 4;
+
+#include "kernels/attention.inc"
+
+}  // namespace
+
+const AttentionTable kAttentionAvx512 = kTable;
+
+}  // namespace plait::kernels

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "kernels/attention_table.h"
+#include "tensor/half.h"
+
+namespace plait::kernels {
+namespace {
+
+#include "kernels/vector_generic.inc"
+
+constexpr std::size_t kTileRows = 6;
+constexpr std::size_t kTileVectors = 1;
+constexpr std::size_t kFewRows = 1;
+constexpr std::size_t kFewVectors = 1;
+
+#include "kernels/attention.inc"
+
+}  // namespace
+
+const AttentionTable kAttentionGeneric = kTable;
+
+}  // namespace plait::kernels
