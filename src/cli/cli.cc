@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/config_verb.h"
 #include "cli/exit_code.h"
+#include "cli/model_verbs.h"
 
 namespace plait::cli {
 namespace {
@@ -34,7 +35,10 @@ void add_common_options(CLI::App& app, Session& session) {
       ->expected(1);
 }
 
-void add_verbs(CLI::App& app, Session& session) { add_config(app, session); }
+void add_verbs(CLI::App& app, Session& session) {
+  add_model_verbs(app, session);
+  add_config(app, session);
+}
 
 ExitCode report(const base::Error& error, bool verbose) {
   std::fflush(stdout);
