@@ -48,7 +48,8 @@ struct TokenizerSource {
   std::vector<std::int32_t> kinds = {};       ///< TokenKind per token, or empty: all normal.
   std::vector<std::string_view> merges = {};  ///< "left right", best first; gpt2 only.
   // Ids outside the vocabulary are ignored.
-  std::optional<std::int64_t> bos = {}, eos = {}, unk = {}, pad = {}, eot = {}, eom = {}, sep = {};
+  std::optional<std::int64_t> bos = {}, eos = {}, unk = {}, pad = {}, eot = {}, eom = {};
+  std::optional<std::int64_t> fim_prefix = {}, fim_suffix = {}, fim_middle = {};
   std::optional<std::int64_t> fim_pad = {}, fim_repository = {}, fim_separator = {};
   std::optional<bool> add_bos = {}, add_eos = {}, add_space_prefix = {};  ///< Absent: the family's habit.
 };
@@ -93,6 +94,8 @@ class Tokenizer {  // immutable; every method may be called from any thread
   [[nodiscard]] base::TokenId pad() const;
   [[nodiscard]] bool add_bos() const;
   [[nodiscard]] bool add_eos() const;
+  /// A space is put before a text (SentencePiece; not Gemma); the decoder takes it away again.
+  [[nodiscard]] bool add_space_prefix() const;
   /// eos, end of turn, end of message and their like: generation stops here.
   [[nodiscard]] bool is_end_of_generation(base::TokenId id) const;
   /// All of them, ascending.
