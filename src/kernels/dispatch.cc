@@ -9,6 +9,18 @@ namespace plait::kernels {
 
 const cpu::KernelTable& kernel_table(Isa isa) {
   PLAIT_CHECK(std::ranges::find(usable_isas(), isa) != usable_isas().end(), name(isa));
+  switch (isa) {
+    case Isa::generic:
+      return cpu::kGenericKernels;
+    case Isa::avx2:
+      return cpu::kAvx2Kernels;
+    case Isa::avxvnni:
+      return cpu::kAvxVnniKernels;
+    case Isa::avx512:
+      return cpu::kAvx512Kernels;
+    case Isa::amx:
+      return cpu::kAvx512Kernels;
+  }
   return cpu::kGenericKernels;
 }
 

@@ -24,7 +24,8 @@ void quantise_row(const cpu::KernelTable& kernels, const RowsView& rows, std::si
                     .scale = rows.scale + at,
                     .usum = rows.usum + at,
                     .minus_sum = rows.minus_sum + at,
-                    .halves = rows.halves + at,
+                    .minus_first = rows.minus_first + at,
+                    .minus_second = rows.minus_second + at,
                     .stride = stride});
 }
 
@@ -34,7 +35,7 @@ void QuantisedRows::resize(std::size_t m, std::size_t k) {
   const std::size_t groups = (k + kGroup - 1) / kGroup;
   const std::size_t numbers = m * groups;
   const std::size_t plane = aligned(4 * numbers);
-  const std::size_t bytes = aligned(numbers * kGroup) + 4 * plane;
+  const std::size_t bytes = aligned(numbers * kGroup) + 5 * plane;
   if (buffer_.size() < bytes) {
     buffer_ = os::PageBuffer();
     buffer_ = os::PageBuffer(bytes);
@@ -52,7 +53,8 @@ void QuantisedRows::resize(std::size_t m, std::size_t k) {
   view_.scale = reinterpret_cast<float*>(take(plane));
   view_.usum = reinterpret_cast<float*>(take(plane));
   view_.minus_sum = reinterpret_cast<std::int32_t*>(take(plane));
-  view_.halves = reinterpret_cast<std::int32_t*>(take(plane));
+  view_.minus_first = reinterpret_cast<std::int32_t*>(take(plane));
+  view_.minus_second = reinterpret_cast<std::int32_t*>(take(plane));
 }
 
 void QuantisedRows::set_source(const float* x, std::size_t stride) {

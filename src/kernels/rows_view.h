@@ -10,15 +10,16 @@ namespace plait::kernels {
 /// R = min(16, m - 16 b) rows. All arrays are ordered [block][group][R], so that one group of one block is contiguous;
 /// block b starts at element 16 * b * groups.
 struct RowsView {
-  std::size_t m = 0;                  ///< Rows.
-  std::size_t k = 0;                  ///< Inputs.
-  std::size_t groups = 0;             ///< ceil(k / 32); inputs beyond k are zero.
-  std::int8_t* a = nullptr;           ///< [block][group][R][32], 64-byte aligned
-  float* scale = nullptr;             ///< [block][group][R]
-  float* usum = nullptr;              ///< [block][group][R]: scale * sum of a
-  std::int32_t* minus_sum = nullptr;  ///< [block][group][R]: -(sum of a)
-  std::int32_t* halves = nullptr;     ///< [block][group][R]: sums of the two halves as 16-bit numbers, first one low
-  const float* x = nullptr;           ///< [m, k] with row stride x_stride: the caller's floats
+  std::size_t m = 0;                     ///< Rows.
+  std::size_t k = 0;                     ///< Inputs.
+  std::size_t groups = 0;                ///< ceil(k / 32); inputs beyond k are zero.
+  std::int8_t* a = nullptr;              ///< [block][group][R][32], 64-byte aligned
+  float* scale = nullptr;                ///< [block][group][R]
+  float* usum = nullptr;                 ///< [block][group][R]: scale * sum of a
+  std::int32_t* minus_sum = nullptr;     ///< [block][group][R]: -(sum of a)
+  std::int32_t* minus_first = nullptr;   ///< [block][group][R]: -(sum of the first 16 of a)
+  std::int32_t* minus_second = nullptr;  ///< [block][group][R]: -(sum of the second 16)
+  const float* x = nullptr;              ///< [m, k] with row stride x_stride: the caller's floats
   std::size_t x_stride = 0;
 };
 

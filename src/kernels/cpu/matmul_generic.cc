@@ -79,7 +79,7 @@ void group_scales(const std::byte* scales, const float (&d)[kPanel], const float
 struct RowOfGroup {
   const std::int8_t* a;
   float scale, usum;
-  std::int32_t halves;
+  std::int32_t first, second;  // sums of the halves
 };
 
 template <PanelFormat F>
@@ -95,10 +95,8 @@ void add_group(const Unpacked& w, const GroupScales& s, const RowOfGroup& row, f
   }
   for (std::size_t o = 0; o < kPanel; ++o) acc[o] = std::fma(static_cast<float>(c[o]), row.scale * s.d[o], acc[o]);
   if constexpr (F.has_min && F.sub_scales == 2) {
-    const auto first = static_cast<std::int16_t>(row.halves & 0xffff);
-    const std::int32_t second = row.halves >> 16;
     for (std::size_t o = 0; o < kPanel; ++o) {
-      const std::int32_t sum = s.sub_min[0][o] * first + s.sub_min[1][o] * second;
+      const std::int32_t sum = s.sub_min[0][o] * row.first + s.sub_min[1][o] * row.second;
       acc[o] = std::fma(static_cast<float>(sum), row.scale * s.min[o], acc[o]);
     }
   } else if constexpr (F.has_min) {
@@ -124,7 +122,9 @@ void block_of_rows(const PanelTask& task, std::size_t first, std::size_t count) 
       unpack<F>(at + F.scales_bytes(), w);
       for (std::size_t r = 0; r < count; ++r) {
         const std::size_t index = first * rows.groups + group * count + r;
-        add_group<F>(w, scales, {rows.a + index * kGroup, rows.scale[index], rows.usum[index], rows.halves[index]},
+        add_group<F>(w, scales,
+                     {rows.a + index * kGroup, rows.scale[index], rows.usum[index], -rows.minus_first[index],
+                      -rows.minus_second[index]},
                      acc[r]);
       }
       at += F.group_bytes();
@@ -214,8 +214,8 @@ void quantise_group(const float* x, const QuantiseTask& task, std::size_t g) {
   task.scale[at] = scale;
   task.usum[at] = scale * static_cast<float>(sums[0] + sums[1]);
   task.minus_sum[at] = -(sums[0] + sums[1]);
-  task.halves[at] = static_cast<std::int32_t>((static_cast<std::uint32_t>(sums[1]) << 16) |
-                                              (static_cast<std::uint32_t>(sums[0]) & 0xffffU));
+  task.minus_first[at] = -sums[0];
+  task.minus_second[at] = -sums[1];
 }
 
 void quantise(const QuantiseTask& task) {

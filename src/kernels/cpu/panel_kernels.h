@@ -34,7 +34,8 @@ struct QuantiseTask {
   float* scale = nullptr;
   float* usum = nullptr;
   std::int32_t* minus_sum = nullptr;
-  std::int32_t* halves = nullptr;
+  std::int32_t* minus_first = nullptr;
+  std::int32_t* minus_second = nullptr;
   std::size_t stride = 1;
 };
 
