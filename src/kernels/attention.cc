@@ -76,13 +76,16 @@ struct Piece {
 constexpr std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 
 /// Floats of an AttentionState.
-std::size_t state_size(std::size_t rows, std::size_t dim) { return round_up(2 * rows, 16) + rows * dim; }
+std::size_t state_size(std::size_t rows, std::size_t dim) { return round_up(rows, 16) + rows * 16 + rows * dim; }
 
-AttentionState state_at(float* p, std::size_t rows) { return {p, p + rows, p + round_up(2 * rows, 16)}; }
+AttentionState state_at(float* p, std::size_t rows) {
+  float* total = p + round_up(rows, 16);
+  return {p, total, total + rows * 16};
+}
 
 void clear(const AttentionState& state, std::size_t rows, std::size_t dim) {
   std::fill_n(state.max, rows, -std::numeric_limits<float>::infinity());
-  std::fill_n(state.total, rows, 0.0F);
+  std::fill_n(state.total, rows * 16, 0.0F);
   std::fill_n(state.sums, rows * dim, 0.0F);
 }
 
@@ -111,6 +114,8 @@ struct Call {
   const AttentionTable* table;
   AttentionShape shape;
   std::size_t group;  // query heads of a key-value head
+  float scale;        // as in AttentionTile
+  float soft_cap;
   const float* q;
   std::size_t q_stride;
   float* out;
@@ -236,9 +241,24 @@ void finish(const Call& call, const Piece& piece, const AttentionState& state) {
     float* out = call.out + (piece.entry_row + piece.row + row) * call.out_stride + piece.head * call.group * dim;
     for (std::size_t h = 0; h < call.group; ++h) {
       const std::size_t i = row * call.group + h;
-      call.table->finish(state.sums + i * dim, state.total[i], dim, out + h * dim);
+      call.table->finish(state.sums + i * dim, state.total + 16 * i, dim, out + h * dim);
     }
   }
+}
+
+/// Which tokens of the block that starts at token `begin` the rows of a tile see; false if none sees any. `row` counts
+/// the rows and heads before the tile since `first_position`.
+bool find_visible(const Call& call, std::size_t first_position, std::size_t row, std::size_t begin,
+                  AttentionTile& tile) {
+  bool any = false;
+  for (std::size_t i = 0; i < tile.rows; ++i) {
+    const std::size_t position = first_position + (row + i) / call.group;
+    const std::size_t first = first_seen(call.shape, position);
+    tile.first[i] = std::min(kBlock, first > begin ? first - begin : 0);
+    tile.last[i] = std::min(kBlock, position + 1 > begin ? position + 1 - begin : 0);
+    any = any || tile.first[i] < tile.last[i];
+  }
+  return any;
 }
 
 /// One block for all rows of a piece, merged into `state`.
@@ -248,33 +268,27 @@ void add_block(const Call& call, const Piece& piece, std::size_t block, const Sc
   const std::size_t rows = piece.rows * call.group;
   const KvView& kv = piece.entry->kv;
   const std::size_t offset = piece.head * kv.head_stride + block * kv.block_stride;
-  AttentionTile tile{.dim = dim, .scale = call.shape.scale, .soft_cap = call.shape.soft_cap};
+  AttentionTile tile{.dim = dim, .scale = call.scale, .soft_cap = call.soft_cap};
   tile.k = kv.k + offset;
   tile.v = kv.v + offset;
   tile.weights = scratch.weights;
   tile.sums = scratch.sums;
   const std::size_t begin = block * kBlock;
-  const std::size_t last_position = piece.entry->first_position + piece.row + piece.rows - 1;
-  const bool wide = rows >= kRowsToWiden;
-  if (wide) {
+  const std::size_t first_position = piece.entry->first_position + piece.row;
+  const std::size_t last_position = first_position + piece.rows - 1;
+  if (rows >= kRowsToWiden) {
     const std::size_t tokens = std::min(kBlock, last_position + 1 - begin);
     call.table->widen(tile.k, round_up(tokens, 16) * dim, scratch.k_wide);
     call.table->widen(tile.v, tokens * dim, scratch.v_wide);
     tile.k_wide = scratch.k_wide;
     tile.v_wide = scratch.v_wide;
   }
+  tile.full = first_seen(call.shape, last_position) <= begin && first_position >= begin + kBlock - 1;
   for (std::size_t row = 0; row < rows; row += tile.rows) {
     tile.rows = std::min(rows - row, call.table->tile_rows);
     tile.q = scratch.q + row * dim;
-    bool any = false;
-    for (std::size_t i = 0; i < tile.rows; ++i) {
-      const std::size_t position = piece.entry->first_position + piece.row + (row + i) / call.group;
-      const std::size_t first = first_seen(call.shape, position);
-      tile.first[i] = std::min(kBlock, first > begin ? first - begin : 0);
-      tile.last[i] = std::min(kBlock, position + 1 > begin ? position + 1 - begin : 0);
-      any = any || tile.first[i] < tile.last[i];
-    }
-    if (any) call.table->tile(tile, {state.max + row, state.total + row, state.sums + row * dim});
+    if (!tile.full && !find_visible(call, first_position, row, begin, tile)) continue;
+    call.table->tile(tile, {state.max + row, state.total + 16 * row, state.sums + row * dim});
   }
 }
 
@@ -332,14 +346,18 @@ void attention(Isa isa, const AttentionShape& shape, std::span<const AttentionRo
   const Planner plan(shape, batch, members, parts.pieces);
   const std::size_t rows = plan.rows_max();
   parts.scratch.resize(std::max(parts.scratch.size(), members));
-  const Call call{&table_of(isa),
-                  shape,
-                  shape.heads / shape.kv_heads,
-                  q,
-                  q_stride,
-                  out,
-                  out_stride,
-                  parts.parts.reserve(plan.parts_size())};
+  constexpr float kLog2E = 0x1.715476p+0F;
+  const bool capped = shape.soft_cap > 0;
+  const Call call{.table = &table_of(isa),
+                  .shape = shape,
+                  .group = shape.heads / shape.kv_heads,
+                  .scale = capped ? shape.scale / shape.soft_cap : shape.scale * kLog2E,
+                  .soft_cap = capped ? shape.soft_cap * kLog2E : 0,
+                  .q = q,
+                  .q_stride = q_stride,
+                  .out = out,
+                  .out_stride = out_stride,
+                  .parts = parts.parts.reserve(plan.parts_size())};
   const std::span<const Piece> pieces = parts.pieces;
   std::atomic<std::size_t> next = 0;  // relaxed: pieces are independent, and run() orders everything else
   team.run([&](int member) {

@@ -9,10 +9,11 @@
 //
 // Arithmetic, the same for every instruction set, number of threads and way of cutting the rows. Tokens of a sequence
 // form blocks of 64, counted from its first token. A score is the sum over dims, one fused multiply-add after the
-// other, of query times key, times `scale`, then the soft cap. For each block: the largest score m of the visible
-// tokens, weights p = e^(score - m), their sum l in a fixed tree, and o = the sum over visible tokens in ascending
-// order, one fused multiply-add after the other, of p times value. Blocks are merged in ascending order: with
-// m' = max(m1, m2), a = e^(m1 - m'), b = e^(m2 - m'): l = l1 a + l2 b, o = o1 a + o2 b. The result is o / l.
+// other, of query times key, times `scale`, then the soft cap; with log2 e multiplied into the last factor, so that
+// weights are powers of two. For each block: the largest score m of the visible tokens, weights p = 2^(score - m),
+// their sums l in 16 lanes (token modulo 16), and o = the sum over visible tokens in ascending order, one fused
+// multiply-add after the other, of p times value. Blocks are merged in ascending order: with m' = max(m1, m2),
+// a = 2^(m1 - m'), b = 2^(m2 - m'): l = l1 a + l2 b, o = o1 a + o2 b. The result is o over the sum of l's lanes.
 // A query at position i sees token t exactly if t <= i and, with a window w, i - t < w. Nothing else is computed with:
 // cache memory of invisible tokens may hold anything.
 #pragma once

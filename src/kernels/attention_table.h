@@ -16,13 +16,14 @@ inline constexpr std::size_t kAttentionTileRowsMax = 16;
 struct AttentionTile {
   std::size_t rows = 0;  ///< 1 … AttentionTable::tile_rows
   std::size_t dim = 0;
-  float scale = 1;
-  float soft_cap = 0;                ///< 0: none
-  const float* q = nullptr;          ///< [rows, dim]
+  float scale = 1;           ///< Of the scores, times log2 e: weights are powers of two. With a soft cap: over the cap.
+  float soft_cap = 0;        ///< 0: none; else the cap times log2 e.
+  const float* q = nullptr;  ///< [rows, dim]
   const std::uint16_t* k = nullptr;  ///< [4][dim][16 tokens]
   const std::uint16_t* v = nullptr;  ///< [64][dim]
   const float* k_wide = nullptr;     ///< The same as floats, or null.
   const float* v_wide = nullptr;
+  bool full = false;                              ///< Every row sees the whole block; else:
   std::size_t first[kAttentionTileRowsMax] = {};  ///< [row] visible tokens of the block: first … last - 1;
   std::size_t last[kAttentionTileRowsMax] = {};   ///< none if last <= first. One row at least sees some.
   float* weights = nullptr;                       ///< Scratch [rows, 64].
@@ -32,7 +33,7 @@ struct AttentionTile {
 /// What rows have gathered so far: largest score, sum of weights, sum of weights times values. Empty: -infinity, 0, 0.
 struct AttentionState {
   float* max = nullptr;    ///< [rows]
-  float* total = nullptr;  ///< [rows]; 0 exactly if no token was seen
+  float* total = nullptr;  ///< [rows, 16]; the sum is that of the 16 lanes.
   float* sums = nullptr;   ///< [rows, dim]
 };
 
@@ -40,10 +41,10 @@ struct AttentionTable {
   std::size_t tile_rows;
   /// Computes the block's part for each row and merges it into `state`, whose arrays begin with the tile's first row.
   void (*tile)(const AttentionTile& tile, const AttentionState& state);
-  /// Merges `part` into `state`, row by row, except rows that saw nothing.
+  /// Merges `part` into `state`, row by row, except rows whose largest score is -infinity.
   void (*merge)(std::size_t rows, std::size_t dim, const AttentionState& part, const AttentionState& state);
-  /// out[i] = sums[i] / total
-  void (*finish)(const float* sums, float total, std::size_t dim, float* out);
+  /// out[i] = sums[i] / sum of total[16]
+  void (*finish)(const float* sums, const float* total, std::size_t dim, float* out);
   void (*widen)(const std::uint16_t* in, std::size_t n, float* out);  ///< n a multiple of 16
   /// Keys and values [count, dim] of one head for tokens `slot` … slot + count - 1 of a group of 16 tokens.
   void (*store_keys)(const float* k, std::size_t stride, std::size_t slot, std::size_t count, std::size_t dim,

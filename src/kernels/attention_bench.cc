@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Attention of smollm2-135m (9 heads, 3 of keys and values, dim 64): prompts against the peak of f32 FMA, decode
+// against the bytes of its cache.
+#include <benchmark/benchmark.h>
+
+#include <vector>
+
+#include "base/random.h"
+#include "kernels/attention.h"
+
+namespace plait::kernels {
+namespace {
+
+std::vector<float> random(std::size_t n, std::uint64_t seed) {
+  std::vector<float> x(n);
+  for (std::size_t i = 0; i < n; ++i) x[i] = static_cast<float>(base::random_unit(seed, i)) - 0.5F;
+  return x;
+}
+
+/// Caches of several layers, filled with one random block again and again.
+struct Caches {
+  Caches(const AttentionShape& shape, std::size_t layers, std::size_t tokens) : shape_(shape) {
+    const std::size_t blocks = (tokens + kAttentionBlock - 1) / kAttentionBlock;
+    size_ = blocks * kAttentionBlock * shape.kv_heads * shape.dim;
+    k_.resize(layers * size_);
+    v_.resize(layers * size_);
+    const std::vector<float> x = random(4099, 1);
+    for (std::size_t i = 0; i < k_.size(); ++i) k_[i] = v_[i] = tensor::f32_to_f16(x[i % x.size()]);
+  }
+  KvBuffer layer(std::size_t i) {
+    const std::size_t head = kAttentionBlock * shape_.dim;
+    return {k_.data() + i * size_, v_.data() + i * size_, head, head * shape_.kv_heads};
+  }
+
+  AttentionShape shape_;
+  std::size_t size_;
+  std::vector<tensor::f16> k_;
+  std::vector<tensor::f16> v_;
+};
+
+void run(benchmark::State& state, const AttentionShape& shape, Isa isa, std::size_t layers) {
+  const auto rows = static_cast<std::size_t>(state.range(0));
+  const auto tokens = static_cast<std::size_t>(state.range(1));
+  const std::size_t width = shape.heads * shape.dim;
+  Caches caches(shape, layers, tokens);
+  const std::vector<float> q = random(rows * width, 2);
+  std::vector<float> out(rows * width);
+  parallel::Team team(static_cast<int>(state.range(2)));
+  AttentionWorkspace workspace;
+  for (auto _ : state) {
+    for (std::size_t i = 0; i < layers; ++i) {
+      const AttentionRows entry{.rows = rows, .first_position = tokens - rows, .kv = view(caches.layer(i), tokens)};
+      attention(isa, shape, {&entry, 1}, q.data(), width, out.data(), width, team, workspace);
+      benchmark::DoNotOptimize(out.data());
+    }
+  }
+  using Counter = benchmark::Counter;
+  const auto seen = static_cast<double>(rows * tokens - rows * (rows - 1) / 2);
+  const double operations = 4 * seen * static_cast<double>(width * layers);
+  state.counters["FLOP/s"] = Counter(operations, Counter::kIsIterationInvariantRate);
+  const auto bytes = static_cast<double>(4 * tokens * shape.kv_heads * shape.dim * layers);
+  state.counters["cache_B/s"] = Counter(bytes, Counter::kIsIterationInvariantRate, Counter::kIs1024);
+}
+
+constexpr AttentionShape kSmollm2{.heads = 9, .kv_heads = 3, .dim = 64, .scale = 0.125F};
+constexpr AttentionShape kQwen{.heads = 12, .kv_heads = 2, .dim = 128, .scale = 0.088F};
+
+void prompt_smollm2(benchmark::State& state) { run(state, kSmollm2, best_isa(), 1); }
+void prompt_qwen_1_5b(benchmark::State& state) { run(state, kQwen, best_isa(), 1); }
+void prompt_smollm2_avx2(benchmark::State& state) { run(state, kSmollm2, Isa::avx2, 1); }
+void decode_smollm2(benchmark::State& state) { run(state, kSmollm2, best_isa(), 30); }
+void decode_qwen_1_5b(benchmark::State& state) { run(state, kQwen, best_isa(), 28); }
+void decode_smollm2_avx2(benchmark::State& state) { run(state, kSmollm2, Isa::avx2, 30); }
+void one_layer_smollm2(benchmark::State& state) { run(state, kSmollm2, best_isa(), 1); }
+
+// rows, tokens of context (the rows included), threads
+BENCHMARK(prompt_smollm2)->ArgsProduct({{512}, {512, 4096}, {1, 2}})->UseRealTime();
+BENCHMARK(prompt_qwen_1_5b)->ArgsProduct({{512}, {512}, {1, 2}})->UseRealTime();
+BENCHMARK(prompt_smollm2_avx2)->ArgsProduct({{512}, {512}, {1}})->UseRealTime();
+BENCHMARK(decode_smollm2)->ArgsProduct({{1, 8}, {128, 4096}, {1, 2}})->UseRealTime();
+BENCHMARK(decode_qwen_1_5b)->ArgsProduct({{1}, {4096}, {1, 2}})->UseRealTime();
+BENCHMARK(decode_smollm2_avx2)->ArgsProduct({{1}, {4096}, {1}})->UseRealTime();
+BENCHMARK(one_layer_smollm2)->ArgsProduct({{1}, {256, 4096}, {1, 2}})->UseRealTime();
+
+void store_smollm2(benchmark::State& state) {
+  const auto rows = static_cast<std::size_t>(state.range(0));
+  Caches caches(kSmollm2, 1, rows);
+  const std::vector<float> k = random(rows * 192, 3);
+  for (auto _ : state) {
+    store_kv(best_isa(), kSmollm2, caches.layer(0), 0, rows, k.data(), 192, k.data(), 192);
+    benchmark::ClobberMemory();
+  }
+}
+BENCHMARK(store_smollm2)->Arg(1)->Arg(512);
+
+}  // namespace
+}  // namespace plait::kernels
