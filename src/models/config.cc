@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <numbers>
 #include <optional>
 #include <utility>
 
@@ -112,9 +111,9 @@ Result<void> read_sizes(const Reader& reader, Config& config) {
     return fail(ErrorCode::unsupported, fmt::format("{} is {} and keys have {}; plait computes equal lengths only",
                                                     reader.key("attention.value_length"), value_dim, config.head_dim));
   }
-  if (config.head_dim > kHeadDimMax || config.head_dim % 2 != 0) {
+  if (config.head_dim > kHeadDimMax || config.head_dim % 16 != 0) {
     return reader.bad("attention.key_length", fmt::to_string(config.head_dim),
-                      fmt::format("an even number to {}", kHeadDimMax));
+                      fmt::format("a multiple of 16 to {}", kHeadDimMax));
   }
   if (reader.has("expert_count")) {
     PLAIT_TRY(const auto experts, reader.file().require<std::int64_t>(reader.key("expert_count")));
@@ -165,89 +164,34 @@ Result<void> read_windows(const Reader& reader, Config& config) {
   return {};
 }
 
-/// What `rope.scaling.*` says.
-struct Scaling {
-  enum class Kind { none, linear, yarn };
-  Kind kind = Kind::none;
-  double factor = 1;
-  std::size_t original_context = 0;
-  double extrapolation = 1;  ///< Of YaRN: how much of the mixing ramp is applied.
-  double attention = 1;
-  double log_multiplier = 0;
-  double beta_fast = 32;
-  double beta_slow = 1;
-};
-
-Result<Scaling> read_scaling(const Reader& reader, const Config& config) {
-  Scaling scaling;
+Result<kernels::RopeScaling> read_scaling(const Reader& reader, const Config& config) {
+  using Kind = kernels::RopeScaling::Kind;
+  kernels::RopeScaling scaling;
   PLAIT_TRY(const std::string kind, reader.text_or("rope.scaling.type", "linear"));
   if (kind == "none") return scaling;
-  if (kind == "yarn") {
-    scaling.kind = Scaling::Kind::yarn;
-  } else if (kind == "linear") {
-    scaling.kind = Scaling::Kind::linear;
-  } else {
+  if (kind != "yarn" && kind != "linear") {
     return fail(ErrorCode::unsupported, fmt::format("{} is \"{}\"; plait computes none, linear and yarn",
                                                     reader.key("rope.scaling.type"), kind));
   }
+  scaling.kind = kind == "yarn" ? Kind::yarn : Kind::linear;
   // 0 means "not set" in files; the second key is the older name of the first.
-  PLAIT_TRY(scaling.factor, reader.number_or("rope.scaling.factor", 0, 1e6, 0));
-  if (!reader.has("rope.scaling.factor")) {
-    PLAIT_TRY(scaling.factor, reader.number_or("rope.scale_linear", 0, 1e6, 0));
-  }
+  const std::string_view key = reader.has("rope.scaling.factor") ? "rope.scaling.factor" : "rope.scale_linear";
+  PLAIT_TRY(scaling.factor, reader.number_or(key, 0, 1e6, 0));
   if (scaling.factor == 0) scaling.factor = 1;
-  PLAIT_TRY(scaling.original_context,
+  PLAIT_TRY(scaling.attention_factor, reader.number_or("rope.scaling.attn_factor", 1e-3, 1e3, 1));
+  if (scaling.kind != Kind::yarn) return scaling;
+  PLAIT_TRY(const std::size_t context,
             reader.count_or("rope.scaling.original_context_length", kContextMax, config.context));
-  PLAIT_TRY(scaling.attention, reader.number_or("rope.scaling.attn_factor", 1e-3, 1e3, 1));
-  if (scaling.kind == Scaling::Kind::yarn) {
-    PLAIT_TRY(scaling.extrapolation, reader.number_or("rope.scaling.yarn_ext_factor", 0, 1, 1));
-    PLAIT_TRY(scaling.log_multiplier, reader.number_or("rope.scaling.yarn_log_multiplier", -10, 10, 0));
-    PLAIT_TRY(scaling.beta_fast, reader.number_or("rope.scaling.yarn_beta_fast", 1e-3, 1e6, 32));
-    PLAIT_TRY(scaling.beta_slow, reader.number_or("rope.scaling.yarn_beta_slow", 1e-3, 1e6, 1));
-  }
+  scaling.original_context = static_cast<double>(context);
+  PLAIT_TRY(scaling.extrapolation, reader.number_or("rope.scaling.yarn_ext_factor", 0, 1, 1));
+  PLAIT_TRY(scaling.beta_fast, reader.number_or("rope.scaling.yarn_beta_fast", 1e-3, 1e6, 32));
+  PLAIT_TRY(scaling.beta_slow, reader.number_or("rope.scaling.yarn_beta_slow", 1e-3, 1e6, 1));
+  // Some models were trained with another growth of the magnitude, 1 + 0.1 m ln(factor), which divides the usual one;
+  // and a shrunk context leaves the magnitude alone.
+  PLAIT_TRY(const double multiplier, reader.number_or("rope.scaling.yarn_log_multiplier", -10, 10, 0));
+  const double growth = 0.1 * std::log(scaling.factor);
+  scaling.attention_factor /= 1 + (scaling.factor > 1 ? multiplier : 1.0) * growth;
   return scaling;
-}
-
-// YaRN (Peng et al., arXiv 2309.00071): pairs that turn often within the original context keep their speed, pairs that
-// turn less than once are slowed by the factor, and a linear ramp over the pair's index lies between. Queries and keys
-// grow by 1 + 0.1 ln(factor), unless the file gives another multiplier.
-void apply_yarn(const Scaling& scaling, double base, std::size_t rotated, Rope& rope) {
-  const auto dims = static_cast<double>(rotated);
-  const auto pair_of_turns = [&](double turns) {
-    const double wavelength = static_cast<double>(scaling.original_context) / (turns * 2 * std::numbers::pi);
-    return dims * std::log(wavelength) / (2 * std::log(base));
-  };
-  const double low = std::max(0.0, std::floor(pair_of_turns(scaling.beta_fast)));
-  const double high = std::min(dims - 1, std::ceil(pair_of_turns(scaling.beta_slow)));
-  for (std::size_t pair = 0; pair < rope.frequencies.size(); ++pair) {
-    const double position = (static_cast<double>(pair) - low) / std::max(0.001, high - low);
-    const double keep = (1 - std::clamp(position, 0.0, 1.0)) * scaling.extrapolation;
-    rope.frequencies[pair] *= keep + (1 - keep) / scaling.factor;
-  }
-  if (scaling.extrapolation == 0) return;
-  const auto growth = [&](double multiplier) {
-    return scaling.factor <= 1 ? 1.0 : 0.1 * multiplier * std::log(scaling.factor) + 1;
-  };
-  double magnitude = growth(1);
-  if (scaling.log_multiplier != 0) magnitude /= growth(scaling.log_multiplier);
-  rope.magnitude = static_cast<float>(static_cast<double>(rope.magnitude) * magnitude);
-}
-
-Result<Rope> make_rope(const Scaling& scaling, double base, std::size_t rotated, const std::vector<float>& factors) {
-  Rope rope;
-  rope.magnitude = static_cast<float>(scaling.attention);
-  rope.frequencies.resize(rotated / 2);
-  for (std::size_t pair = 0; pair < rope.frequencies.size(); ++pair) {
-    double frequency = std::pow(base, -2.0 * static_cast<double>(pair) / static_cast<double>(rotated));
-    if (!factors.empty()) frequency /= static_cast<double>(factors[pair]);
-    rope.frequencies[pair] = frequency;
-  }
-  if (scaling.kind == Scaling::Kind::yarn) {
-    apply_yarn(scaling, base, rotated, rope);
-  } else {
-    for (double& frequency : rope.frequencies) frequency /= scaling.factor;
-  }
-  return rope;
 }
 
 /// Llama 3's slowing of the low frequencies comes as a tensor of divisors, [rotated / 2]; empty when there is none.
@@ -275,18 +219,18 @@ Result<void> read_rope(const Reader& reader, Config& config) {
   }
   config.rope_interleaved = config.architecture == Architecture::llama;
   PLAIT_TRY(const float base, reader.number_or("rope.freq_base", 1.5, 1e12, 10000));
-  PLAIT_TRY(const Scaling scaling, read_scaling(reader, config));
+  PLAIT_TRY(const kernels::RopeScaling scaling, read_scaling(reader, config));
   std::vector<float> factors;
   if (config.architecture == Architecture::llama) {
     PLAIT_TRY(factors, read_rope_factors(reader.file(), config.rotated));
   }
-  PLAIT_TRY(config.rope, make_rope(scaling, static_cast<double>(base), config.rotated, factors));
+  config.rope = kernels::rope_frequencies(config.rotated, static_cast<double>(base), scaling, factors);
   if (config.window == 0) return {};
   // Windowed layers have their own base and are never stretched.
   PLAIT_TRY(const float window_base, reader.number_or("rope.freq_base_swa", 1.5, 1e12, 10000));
-  Scaling unscaled = scaling;
+  kernels::RopeScaling unscaled = scaling;
   unscaled.factor = 1;
-  PLAIT_TRY(config.rope_window, make_rope(unscaled, static_cast<double>(window_base), config.rotated, {}));
+  config.rope_window = kernels::rope_frequencies(config.rotated, static_cast<double>(window_base), unscaled);
   return {};
 }
 

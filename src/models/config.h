@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "kernels/rope.h"
 
 namespace plait::models {
 
@@ -18,14 +19,6 @@ enum class Architecture { llama, qwen2, qwen3, gemma3 };
 
 /// As in the file's `general.architecture`.
 [[nodiscard]] std::string_view name(Architecture architecture);
-
-/// One kind of rotary position embedding. Pair i of a head turns by position * frequencies[i] radians, and both of its
-/// parts are multiplied by `magnitude`. All scaling variants (linear, Llama 3 factors, YaRN) are already in the
-/// numbers.
-struct Rope {
-  std::vector<double> frequencies;  ///< [rotated / 2], radians per token.
-  float magnitude = 1;              ///< Not 1 only for YaRN.
-};
 
 struct Config {
   Architecture architecture = Architecture::llama;
@@ -45,10 +38,10 @@ struct Config {
   float logit_soft_cap = 0;      ///< 0: none.
   float embedding_scale = 1;
 
-  std::size_t rotated = 0;        ///< Leading dims of a head that are rotated; even.
-  bool rope_interleaved = false;  ///< Pairs are (2i, 2i+1) instead of (i, i + rotated/2).
-  Rope rope;                      ///< Of layers that see everything.
-  Rope rope_window;               ///< Of layers with a window.
+  std::size_t rotated = 0;               ///< Leading dims of a head that are rotated; even.
+  bool rope_interleaved = false;         ///< Pairs are (2i, 2i+1) instead of (i, i + rotated/2).
+  kernels::RopeFrequencies rope;         ///< Of layers that see everything.
+  kernels::RopeFrequencies rope_window;  ///< Of layers with a window.
 
   std::size_t window = 0;  ///< A windowed layer's query at position p sees positions > p - window. 0: no such layers.
   std::vector<bool> layer_windowed;  ///< [layers]

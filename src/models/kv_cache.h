@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where one sequence's keys and values lie, for either arithmetic. Memory grows by half its size at a time, so that
-// appending token by token allocates rarely and a sequence never holds more than 1.5 times what it needs.
+// Where one sequence's keys and values lie. Memory grows by half its size at a time, so that appending token by token
+// allocates rarely and a sequence never holds more than 1.5 times what it needs (plus a block).
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <vector>
 
 #include "base/units.h"
+#include "kernels/attention.h"
 #include "models/config.h"
+#include "tensor/half.h"
 
 namespace plait::models {
 
-/// Keys (already rotated) and values in plain floats, for the reference path.
+/// Keys (already rotated) and values of all layers: in f16 as the attention kernels want them, or in plain floats for
+/// the reference path.
 class KvCache {
  public:
-  explicit KvCache(const Config& config);
+  enum class Kind { f16, f32 };
+  KvCache(const Config& config, Kind kind);
 
   [[nodiscard]] std::size_t length() const { return length_; }
   void set_length(std::size_t length) { length_ = length; }
@@ -23,19 +28,19 @@ class KvCache {
   void reserve(std::size_t tokens);
   [[nodiscard]] base::Bytes bytes() const;
 
-  /// [token, kv_head, dim] of one layer.
-  [[nodiscard]] float* keys(std::size_t layer) { return layers_[layer].keys.data(); }
-  [[nodiscard]] float* values(std::size_t layer) { return layers_[layer].values.data(); }
+  /// Requires: kind f16.
+  [[nodiscard]] kernels::KvBuffer buffer(std::size_t layer);
+  /// [token, kv_head, dim] of one layer. Requires: kind f32.
+  [[nodiscard]] float* keys(std::size_t layer) { return floats_[2 * layer].get(); }
+  [[nodiscard]] float* values(std::size_t layer) { return floats_[2 * layer + 1].get(); }
 
  private:
-  struct LayerStore {
-    std::vector<float> keys;
-    std::vector<float> values;
-  };
-  std::size_t row_;  ///< Floats per token and layer: kv_heads * dim.
-  std::size_t capacity_ = 0;
+  std::size_t row_;           ///< Numbers per token: kv_heads * dim.
+  std::size_t head_block_;    ///< Numbers of one block of one head.
+  std::size_t capacity_ = 0;  ///< Tokens, whole blocks.
   std::size_t length_ = 0;
-  std::vector<LayerStore> layers_;
+  std::vector<std::unique_ptr<tensor::f16[]>> halves_;  ///< [layer][keys, values]; empty for the other kind
+  std::vector<std::unique_ptr<float[]>> floats_;        ///< the same
 };
 
 }  // namespace plait::models

@@ -35,14 +35,11 @@ Result<std::unique_ptr<Model>> Model::load(const std::filesystem::path& path, co
   return load(std::move(file), options, team);
 }
 
-Result<std::unique_ptr<Model>> Model::load(GgufFile file, const LoadOptions& options,
-                                           [[maybe_unused]] parallel::Team& team) {
+Result<std::unique_ptr<Model>> Model::load(GgufFile file, const LoadOptions& options, parallel::Team& team) {
   PLAIT_TRY(Config config, read_config(file));
   PLAIT_TRY(Weights weights, find_weights(file, config));
   PLAIT_TRY_VOID(check_memory(file, options));
-  if (options.arithmetic == Arithmetic::exact) {
-    return fail(ErrorCode::unsupported, "only the reference arithmetic is built so far");
-  }
+  if (options.arithmetic == Arithmetic::exact) PLAIT_TRY_VOID(pack_weights(file, weights, team));
   const std::size_t context = options.context == 0 ? config.context : options.context;
   const kernels::Isa isa = options.isa ? *options.isa : kernels::best_isa();
   auto parts = std::make_unique<Parts>(
@@ -65,7 +62,9 @@ double Model::operations_per_token() const { return parts_->weights.operations_p
 
 Workspace::Workspace(const Model& model, parallel::Team& team) : buffers_(std::make_unique<Buffers>()) {
   const Model::Parts& parts = model.parts();
-  buffers_->operations = make_reference_operations(parts.config, parts.weights, team);
+  buffers_->operations = model.arithmetic() == Arithmetic::reference
+                             ? make_reference_operations(parts.config, parts.weights, team)
+                             : make_exact_operations(parts.config, parts.weights, parts.isa, team);
 }
 Workspace::Workspace(Workspace&&) noexcept = default;
 Workspace& Workspace::operator=(Workspace&&) noexcept = default;

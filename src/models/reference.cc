@@ -66,12 +66,13 @@ void rms_norm(const float* x, std::span<const float> weight, float epsilon, floa
   for (std::size_t i = 0; i < weight.size(); ++i) out[i] = x[i] * scale * weight[i];
 }
 
-void rotate(const Config& config, const Rope& rope, std::size_t position, float* head) {
+void rotate(const Config& config, const kernels::RopeFrequencies& rope, std::size_t position, float* head) {
   const std::size_t half = config.rotated / 2;
+  const auto magnitude = static_cast<float>(rope.magnitude);
   for (std::size_t i = 0; i < half; ++i) {
-    const double angle = static_cast<double>(position) * rope.frequencies[i];
-    const auto cosine = static_cast<float>(std::cos(angle)) * rope.magnitude;
-    const auto sine = static_cast<float>(std::sin(angle)) * rope.magnitude;
+    const double angle = static_cast<double>(position) * rope.radians[i];
+    const auto cosine = static_cast<float>(std::cos(angle)) * magnitude;
+    const auto sine = static_cast<float>(std::sin(angle)) * magnitude;
     float& a = head[config.rope_interleaved ? 2 * i : i];
     float& b = head[config.rope_interleaved ? 2 * i + 1 : i + half];
     const float rotated = a * cosine - b * sine;
@@ -133,7 +134,7 @@ class ReferenceOperations final : public Operations {
   }
 
   void store(std::size_t layer, float* qkv) override {
-    const Rope& rope = config_.layer_windowed[layer] ? config_.rope_window : config_.rope;
+    const kernels::RopeFrequencies& rope = config_.layer_windowed[layer] ? config_.rope_window : config_.rope;
     const Layer& weights = weights_.layers[layer];
     const std::size_t dim = config_.head_dim;
     const std::size_t kv = config_.kv_heads * dim;
@@ -209,7 +210,7 @@ class ReferenceOperations final : public Operations {
     }
   }
 
-  void prepare_heads(float* heads, std::size_t count, std::span<const float> norm, const Rope& rope,
+  void prepare_heads(float* heads, std::size_t count, std::span<const float> norm, const kernels::RopeFrequencies& rope,
                      std::size_t position) {
     for (std::size_t head = 0; head < count; ++head) {
       float* values = heads + head * config_.head_dim;

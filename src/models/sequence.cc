@@ -7,7 +7,9 @@
 
 namespace plait::models {
 
-Sequence::Sequence(const Model& model) : cache_(std::make_unique<KvCache>(model.config())) {}
+Sequence::Sequence(const Model& model)
+    : cache_(std::make_unique<KvCache>(
+          model.config(), model.arithmetic() == Arithmetic::reference ? KvCache::Kind::f32 : KvCache::Kind::f16)) {}
 Sequence::Sequence(Sequence&&) noexcept = default;
 Sequence& Sequence::operator=(Sequence&&) noexcept = default;
 Sequence::~Sequence() = default;

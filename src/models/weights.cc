@@ -129,6 +129,12 @@ void for_each_linear(const Weights& weights, Function&& function) {
   function(weights.output);
 }
 
+Result<void> pack(const GgufFile& file, Linear& linear, parallel::Team& team) {
+  PLAIT_TRY(linear.packed, kernels::PackedMatrix::pack(linear.parts, team));
+  for (const TensorInfo* info : linear.tensors) file.drop_pages(*info);
+  return {};
+}
+
 }  // namespace
 
 Result<Weights> find_weights(const GgufFile& file, const Config& config) {
@@ -148,6 +154,17 @@ Result<Weights> find_weights(const GgufFile& file, const Config& config) {
   PLAIT_TRY_VOID(finder.nothing_left());
   PLAIT_TRY_VOID(file.check());
   return weights;
+}
+
+Result<void> pack_weights(const GgufFile& file, Weights& weights, parallel::Team& team) {
+  for (Layer& layer : weights.layers) {
+    PLAIT_TRY_VOID(pack(file, layer.query_key_value, team));
+    PLAIT_TRY_VOID(pack(file, layer.attention_output, team));
+    PLAIT_TRY_VOID(pack(file, layer.gate_up, team));
+    PLAIT_TRY_VOID(pack(file, layer.down, team));
+  }
+  PLAIT_TRY_VOID(pack(file, weights.output, team));
+  return file.check();
 }
 
 base::Bytes Weights::packed_bytes() const {

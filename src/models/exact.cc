@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The production path: every step through the kernels, whose results depend neither on the instruction set nor on how
+// rows are grouped or shared out. Rows are dealt to the team's members in contiguous ranges; a single row's small steps
+// stay on the caller, where they cost less than a region of the team.
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "kernels/attention.h"
+#include "kernels/elementwise.h"
+#include "kernels/rope.h"
+#include "models/operations.h"
+#include "tensor/dequantise.h"
+
+namespace plait::models {
+namespace {
+
+/// Rows from which a region of the team (some 2 µs) costs less than it saves.
+constexpr std::size_t kParallelRows = 4;
+
+/// Cosines and sines of one kind of rotation for the rows of the current batch.
+struct RotationTable {
+  kernels::RopeTable rope;
+  std::vector<float> cosines = {};  ///< [rows, pairs]
+  std::vector<float> sines = {};
+};
+
+class ExactOperations final : public Operations {
+ public:
+  ExactOperations(const Config& config, const Weights& weights, kernels::Isa isa, parallel::Team& team)
+      : config_(config),
+        weights_(weights),
+        isa_(isa),
+        team_(team),
+        tables_{RotationTable{kernels::RopeTable(config.rope)}, RotationTable{kernels::RopeTable(config.rope_window)}} {
+  }
+
+  void begin(std::span<const Segment> segments, std::size_t rows) override {
+    segments_ = segments;
+    rows_ = rows;
+    for (RotationTable& table : tables_) {
+      const std::size_t pairs = table.rope.pairs();
+      grow(table.cosines, rows * pairs);
+      grow(table.sines, rows * pairs);
+      for_segment_rows([&](const Segment& segment, std::size_t first, std::size_t last) {
+        for (std::size_t row = first; row < last; ++row) {
+          table.rope.fill(segment.position + row - segment.row, table.cosines.data() + row * pairs,
+                          table.sines.data() + row * pairs);
+        }
+      });
+    }
+  }
+
+  void embed(std::span<const base::TokenId> tokens, float* x) override {
+    const tensor::MatrixView& matrix = weights_.embedding;
+    const std::size_t bytes = tensor::row_bytes(matrix.type, matrix.columns);
+    for_rows(tokens.size(), [&](std::size_t row) {
+      const std::span<float> out(x + row * config_.width, config_.width);
+      const auto token = static_cast<std::size_t>(tokens[row].value());
+      if (weights_.tied) {
+        weights_.output.packed->dequantise_row(token, out);
+      } else {
+        tensor::dequantise(matrix.type, matrix.bytes.subspan(token * bytes, bytes), out);
+      }
+      if (config_.embedding_scale != 1)
+        kernels::scale(isa_, out.data(), config_.embedding_scale, out.size(), out.data());
+    });
+  }
+
+  void project(const Linear& linear, const float* x, std::span<const float> norm, std::size_t rows, float* y) override {
+    if (!norm.empty()) {
+      grow(normed_, rows * linear.inputs);
+      for_rows(rows, [&](std::size_t row) {
+        kernels::rms_norm(isa_, x + row * linear.inputs, norm.data(), config_.norm_epsilon, linear.inputs,
+                          normed_.data() + row * linear.inputs);
+      });
+      x = normed_.data();
+    }
+    kernels::quantise_rows(isa_, x, rows, linear.inputs, linear.inputs, quantised_, team_);
+    kernels::matmul(isa_, *linear.packed, quantised_, y, linear.outputs, team_);
+    if (linear.bias.empty()) return;
+    for_rows(rows, [&](std::size_t row) {
+      float* outputs = y + row * linear.outputs;
+      kernels::add(isa_, outputs, linear.bias.data(), linear.outputs, outputs);
+    });
+  }
+
+  void store(std::size_t layer, float* qkv) override {
+    const Layer& weights = weights_.layers[layer];
+    const kernels::AttentionShape shape = attention_shape(layer);
+    const RotationTable& table = tables_[config_.layer_windowed[layer] ? 1 : 0];
+    const std::size_t width = qkv_width();
+    for_segment_rows([&](const Segment& segment, std::size_t first, std::size_t last) {
+      for (std::size_t row = first; row < last; ++row) {
+        float* query = qkv + row * width;
+        prepare_heads(query, config_.heads, weights.query_norm, table, row);
+        prepare_heads(query + config_.heads * config_.head_dim, config_.kv_heads, weights.key_norm, table, row);
+      }
+      const float* keys = qkv + first * width + config_.heads * config_.head_dim;
+      const float* values = keys + config_.kv_heads * config_.head_dim;
+      kernels::store_kv(isa_, shape, segment.cache->buffer(layer), segment.position + first - segment.row, last - first,
+                        keys, width, values, width);
+    });
+  }
+
+  void attend(std::size_t layer, const float* qkv, float* out) override {
+    batch_.clear();
+    for (const Segment& segment : segments_) {
+      const std::size_t end = segment.position + segment.rows;
+      batch_.push_back({.rows = segment.rows,
+                        .first_position = segment.position,
+                        .kv = kernels::view(segment.cache->buffer(layer), end)});
+    }
+    kernels::attention(isa_, attention_shape(layer), batch_, qkv, qkv_width(), out, config_.heads * config_.head_dim,
+                       team_, attention_);
+  }
+
+  void gate(const float* gate_up, float* out) override {
+    for_rows(rows_, [&](std::size_t row) {
+      const float* gates = gate_up + row * 2 * config_.ffn;
+      const auto multiply = config_.gelu ? kernels::gelu_mul : kernels::silu_mul;
+      multiply(isa_, gates, gates + config_.ffn, config_.ffn, out + row * config_.ffn);
+    });
+  }
+
+  void add(const float* y, std::span<const float> norm, float* x) override {
+    grow(normed_, norm.empty() ? 0 : rows_ * config_.width);
+    for_rows(rows_, [&](std::size_t row) {
+      const float* added = y + row * config_.width;
+      if (!norm.empty()) {
+        float* normed = normed_.data() + row * config_.width;
+        kernels::rms_norm(isa_, added, norm.data(), config_.norm_epsilon, config_.width, normed);
+        added = normed;
+      }
+      float* stream = x + row * config_.width;
+      kernels::add(isa_, stream, added, config_.width, stream);
+    });
+  }
+
+  void cap_logits(std::size_t rows, float* logits) override {
+    if (config_.logit_soft_cap == 0) return;
+    for_rows(rows, [&](std::size_t row) {
+      float* values = logits + row * config_.vocabulary;
+      kernels::soft_cap(isa_, values, config_.logit_soft_cap, config_.vocabulary, values);
+    });
+  }
+
+ private:
+  [[nodiscard]] std::size_t qkv_width() const { return (config_.heads + 2 * config_.kv_heads) * config_.head_dim; }
+
+  [[nodiscard]] kernels::AttentionShape attention_shape(std::size_t layer) const {
+    return {.heads = config_.heads,
+            .kv_heads = config_.kv_heads,
+            .dim = config_.head_dim,
+            .scale = config_.attention_scale,
+            .soft_cap = config_.attention_soft_cap,
+            .window = config_.layer_windowed[layer] ? config_.window : 0};
+  }
+
+  static void grow(std::vector<float>& buffer, std::size_t size) {
+    if (buffer.size() < size) buffer.resize(size);
+  }
+
+  /// f(row) for every row, shared out among the team when there are several.
+  template <class F>
+  void for_rows(std::size_t rows, F&& f) {
+    if (rows < kParallelRows) {
+      for (std::size_t row = 0; row < rows; ++row) f(row);
+      return;
+    }
+    team_.run([&](int member) {
+      const auto [begin, end] = parallel::part(rows, member, team_.size());
+      for (std::size_t row = begin; row < end; ++row) f(row);
+    });
+  }
+
+  /// f(segment, first, last) for runs of rows of one segment, together all rows of the batch.
+  template <class F>
+  void for_segment_rows(F&& f) {
+    const auto run = [&](std::size_t begin, std::size_t end) {
+      for (const Segment& segment : segments_) {
+        const std::size_t first = std::max(begin, segment.row);
+        const std::size_t last = std::min(end, segment.row + segment.rows);
+        if (first < last) f(segment, first, last);
+      }
+    };
+    if (rows_ < kParallelRows) {
+      run(0, rows_);
+      return;
+    }
+    team_.run([&](int member) {
+      const auto [begin, end] = parallel::part(rows_, member, team_.size());
+      run(begin, end);
+    });
+  }
+
+  void prepare_heads(float* heads, std::size_t count, std::span<const float> norm, const RotationTable& table,
+                     std::size_t row) const {
+    if (!norm.empty()) {
+      kernels::rms_norm_heads(isa_, heads, count, config_.head_dim, norm.data(), config_.norm_epsilon);
+    }
+    const std::size_t at = row * table.rope.pairs();
+    const auto rotate = config_.rope_interleaved ? kernels::rope_norm : kernels::rope_neox;
+    rotate(isa_, heads, count, config_.head_dim, config_.rotated, table.cosines.data() + at, table.sines.data() + at);
+  }
+
+  const Config& config_;
+  const Weights& weights_;
+  kernels::Isa isa_;
+  parallel::Team& team_;
+  std::array<RotationTable, 2> tables_;  ///< Layers that see everything, layers with a window.
+  std::span<const Segment> segments_;
+  std::size_t rows_ = 0;
+  std::vector<float> normed_;
+  kernels::QuantisedRows quantised_;
+  std::vector<kernels::AttentionRows> batch_;
+  kernels::AttentionWorkspace attention_;
+};
+
+}  // namespace
+
+std::unique_ptr<Operations> make_exact_operations(const Config& config, const Weights& weights, kernels::Isa isa,
+                                                  parallel::Team& team) {
+  return std::make_unique<ExactOperations>(config, weights, isa, team);
+}
+
+}  // namespace plait::models
