@@ -19,8 +19,9 @@ namespace {
 constexpr std::size_t kBlock = kAttentionBlock;
 /// Rows of one head that are worth converting a block to floats: conversion costs about as much as 4 rows.
 constexpr std::size_t kRowsToWiden = 24;
-/// Rows of a piece: queries and gathered sums of 192 rows x 64 dims take 96 KiB of the second-level cache.
-constexpr std::size_t kRowsOfPiece = 192;
+/// Rows of a piece, each reading all keys and values once: queries and gathered sums of 384 rows x 64 dims take 216 KiB
+/// of the second-level cache.
+constexpr std::size_t kRowsOfPiece = 384;
 /// Pieces per thread, for balance.
 constexpr std::size_t kPiecesOfMember = 4;
 /// Fewest blocks in a piece that is cut along the tokens.

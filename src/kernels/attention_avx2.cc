@@ -17,6 +17,8 @@ constexpr std::size_t kTileRows = 6;
 constexpr std::size_t kTileVectors = 1;
 constexpr std::size_t kFewRows = 3;
 constexpr std::size_t kFewVectors = 2;
+constexpr std::size_t kWideRows = 6;
+constexpr std::size_t kWideVectors = 1;
 
 #include "kernels/attention.inc"
 

@@ -15,6 +15,8 @@ constexpr std::size_t kTileRows = 6;
 constexpr std::size_t kTileVectors = 1;
 constexpr std::size_t kFewRows = 1;
 constexpr std::size_t kFewVectors = 1;
+constexpr std::size_t kWideRows = 6;
+constexpr std::size_t kWideVectors = 1;
 
 #include "kernels/attention.inc"
 
