@@ -19,7 +19,7 @@ const cpu::KernelTable& kernel_table(Isa isa) {
     case Isa::avx512:
       return cpu::kAvx512Kernels;
     case Isa::amx:
-      return cpu::kAvx512Kernels;
+      return cpu::kAmxKernels;
   }
   return cpu::kGenericKernels;
 }

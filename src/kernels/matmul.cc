@@ -84,6 +84,7 @@ void matmul(Isa isa, const PackedMatrix& w, const QuantisedRows& x, float* y, st
     for (std::size_t row = 0; row < rows; row += kRowsAtOnce) {
       multiply_panels(work, begin, end, row, std::min(rows, row + kRowsAtOnce));
     }
+    if (work.kernels.finish != nullptr) work.kernels.finish();
   });
 }
 

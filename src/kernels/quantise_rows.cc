@@ -35,7 +35,8 @@ void QuantisedRows::resize(std::size_t m, std::size_t k) {
   const std::size_t groups = (k + kGroup - 1) / kGroup;
   const std::size_t numbers = m * groups;
   const std::size_t plane = aligned(4 * numbers);
-  const std::size_t bytes = aligned(numbers * kGroup) + 5 * plane;
+  // The 64 bytes at the end: kernels may read the numbers of up to 15 rows that a block lacks.
+  const std::size_t bytes = aligned(numbers * kGroup) + 5 * plane + 64;
   if (buffer_.size() < bytes) {
     buffer_ = os::PageBuffer();
     buffer_ = os::PageBuffer(bytes);

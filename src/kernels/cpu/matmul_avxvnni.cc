@@ -28,6 +28,7 @@ struct V {
 };
 
 #include "kernels/cpu/panel_kernel.inc"
+#include "kernels/cpu/unpack.inc"
 
 }  // namespace
 

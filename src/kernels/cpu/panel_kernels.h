@@ -44,6 +44,7 @@ using QuantiseKernel = void (*)(const QuantiseTask& task);
 struct KernelTable {
   PanelKernel f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k;
   QuantiseKernel quantise;
+  void (*finish)() = nullptr;  ///< If not null: to be called by each thread after its last panel of a product.
 };
 
 extern const KernelTable kGenericKernels;

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// AMX: integer sums in tile registers, scales with AVX-512. Few rows and plain weights go to the AVX-512 kernels, whose
+// panels are the same.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // see matmul_avx512.cc
+#endif
+#include <immintrin.h>
+
+#include "kernels/cpu/panel_kernels.h"
+#include "kernels/pack_format.h"
+
+namespace plait::kernels::cpu {
+namespace {
+
+#define PLAIT_V static inline __attribute__((always_inline))
+
+struct V {
+#include "kernels/cpu/vector512.inc"
+};
+
+struct alignas(64) TileConfig {
+  std::uint8_t palette = 1;
+  std::uint8_t start_row = 0;
+  std::uint8_t reserved[14] = {};
+  std::uint16_t column_bytes[16] = {};
+  std::uint8_t rows[16] = {};
+};
+
+// Static storage: compilers know only a part of what ldtilecfg reads, and dropped stores to a local variable.
+thread_local TileConfig config;
+thread_local int configured = 0;  // 64 * rows + depth; 0: nothing
+
+struct T {
+  // Sums [rows][16], activations [rows][depth], weights [depth / 4][16 x 4].
+  PLAIT_V void configure(int rows, int depth) {
+    if (configured == 64 * rows + depth) return;
+    configured = 64 * rows + depth;
+    for (int i = 0; i < 6; ++i) {
+      config.rows[i] = static_cast<std::uint8_t>(i < 4 ? rows : depth / 4);
+      config.column_bytes[i] = static_cast<std::uint16_t>(i == 2 || i == 3 ? depth : 64);
+    }
+    asm volatile("ldtilecfg %0" ::"m"(config) : "memory");
+  }
+  template <int tile>
+  PLAIT_V void zero() {
+    asm volatile("tilezero %%tmm%c0" ::"i"(tile));
+  }
+  template <int tile>
+  PLAIT_V void load(const void* p, std::size_t stride) {
+    asm volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(p), "r"(stride), "i"(tile) : "memory");
+  }
+  template <int sums, int a, int b>
+  PLAIT_V void dot() {
+    asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(sums), "i"(a), "i"(b));
+  }
+  template <int tile>
+  PLAIT_V void store(void* p) {
+    asm volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(p), "r"(std::size_t{64}), "i"(tile) : "memory");
+  }
+};
+
+#include "kernels/cpu/tile_kernel.inc"
+#include "kernels/cpu/unpack.inc"
+
+void release_tiles() {
+  if (configured == 0) return;
+  configured = 0;
+  asm volatile("tilerelease");
+}
+
+void quantise(const QuantiseTask& task) { kAvx512Kernels.quantise(task); }
+
+template <PanelKernel KernelTable::* kKernel>
+void as_avx512(const PanelTask& task) {
+  (kAvx512Kernels.*kKernel)(task);
+}
+
+}  // namespace
+
+constinit const KernelTable kAmxKernels{
+    .f32 = as_avx512<&KernelTable::f32>,
+    .f16 = as_avx512<&KernelTable::f16>,
+    .bf16 = as_avx512<&KernelTable::bf16>,
+    .q4_0 = multiply<kQ4_0, as_avx512<&KernelTable::q4_0>>,
+    .q4_1 = multiply<kQ4_1, as_avx512<&KernelTable::q4_1>>,
+    .q5_0 = multiply<kQ5_0, as_avx512<&KernelTable::q5_0>>,
+    .q5_1 = multiply<kQ5_1, as_avx512<&KernelTable::q5_1>>,
+    .q8_0 = multiply<kQ8_0, as_avx512<&KernelTable::q8_0>>,
+    .q2_k = multiply<kQ2K, as_avx512<&KernelTable::q2_k>>,
+    .q3_k = multiply<kQ3K, as_avx512<&KernelTable::q3_k>>,
+    .q4_k = multiply<kQ4K, as_avx512<&KernelTable::q4_k>>,
+    .q5_k = multiply<kQ5K, as_avx512<&KernelTable::q5_k>>,
+    .q6_k = multiply<kQ6K, as_avx512<&KernelTable::q6_k>>,
+    .quantise = quantise,
+    .finish = release_tiles,
+};
+
+}  // namespace plait::kernels::cpu

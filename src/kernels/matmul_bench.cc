@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Linear layers of the four models over a stack of matrices as large as the model, so that weights come from memory.
+//   matmul/<stack>/<isa>/m:<rows>/threads:<n>
+// GB/s counts file bytes of the weights touched, GOP/s two operations for each weight and row.
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+#include "base/random.h"
+#include "kernels/matmul.h"
+
+namespace plait::kernels {
+namespace {
+
+using tensor::Type;
+
+struct Shape {
+  Type type;
+  std::size_t outputs, inputs;
+};
+
+struct Stack {
+  const char* name;
+  int layers;
+  std::vector<Shape> shapes;
+};
+
+const std::vector<Stack>& stacks() {
+  static const std::vector<Stack> all{
+      {"smollm2_q4_1",
+       30,
+       {{Type::q4_1, 960, 576}, {Type::q4_1, 576, 576}, {Type::q4_1, 3072, 576}, {Type::q4_1, 576, 1536}}},
+      {"smollm2_head_q8_0", 4, {{Type::q8_0, 49152, 576}}},
+      {"qwen_0.5b_q5_0",
+       24,
+       {{Type::q5_0, 1152, 896}, {Type::q5_0, 896, 896}, {Type::q5_0, 9728, 896}, {Type::q5_0, 896, 4864}}},
+      {"qwen_1.5b_q4_k", 14, {{Type::q4_k, 2048, 1536}, {Type::q4_k, 1536, 1536}, {Type::q4_k, 17920, 1536}}},
+      {"qwen_1.5b_q6_k", 14, {{Type::q6_k, 1536, 8960}}},
+      {"q4_0", 16, {{Type::q4_0, 4096, 2048}}},
+      {"q8_0", 16, {{Type::q8_0, 4096, 2048}}},
+      {"f16", 8, {{Type::f16, 4096, 2048}}},
+  };
+  return all;
+}
+
+std::vector<std::vector<PackedMatrix>> make(const Stack& stack, parallel::Team& team) {
+  std::vector<std::vector<PackedMatrix>> layers(static_cast<std::size_t>(stack.layers));
+  for (const Shape& shape : stack.shapes) {
+    std::vector<std::byte> bytes(shape.outputs * tensor::row_bytes(shape.type, shape.inputs));
+    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(base::mix64(i) & 0x3b);
+    for (auto& layer : layers) {
+      const tensor::MatrixView view{shape.type, shape.outputs, shape.inputs, bytes};
+      layer.push_back(PackedMatrix::pack({&view, 1}, team).value());
+    }
+  }
+  return layers;
+}
+
+void run_stack(benchmark::State& state, const Stack& stack, Isa isa, std::size_t m, int threads) {
+  parallel::Team team(threads);
+  const auto layers = make(stack, team);
+  std::vector<float> x(m * 16384), y(m * 65536);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(base::random_unit(1, i) - 0.5);
+  QuantisedRows rows;
+  double bytes = 0, weights = 0;
+  for (const auto& layer : layers) {
+    for (const auto& w : layer) {
+      bytes += static_cast<double>(w.file_bytes());
+      weights += static_cast<double>(w.outputs() * w.inputs());
+    }
+  }
+  for (auto _ : state) {
+    for (const auto& layer : layers) {
+      for (const auto& w : layer) {
+        quantise_rows(isa, x.data(), m, w.inputs(), w.inputs(), rows, team);
+        matmul(isa, w, rows, y.data(), w.outputs(), team);
+      }
+    }
+  }
+  const auto rate = benchmark::Counter::kIsIterationInvariantRate;
+  state.counters["GB/s"] = benchmark::Counter(bytes * 1e-9, rate);
+  state.counters["GOP/s"] = benchmark::Counter(2e-9 * weights * static_cast<double>(m), rate);
+}
+
+void pack_stack(benchmark::State& state, const Stack& stack, int threads) {
+  parallel::Team team(threads);
+  const Shape& shape = stack.shapes.back();
+  std::vector<std::byte> bytes(shape.outputs * tensor::row_bytes(shape.type, shape.inputs), std::byte{0x11});
+  const tensor::MatrixView view{shape.type, shape.outputs, shape.inputs, bytes};
+  for (auto _ : state) benchmark::DoNotOptimize(PackedMatrix::pack({&view, 1}, team));
+  state.counters["weights/s"] = benchmark::Counter(static_cast<double>(shape.outputs * shape.inputs),
+                                                   benchmark::Counter::kIsIterationInvariantRate);
+}
+
+const int kRegistered = [] {
+  for (const Stack& stack : stacks()) {
+    for (const int threads : {1, 2}) {
+      benchmark::RegisterBenchmark(fmt::format("pack/{}/threads:{}", stack.name, threads).c_str(), pack_stack, stack,
+                                   threads)
+          ->UseRealTime();
+      for (const Isa isa : usable_isas()) {
+        if (isa == Isa::generic && stack.layers != 8) continue;
+        for (const std::size_t m : {1, 4, 8, 16, 32, 128, 512}) {
+          if (m > 32 && isa < Isa::avx512) continue;
+          const std::string title = fmt::format("matmul/{}/{}/m:{}/threads:{}", stack.name, name(isa), m, threads);
+          benchmark::RegisterBenchmark(title.c_str(), run_stack, stack, isa, m, threads)
+              ->UseRealTime()
+              ->Unit(benchmark::kMillisecond);
+        }
+      }
+    }
+  }
+  return 0;
+}();
+
+}  // namespace
+}  // namespace plait::kernels
