@@ -7,6 +7,8 @@
 #endif
 #include <immintrin.h>
 
+#include <utility>
+
 #include "kernels/cpu/panel_kernels.h"
 #include "kernels/pack_format.h"
 
@@ -61,8 +63,6 @@ struct T {
 };
 
 #include "kernels/cpu/tile_kernel.inc"
-#include "kernels/cpu/unpack.inc"
-
 void release_tiles() {
   if (configured == 0) return;
   configured = 0;

@@ -7,6 +7,8 @@
 //   8 bits:       weights are made signed, |w| * (a with the sign of w) gives at most 128 * 127 * 2 = 32,512: one fits.
 #include <immintrin.h>
 
+#include <utility>
+
 #include "kernels/cpu/panel_kernels.h"
 #include "kernels/pack_format.h"
 
@@ -46,8 +48,6 @@ struct V {
 };
 
 #include "kernels/cpu/panel_kernel.inc"
-#include "kernels/cpu/unpack.inc"
-
 }  // namespace
 
 constinit const KernelTable kAvx2Kernels = kTable;

@@ -7,6 +7,8 @@
 #endif
 #include <immintrin.h>
 
+#include <utility>
+
 #include "kernels/cpu/panel_kernels.h"
 #include "kernels/pack_format.h"
 
@@ -22,8 +24,6 @@ struct V {
 };
 
 #include "kernels/cpu/panel_kernel.inc"
-#include "kernels/cpu/unpack.inc"
-
 }  // namespace
 
 constinit const KernelTable kAvx512Kernels = kTable;

@@ -3,6 +3,8 @@
 // 256-bit vectors with the VNNI dot product: a tile is 3 rows x 2 vectors, 12 of 16 registers for accumulators.
 #include <immintrin.h>
 
+#include <utility>
+
 #include "kernels/cpu/panel_kernels.h"
 #include "kernels/pack_format.h"
 
@@ -28,8 +30,6 @@ struct V {
 };
 
 #include "kernels/cpu/panel_kernel.inc"
-#include "kernels/cpu/unpack.inc"
-
 }  // namespace
 
 constinit const KernelTable kAvxVnniKernels = kTable;
