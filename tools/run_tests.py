@@ -5,9 +5,12 @@
 The last line on stdout is "N passed, N failed, N skipped". Exit code 1 when anything failed or when nothing ran.
 """
 import argparse
+import contextlib
+import datetime
 import fcntl
 import os
 import pathlib
+import platform
 import re
 import subprocess
 import sys
@@ -20,6 +23,8 @@ import house  # noqa: E402
 
 ROOT = house.ROOT
 FUZZ_SECONDS = 5
+LONG_FUZZ_SECONDS = 600
+LONG_REPORT = ROOT / "docs/reports/long.md"
 TSAN_AREAS = "parallel|kernels|os|hub"
 MODELS = ["smollm2-135m", "gemma3-270m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"]
 # Every finding ends the program with an error; a huge allocation fails as it would without the sanitizer.
@@ -38,6 +43,25 @@ class Tally:
         self.passed = self.failed = self.skipped = 0
         self.failures: list[str] = []
         self.reasons: dict[str, int] = {}
+        self.notes: list[str] = []
+        self.sections: list[tuple[str, int, int, int, float]] = []  # title, passed, failed, skipped, seconds
+
+    def counts(self) -> tuple[int, int, int]:
+        return self.passed, self.failed, self.skipped
+
+    @contextlib.contextmanager
+    def section(self, title: str):
+        """Everything counted inside belongs to this part of the report."""
+        print(f"== {title}", flush=True)
+        before, started = self.counts(), time.monotonic()
+        yield
+        self.sections.append((title, *(now - then for now, then in zip(self.counts(), before)),
+                              time.monotonic() - started))
+
+    def note(self, text: str) -> None:
+        """A line worth keeping in the report."""
+        self.notes.append(text)
+        print(text, flush=True)
 
     def wants(self, name: str) -> bool:
         return self.pattern.search(name) is not None
@@ -66,17 +90,12 @@ class Tally:
         return 0 if self.failed == 0 and self.passed > 0 else 1
 
 
-def heading(text: str) -> None:
-    print(f"== {text}", flush=True)
-
-
 def setup(*arguments: str) -> bool:
     """tools/setup.sh: packages, build, model. What it says is for people and goes to stderr."""
     return subprocess.run([ROOT / "tools/setup.sh", *arguments], check=False).returncode == 0
 
 
 def run_house(tally: Tally) -> None:
-    heading("house")
     for name, check in house.CHECKS.items():
         if not tally.wants(f"house.{name}"):
             continue
@@ -95,7 +114,6 @@ def test_environment() -> dict[str, str]:
 
 def run_ctest(tally: Tally, preset: str, pattern: str) -> None:
     """Builds and runs every registered test of build/PRESET; `pattern` narrows further than the filter of the user."""
-    heading(f"tests ({preset})")
     if not setup("build", preset):
         tally.fails(f"build.{preset}")
         return
@@ -142,7 +160,6 @@ def fuzz_targets() -> dict[str, pathlib.Path]:
 
 
 def run_fuzz(tally: Tally, seconds: int) -> None:
-    heading(f"fuzz ({seconds} s each)")
     directory = ROOT / "build/fuzz"
     targets = {name: corpus for name, corpus in fuzz_targets().items() if tally.wants(f"fuzz.{name}")}
     if not targets:
@@ -174,7 +191,7 @@ def fuzz_one(tally: Tally, directory: pathlib.Path, name: str, corpus: pathlib.P
     if done.returncode == 0:
         tally.passes(f"fuzz.{name}")
         runs = re.search(r"number_of_executed_units: (\d+)", done.stderr)
-        print(f"{name}: {runs.group(1) if runs else '?'} inputs, no finding", flush=True)
+        tally.note(f"{name}: {runs.group(1) if runs else '?'} inputs in {seconds} s, no finding")
     else:
         tally.fails(f"fuzz.{name}", done.stderr[-6000:] + f"\nthe input is in {found}")
 
@@ -211,20 +228,68 @@ def fetch_models(tally: Tally, names: list[str]) -> None:
             tally.fails(f"model.{name}", done.stderr[-2000:])
 
 
-def run_everything(tally: Tally, options: argparse.Namespace) -> None:
-    run_house(tally)
-    if setup("build", "release"):
-        setup("model")
-        if options.all_models:
-            fetch_models(tally, MODELS)
-    run_ctest(tally, "release", options.filter or ".")
-    run_docs(tally)
-    run_fuzz(tally, FUZZ_SECONDS)
+def run_tidy(tally: Tally) -> None:
+    if not setup("packages", "tidy"):
+        tally.skips("tidy", "clang-tidy-19 is not installed")
+    elif setup("build", "tidy"):
+        tally.passes("tidy")
+    else:
+        tally.fails("tidy", "clang-tidy complains; see build/tidy.log")
 
 
-def run_docs(tally: Tally) -> None:
-    heading("blocks of the documents")
-    documents.run_blocks(tally, ROOT, ROOT / "build/release")
+def run_everything(tally: Tally, options: argparse.Namespace, fuzz_seconds: int) -> None:
+    with tally.section("house"):
+        run_house(tally)
+    with tally.section("tests"):
+        if setup("build", "release", "plait"):
+            setup("model")
+            if options.all_models or options.long:
+                fetch_models(tally, MODELS)
+        run_ctest(tally, "release", options.filter or ".")
+    with tally.section("blocks of the documents"):
+        documents.run_blocks(tally, ROOT, ROOT / "build/release")
+    with tally.section(f"fuzz targets, {fuzz_seconds} s each"):
+        run_fuzz(tally, fuzz_seconds)
+
+
+def run_asan(tally: Tally, options: argparse.Namespace) -> None:
+    with tally.section("tests with address and undefined-behaviour checks"):
+        run_ctest(tally, "asan", options.filter or ".")
+
+
+def run_tsan(tally: Tally) -> None:
+    with tally.section("tests with data-race checks"):
+        run_ctest(tally, "tsan", rf"^({TSAN_AREAS})[._]")
+
+
+def run_long(tally: Tally, options: argparse.Namespace) -> None:
+    run_everything(tally, options, LONG_FUZZ_SECONDS)
+    with tally.section("clang-tidy"):
+        run_tidy(tally)
+    run_asan(tally, options)
+    run_tsan(tally)
+    if not options.filter:
+        write_report(tally)
+
+
+def processor() -> str:
+    match = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    return match.group(1) if match else platform.machine()
+
+
+def write_report(tally: Tally) -> None:
+    git = ["git", "-C", ROOT, "log", "-1", "--format=%h %s"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    lines = ["# The last long run", "", "Written by `./test --long`.", "",
+             f"{datetime.date.today()}, {os.cpu_count()} cores of {processor()}, at {commit}", "",
+             "| part | passed | failed | skipped | seconds |", "| --- | --- | --- | --- | --- |"]
+    lines += [f"| {title} | {passed} | {failed} | {skipped} | {seconds:.0f} |"
+              for title, passed, failed, skipped, seconds in tally.sections]
+    lines += ["", *(f"- {note}" for note in tally.notes)]
+    lines += [f"- skipped {count}: {reason}" for reason, count in sorted(tally.reasons.items())]
+    lines += [f"- failed: {name}" for name in tally.failures]
+    LONG_REPORT.parent.mkdir(parents=True, exist_ok=True)
+    LONG_REPORT.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main() -> int:
@@ -233,13 +298,16 @@ def main() -> int:
     started = time.monotonic()
     tally = Tally(options.filter)
     if options.asan:
-        run_ctest(tally, "asan", options.filter or ".")
+        run_asan(tally, options)
     elif options.tsan:
-        run_ctest(tally, "tsan", rf"^({TSAN_AREAS})[._]")
+        run_tsan(tally)
     elif options.fuzz is not None:
-        run_fuzz(tally, options.fuzz)
+        with tally.section(f"fuzz targets, {options.fuzz} s each"):
+            run_fuzz(tally, options.fuzz)
+    elif options.long:
+        run_long(tally, options)
     else:
-        run_everything(tally, options)
+        run_everything(tally, options, FUZZ_SECONDS)
     print(f"took {time.monotonic() - started:.0f} s")
     result = tally.finish()
     lock.close()
