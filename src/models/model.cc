@@ -18,7 +18,10 @@ using base::Result;
 
 /// Weights once, and a little for tokenizer tables and scratch. The reference path reads the file's own pages.
 Result<void> check_memory(const GgufFile& file, const LoadOptions& options) {
-  const Bytes needed = file.file_bytes() + file.file_bytes() / 8;
+  Bytes needed = file.file_bytes() + file.file_bytes() / 8;
+  if (options.expanded) {
+    for (const TensorInfo& tensor : file.tensors()) needed += tensor.elements() * sizeof(float);
+  }
   const Bytes available = options.memory ? *options.memory : os::memory_info().available;
   if (available == 0 && !options.memory) return {};  // the system tells nothing
   if (needed <= available) return {};
@@ -39,7 +42,11 @@ Result<std::unique_ptr<Model>> Model::load(GgufFile file, const LoadOptions& opt
   PLAIT_TRY(Config config, read_config(file));
   PLAIT_TRY(Weights weights, find_weights(file, config));
   PLAIT_TRY_VOID(check_memory(file, options));
-  if (options.arithmetic == Arithmetic::exact) PLAIT_TRY_VOID(pack_weights(file, weights, team));
+  if (options.arithmetic == Arithmetic::exact) {
+    PLAIT_TRY_VOID(pack_weights(file, weights, kernels::Weights::exact, team));
+  } else if (options.expanded) {
+    PLAIT_TRY_VOID(pack_weights(file, weights, kernels::Weights::f32, team));
+  }
   const std::size_t context = options.context == 0 ? config.context : options.context;
   const kernels::Isa isa = options.isa ? *options.isa : kernels::best_isa();
   auto parts = std::make_unique<Parts>(

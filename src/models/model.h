@@ -40,6 +40,8 @@ enum class Arithmetic {
 
 struct LoadOptions {
   Arithmetic arithmetic = Arithmetic::exact;
+  bool expanded =
+      false;  ///< For `reference`: weights as floats in memory, 4 bytes each; many times faster on long texts.
   std::optional<kernels::Isa> isa = {};  ///< Instruction set of the kernels; nothing: the best that the machine has.
   std::size_t context = 0;  ///< Most tokens of a sequence; 0: what the model was made for. Larger is allowed.
   std::optional<base::Bytes> memory = {};  ///< What loading may use; nothing: what the machine has available.

@@ -119,14 +119,12 @@ class ReferenceOperations final : public Operations {
       }
       x = normed_.data();
     }
-    team_.run([&](int member) {
-      std::size_t first = 0;
-      for (const tensor::MatrixView& part : linear.parts) {
-        const parallel::Range range = parallel::part(part.rows, member, team_.size(), kWeightTile);
-        multiply(part, range, x, rows, y + first, linear.outputs, scratch_[static_cast<std::size_t>(member)]);
-        first += part.rows;
-      }
-    });
+    if (linear.packed) {
+      kernels::quantise_rows(isa_, x, rows, linear.inputs, linear.inputs, rows_view_, team_);
+      kernels::matmul(isa_, *linear.packed, rows_view_, y, linear.outputs, team_);
+    } else {
+      multiply_from_file(linear, x, rows, y);
+    }
     if (linear.bias.empty()) return;
     for (std::size_t row = 0; row < rows; ++row) {
       for (std::size_t i = 0; i < linear.outputs; ++i) y[row * linear.outputs + i] += linear.bias[i];
@@ -193,6 +191,17 @@ class ReferenceOperations final : public Operations {
  private:
   [[nodiscard]] std::size_t qkv_width() const { return (config_.heads + 2 * config_.kv_heads) * config_.head_dim; }
 
+  void multiply_from_file(const Linear& linear, const float* x, std::size_t rows, float* y) {
+    team_.run([&](int member) {
+      std::size_t first = 0;
+      for (const tensor::MatrixView& part : linear.parts) {
+        const parallel::Range range = parallel::part(part.rows, member, team_.size(), kWeightTile);
+        multiply(part, range, x, rows, y + first, linear.outputs, scratch_[static_cast<std::size_t>(member)]);
+        first += part.rows;
+      }
+    });
+  }
+
   static void multiply(const tensor::MatrixView& w, parallel::Range range, const float* x, std::size_t rows, float* y,
                        std::size_t y_stride, std::vector<float>& scratch) {
     const std::size_t bytes = tensor::row_bytes(w.type, w.columns);
@@ -253,10 +262,12 @@ class ReferenceOperations final : public Operations {
 
   const Config& config_;
   const Weights& weights_;
+  kernels::Isa isa_ = kernels::best_isa();
   parallel::Team& team_;
   std::span<const Segment> segments_;
   std::size_t rows_ = 0;
   std::vector<float> normed_;
+  kernels::QuantisedRows rows_view_;         ///< For expanded weights, which read the floats themselves.
   std::vector<std::vector<float>> scratch_;  ///< One for each member.
 };
 

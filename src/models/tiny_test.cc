@@ -128,5 +128,27 @@ TEST(TinyModels, ReferenceEqualsFloat64) {
   }
 }
 
+TEST(TinyModels, ExpandedWeightsAreTheSameReference) {
+  parallel::Team team(2);
+  for (const TinyModel& tiny : {TinyModel{"llama", tensor::Type::q4_1, true, "plain"},
+                                TinyModel{"gemma3", tensor::Type::q6_k, false, "mixed"}}) {
+    const std::vector<std::byte> bytes = testing::make_tiny_model(tiny);
+    std::vector<std::vector<float>> logits;
+    for (const bool expanded : {false, true}) {
+      auto file = GgufFile::parse(bytes);
+      ASSERT_TRUE(file);
+      const auto model =
+          Model::load(*std::move(file), {.arithmetic = Arithmetic::reference, .expanded = expanded}, team);
+      ASSERT_TRUE(model);
+      logits.push_back(logits_of(**model, prompt("x", 24), team));
+    }
+    double worst = 0;
+    for (std::size_t i = 0; i < logits[0].size(); ++i) {
+      worst = std::max(worst, static_cast<double>(std::abs(logits[0][i] - logits[1][i])));
+    }
+    EXPECT_LE(worst, 1e-3) << tiny.name();
+  }
+}
+
 }  // namespace
 }  // namespace plait::models

@@ -129,8 +129,8 @@ void for_each_linear(const Weights& weights, Function&& function) {
   function(weights.output);
 }
 
-Result<void> pack(const GgufFile& file, Linear& linear, parallel::Team& team) {
-  PLAIT_TRY(linear.packed, kernels::PackedMatrix::pack(linear.parts, team));
+Result<void> pack(const GgufFile& file, Linear& linear, kernels::Weights form, parallel::Team& team) {
+  PLAIT_TRY(linear.packed, kernels::PackedMatrix::pack(linear.parts, team, form));
   for (const TensorInfo* info : linear.tensors) file.drop_pages(*info);
   return {};
 }
@@ -156,14 +156,14 @@ Result<Weights> find_weights(const GgufFile& file, const Config& config) {
   return weights;
 }
 
-Result<void> pack_weights(const GgufFile& file, Weights& weights, parallel::Team& team) {
+Result<void> pack_weights(const GgufFile& file, Weights& weights, kernels::Weights form, parallel::Team& team) {
   for (Layer& layer : weights.layers) {
-    PLAIT_TRY_VOID(pack(file, layer.query_key_value, team));
-    PLAIT_TRY_VOID(pack(file, layer.attention_output, team));
-    PLAIT_TRY_VOID(pack(file, layer.gate_up, team));
-    PLAIT_TRY_VOID(pack(file, layer.down, team));
+    PLAIT_TRY_VOID(pack(file, layer.query_key_value, form, team));
+    PLAIT_TRY_VOID(pack(file, layer.attention_output, form, team));
+    PLAIT_TRY_VOID(pack(file, layer.gate_up, form, team));
+    PLAIT_TRY_VOID(pack(file, layer.down, form, team));
   }
-  PLAIT_TRY_VOID(pack(file, weights.output, team));
+  PLAIT_TRY_VOID(pack(file, weights.output, form, team));
   return file.check();
 }
 

@@ -24,7 +24,7 @@ namespace plait::models {
 struct Linear {
   std::vector<const TensorInfo*> tensors;       ///< In the file.
   std::vector<tensor::MatrixView> parts;        ///< Their bytes in the file; pages may have been dropped.
-  std::optional<kernels::PackedMatrix> packed;  ///< The same, prepared for the kernels; only with Arithmetic::exact.
+  std::optional<kernels::PackedMatrix> packed;  ///< The same, prepared for the kernels; or not.
   std::vector<float> bias;                      ///< [outputs], or empty.
   std::size_t inputs = 0;
   std::size_t outputs = 0;
@@ -63,6 +63,7 @@ struct Weights {
 
 /// Packs every linear layer, one after another, and gives the file's pages back on the way.
 /// Errors: those of PackedMatrix::pack; io if the file changed under us.
-[[nodiscard]] base::Result<void> pack_weights(const GgufFile& file, Weights& weights, parallel::Team& team);
+[[nodiscard]] base::Result<void> pack_weights(const GgufFile& file, Weights& weights, kernels::Weights form,
+                                              parallel::Team& team);
 
 }  // namespace plait::models
