@@ -272,6 +272,9 @@ void add_block(const Call& call, const Piece& piece, std::size_t block, const Sc
   AttentionTile tile{.dim = dim, .scale = call.scale, .soft_cap = call.soft_cap};
   tile.k = kv.k + offset;
   tile.v = kv.v + offset;
+  const std::size_t ahead = block + 1 < piece.block_end ? kv.block_stride : 0;
+  tile.k_ahead = tile.k + ahead;
+  tile.v_ahead = tile.v + ahead;
   tile.weights = scratch.weights;
   tile.sums = scratch.sums;
   const std::size_t begin = block * kBlock;
