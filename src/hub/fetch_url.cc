@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <limits>
 
 #include "hub/fetch.h"
 #include "net/http.h"
@@ -49,7 +50,7 @@ Result<void> status_error(const std::string& url, int status) {
 Result<void> attempt(const ModelEntry& entry, const std::string& url, const FetchOptions& options, PartFile& part) {
   const PartState state = part.state();
   net::Request request{.url = url};
-  request.body_bytes_max = entry.bytes;
+  request.body_bytes_max = std::numeric_limits<Bytes>::max();  // on_body knows better
   request.connect_timeout = options.connect_timeout;
   request.idle_timeout = options.idle_timeout;
   if (part.size() > 0) {
