@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Any bytes as a GGUF file: refused or usable, never a crash. tools/make_gguf_corpus.sh rewrites the corpus.
+// Any bytes as a GGUF file: refused or usable, never a crash. tools/make_gguf_corpus.sh rewrites the corpus;
+// tools/planted_bug.py shows that this target finds a removed bound within a minute.
 #include <cstdint>
 #include <cstdlib>
 #include <span>
