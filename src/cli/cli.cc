@@ -6,7 +6,9 @@
 #include <cstdio>
 
 #include "cli/command.h"
+#include "cli/completion.h"
 #include "cli/config_verb.h"
+#include "cli/doctor.h"
 #include "cli/exit_code.h"
 #include "cli/model_verbs.h"
 
@@ -37,7 +39,9 @@ void add_common_options(CLI::App& app, Session& session) {
 
 void add_verbs(CLI::App& app, Session& session) {
   add_model_verbs(app, session);
+  add_doctor(app, session);
   add_config(app, session);
+  add_completion(app, session);
 }
 
 ExitCode report(const base::Error& error, bool verbose) {

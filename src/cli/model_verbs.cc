@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "cli/model_show.h"
 #include "cli/progress.h"
 #include "os/interrupt.h"
 #include "os/paths.h"
@@ -147,11 +148,15 @@ Result<void> remove(const Session& session, const std::string& name) {
 
 }  // namespace
 
-Result<hub::Hub> open_hub(const Config& config) {
+fs::path models_folder(const Config& config) {
   const std::string& cache = config.text("cache_dir");
+  return (cache.empty() ? os::cache_dir() : fs::path(cache)) / "models";
+}
+
+Result<hub::Hub> open_hub(const Config& config) {
   const std::string& manifest = config.text("hub.manifest");
   hub::HubOptions options;
-  options.models_dir = (cache.empty() ? os::cache_dir() : fs::path(cache)) / "models";
+  options.models_dir = models_folder(config);
   options.manifest = manifest.empty() ? os::config_dir() / "models.json" : fs::path(manifest);
   options.offline = config.flag("hub.offline");
   std::error_code error;
@@ -168,7 +173,7 @@ Result<fs::path> resolve_model(const Config& config, std::string_view name_or_pa
 }
 
 void add_model_verbs(CLI::App& app, Session& session) {
-  CLI::App* verb = app.add_subcommand("model", "Models: list, pull, verify, remove");
+  CLI::App* verb = app.add_subcommand("model", "Models: list, pull, show, verify, remove");
   verb->require_subcommand(1);
   verb->footer("Example: plait model pull smollm2-135m");
 
@@ -181,6 +186,15 @@ void add_model_verbs(CLI::App& app, Session& session) {
   pulled->add_option("name", *name, "Which model; default: the setting `model`");
   pulled->footer("Example: plait model pull qwen2.5-coder-0.5b");
   pulled->callback([&session, name] { session.action = [&session, name] { return pull(session, *name); }; });
+
+  const auto show_options = std::make_shared<ShowOptions>();
+  CLI::App* shown = verb->add_subcommand("show", "What is in a model file; -v adds all its metadata");
+  shown->add_option("name", *name, "A name or a path; default: the setting `model`");
+  shown->add_flag("--template", show_options->chat_template, "Only the chat template's source");
+  shown->footer("Example: plait model show ./my-model.gguf");
+  shown->callback([&session, name, show_options] {
+    session.action = [&session, name, show_options] { return show_model(session, *name, *show_options); };
+  });
 
   const auto names = std::make_shared<std::vector<std::string>>();
   CLI::App* verified = verb->add_subcommand("verify", "Check that models are whole");

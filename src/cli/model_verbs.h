@@ -10,8 +10,11 @@
 
 namespace plait::cli {
 
-/// `plait model list|pull|verify|remove`.
+/// `plait model list|pull|show|verify|remove`.
 void add_model_verbs(CLI::App& app, Session& session);
+
+/// Where models lie: `models` below the setting cache_dir, else below the user's cache folder. It need not exist.
+[[nodiscard]] std::filesystem::path models_folder(const Config& config);
 
 /// The hub as the settings describe it.
 [[nodiscard]] base::Result<hub::Hub> open_hub(const Config& config);
