@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "kernels/matmul.h"
+#include "kernels/probe.h"
 
 namespace plait::kernels {
 namespace {
@@ -92,7 +93,32 @@ void pack_stack(benchmark::State& state, const Stack& stack, int threads) {
                                                    benchmark::Counter::kIsIterationInvariantRate);
 }
 
+void read_limit(benchmark::State& state, std::size_t mebibytes, int threads) {
+  parallel::Team team(threads);
+  ReadLimit limit;
+  for (auto _ : state) limit = probe_read(mebibytes << 20, team, 0.3);
+  state.SetLabel(std::string(limit.best.name));
+  state.counters["GB/s"] = limit.best.bytes_per_second * 1e-9;
+}
+
+void peak(benchmark::State& state, int threads) {
+  parallel::Team team(threads);
+  for (auto _ : state) {
+    for (const PeakProbe& p : probe_peaks(team, 0.05)) {
+      state.counters[std::string(p.name)] = p.operations_per_second * 1e-9;
+    }
+  }
+}
+
 const int kRegistered = [] {
+  for (const int threads : {1, 2}) {
+    benchmark::RegisterBenchmark(fmt::format("peak_gops/threads:{}", threads).c_str(), peak, threads)->Iterations(1);
+    for (const std::size_t mebibytes : {1, 24, 66, 300, 1000}) {
+      benchmark::RegisterBenchmark(fmt::format("read/MiB:{}/threads:{}", mebibytes, threads).c_str(), read_limit,
+                                   mebibytes, threads)
+          ->Iterations(1);
+    }
+  }
   for (const Stack& stack : stacks()) {
     for (const int threads : {1, 2}) {
       benchmark::RegisterBenchmark(fmt::format("pack/{}/threads:{}", stack.name, threads).c_str(), pack_stack, stack,
