@@ -36,6 +36,7 @@
 #include "base/units.h"
 #include "kernels/isa.h"
 #include "kernels/rows_view.h"
+#include "kernels/weight_memory.h"
 #include "os/page_buffer.h"
 #include "parallel/team.h"
 #include "tensor/matrix_view.h"
@@ -64,14 +65,16 @@ class PackedMatrix {
   PackedMatrix() = default;  ///< No outputs, no inputs.
 
   /// Copies `parts` (their bytes may go afterwards) with all members of the team; some 1 ns per weight and thread.
+  /// `memory`: where to put them, for models of many matrices; null: a mapping of its own.
   /// Errors: invalid_argument when there is no part, a part has no rows or columns, columns differ or are no whole
   /// number of blocks, or `bytes` is not rows * row_bytes; out_of_resources.
   [[nodiscard]] static base::Result<PackedMatrix> pack(std::span<const tensor::MatrixView> parts, parallel::Team& team,
-                                                       Weights weights = Weights::exact);
+                                                       Weights weights = Weights::exact,
+                                                       WeightMemory* memory = nullptr);
 
   [[nodiscard]] std::size_t outputs() const { return outputs_; }
   [[nodiscard]] std::size_t inputs() const { return inputs_; }
-  [[nodiscard]] base::Bytes bytes() const { return buffer_.size(); }    ///< Memory held.
+  [[nodiscard]] base::Bytes bytes() const { return bytes_; }    ///< Memory held.
   [[nodiscard]] base::Bytes file_bytes() const { return file_bytes_; }  ///< What the parts took in the file.
   [[nodiscard]] std::span<const Part> parts() const { return parts_; }
 
@@ -83,8 +86,9 @@ class PackedMatrix {
   std::size_t outputs_ = 0;
   std::size_t inputs_ = 0;
   base::Bytes file_bytes_ = 0;
+  base::Bytes bytes_ = 0;
   std::vector<Part> parts_;
-  os::PageBuffer buffer_;
+  std::shared_ptr<const os::PageBuffer> owner_;
 };
 
 /// Rows of activations as the kernels read them. Reusable: grows to the largest size seen, then never allocates.

@@ -45,13 +45,14 @@ const std::vector<Stack>& stacks() {
 }
 
 std::vector<std::vector<PackedMatrix>> make(const Stack& stack, parallel::Team& team) {
+  WeightMemory memory;
   std::vector<std::vector<PackedMatrix>> layers(static_cast<std::size_t>(stack.layers));
   for (const Shape& shape : stack.shapes) {
     std::vector<std::byte> bytes(shape.outputs * tensor::row_bytes(shape.type, shape.inputs));
     for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(base::mix64(i) & 0x3b);
     for (auto& layer : layers) {
       const tensor::MatrixView view{shape.type, shape.outputs, shape.inputs, bytes};
-      layer.push_back(PackedMatrix::pack({&view, 1}, team).value());
+      layer.push_back(PackedMatrix::pack({&view, 1}, team, Weights::exact, &memory).value());
     }
   }
   return layers;

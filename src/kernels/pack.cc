@@ -199,7 +199,7 @@ void dequantise_panel_row(const std::byte* panel, std::size_t c, std::span<float
 }  // namespace
 
 base::Result<PackedMatrix> PackedMatrix::pack(std::span<const tensor::MatrixView> parts, parallel::Team& team,
-                                              Weights weights) {
+                                              Weights weights, WeightMemory* memory) {
   PLAIT_TRY_VOID(check_parts(parts));
   PackedMatrix packed;
   packed.inputs_ = parts.front().columns;
@@ -214,12 +214,15 @@ base::Result<PackedMatrix> PackedMatrix::pack(std::span<const tensor::MatrixView
     bytes += panels * packed.parts_.back().panel_bytes;
     first_panel.push_back(first_panel.back() + panels);
   }
-  packed.buffer_ = os::PageBuffer(bytes);
-  if (packed.buffer_.data() == nullptr) {
+  WeightMemory own(bytes);
+  WeightMemory::Slice slice = (memory != nullptr ? *memory : own).take(bytes);
+  if (slice.data == nullptr) {
     return base::fail(ErrorCode::out_of_resources,
                       fmt::format("no memory for {} of weights", base::human_bytes(bytes)));
   }
-  std::byte* at = packed.buffer_.data();
+  packed.owner_ = std::move(slice.owner);
+  packed.bytes_ = bytes;
+  std::byte* at = slice.data;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     packed.parts_[i].panels = at;
     at += (first_panel[i + 1] - first_panel[i]) * packed.parts_[i].panel_bytes;
@@ -230,7 +233,7 @@ base::Result<PackedMatrix> PackedMatrix::pack(std::span<const tensor::MatrixView
       const auto i = static_cast<std::size_t>(std::ranges::upper_bound(first_panel, panel) - first_panel.begin()) - 1;
       const tensor::MatrixView& view = parts[i];
       const std::size_t index = panel - first_panel[i];
-      std::byte* out = packed.buffer_.data() + (packed.parts_[i].panels - packed.buffer_.data()) +
+      std::byte* out = slice.data + (packed.parts_[i].panels - slice.data) +
                        static_cast<std::ptrdiff_t>(index * packed.parts_[i].panel_bytes);
       if (packed.parts_[i].type != view.type) {
         pack_expanded_panel(view, index * kPanel, out);

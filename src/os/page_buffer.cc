@@ -4,17 +4,39 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstdint>
+
 namespace plait::os {
+namespace {
+
+constexpr base::Bytes kHugePage = base::Bytes{2} << 20;
+
+std::byte* map(base::Bytes bytes) {
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return memory == MAP_FAILED ? nullptr : static_cast<std::byte*>(memory);
+}
+
+// At a multiple of the huge page size, so that all of it but the end can be huge pages.
+std::byte* map_aligned(base::Bytes bytes) {
+  std::byte* memory = map(bytes + kHugePage);
+  if (memory == nullptr) return nullptr;
+  const base::Bytes past = reinterpret_cast<std::uintptr_t>(memory) % kHugePage;
+  const base::Bytes before = past == 0 ? 0 : kHugePage - past;
+  if (before > 0) munmap(memory, before);
+  munmap(memory + before + bytes, kHugePage - before);
+  return memory + before;
+}
+
+}  // namespace
 
 PageBuffer::PageBuffer(base::Bytes bytes) {
   const auto page = static_cast<base::Bytes>(sysconf(_SC_PAGESIZE));
-  if (bytes == 0 || bytes > ~base::Bytes{0} - page) return;
+  if (bytes == 0 || bytes > ~base::Bytes{0} - page - kHugePage) return;
   const base::Bytes rounded = (bytes + page - 1) / page * page;
-  void* memory = mmap(nullptr, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return;
-  madvise(memory, rounded, MADV_HUGEPAGE);  // advice only: a refusal costs speed
-  data_ = static_cast<std::byte*>(memory);
+  data_ = rounded < kHugePage ? map(rounded) : map_aligned(rounded);
+  if (data_ == nullptr) return;
   size_ = rounded;
+  madvise(data_, size_, MADV_HUGEPAGE);  // advice only: a refusal costs speed
 }
 
 PageBuffer::~PageBuffer() {
