@@ -74,7 +74,7 @@ class PackedMatrix {
 
   [[nodiscard]] std::size_t outputs() const { return outputs_; }
   [[nodiscard]] std::size_t inputs() const { return inputs_; }
-  [[nodiscard]] base::Bytes bytes() const { return bytes_; }    ///< Memory held.
+  [[nodiscard]] base::Bytes bytes() const { return bytes_; }            ///< Memory held.
   [[nodiscard]] base::Bytes file_bytes() const { return file_bytes_; }  ///< What the parts took in the file.
   [[nodiscard]] std::span<const Part> parts() const { return parts_; }
 

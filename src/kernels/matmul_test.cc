@@ -315,6 +315,27 @@ TEST(Matmul, PackedSizeStaysNearTheFiles) {
   }
 }
 
+TEST(Matmul, MatricesShareTheMemoryTheyAreGiven) {
+  parallel::Team team(2);
+  const auto a = random_weights(Type::q4_1, 64, 64, 1);
+  const auto b = random_weights(Type::q6_k, 33, 256, 2);
+  PackedMatrix first, second;
+  {
+    WeightMemory memory(base::Bytes{1} << 20);
+    first = PackedMatrix::pack({&a.view, 1}, team, Weights::exact, &memory).value();
+    second = PackedMatrix::pack({&b.view, 1}, team, Weights::exact, &memory).value();
+  }
+  EXPECT_EQ(second.parts().front().panels, first.parts().front().panels + first.bytes());
+  for (const auto& [packed, weights] : {std::pair{&first, &a}, std::pair{&second, &b}}) {
+    const auto x = random_rows(3 * packed->inputs(), 5);
+    EXPECT_EQ(first_difference(product(best_isa(), *packed, x, 3, team), reference({&weights->view, 1}, x, 3)),
+              3 * packed->outputs());
+  }
+  WeightMemory none(base::Bytes{1} << 62);
+  EXPECT_EQ(PackedMatrix::pack({&a.view, 1}, team, Weights::exact, &none).error().code,
+            base::ErrorCode::out_of_resources);
+}
+
 TEST(Matmul, BadPartsAreRefused) {
   parallel::Team team(1);
   const auto w = random_weights(Type::q4_0, 4, 64, 1);

@@ -9,9 +9,9 @@
 
 namespace plait::kernels {
 
-/// Where the packed matrices of a model live: a few large blocks on huge pages instead of one mapping for each matrix. Layers of
-/// small models are below a huge page's 2 MiB, and reading 66 MB of them through 4 KiB pages took 2 to 6 times as long in a
-/// virtual machine. Blocks live as long as any slice of them. Not for use by two threads at a time.
+/// Where the packed matrices of a model live: a few large blocks on huge pages instead of one mapping for each matrix.
+/// Layers of small models are below a huge page's 2 MiB, and reading 66 MB of them through 4 KiB pages took 2 to 6
+/// times as long in a virtual machine. Blocks live as long as any slice of them. Not for use by two threads at a time.
 class WeightMemory {
  public:
   /// `block`: bytes asked from the system at a time; what the last block has left over is never touched.

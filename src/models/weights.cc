@@ -129,8 +129,9 @@ void for_each_linear(const Weights& weights, Function&& function) {
   function(weights.output);
 }
 
-Result<void> pack(const GgufFile& file, Linear& linear, kernels::Weights form, parallel::Team& team) {
-  PLAIT_TRY(linear.packed, kernels::PackedMatrix::pack(linear.parts, team, form));
+Result<void> pack(const GgufFile& file, Linear& linear, kernels::Weights form, kernels::WeightMemory& memory,
+                  parallel::Team& team) {
+  PLAIT_TRY(linear.packed, kernels::PackedMatrix::pack(linear.parts, team, form, &memory));
   for (const TensorInfo* info : linear.tensors) file.drop_pages(*info);
   return {};
 }
@@ -157,13 +158,14 @@ Result<Weights> find_weights(const GgufFile& file, const Config& config) {
 }
 
 Result<void> pack_weights(const GgufFile& file, Weights& weights, kernels::Weights form, parallel::Team& team) {
+  kernels::WeightMemory memory;
   for (Layer& layer : weights.layers) {
-    PLAIT_TRY_VOID(pack(file, layer.query_key_value, form, team));
-    PLAIT_TRY_VOID(pack(file, layer.attention_output, form, team));
-    PLAIT_TRY_VOID(pack(file, layer.gate_up, form, team));
-    PLAIT_TRY_VOID(pack(file, layer.down, form, team));
+    PLAIT_TRY_VOID(pack(file, layer.query_key_value, form, memory, team));
+    PLAIT_TRY_VOID(pack(file, layer.attention_output, form, memory, team));
+    PLAIT_TRY_VOID(pack(file, layer.gate_up, form, memory, team));
+    PLAIT_TRY_VOID(pack(file, layer.down, form, memory, team));
   }
-  PLAIT_TRY_VOID(pack(file, weights.output, form, team));
+  PLAIT_TRY_VOID(pack(file, weights.output, form, memory, team));
   return file.check();
 }
 
