@@ -41,6 +41,9 @@ enum class TokenKind : std::uint8_t {
 
 /// What a model file says about its tokenizer. Views are read during Tokenizer::make only.
 struct TokenizerSource {
+  /// The tokenizer.ggml.* keys; views point into `file`. Errors: not_found, invalid_data (an array of another kind).
+  [[nodiscard]] static base::Result<TokenizerSource> read(const GgufFile& file);
+
   std::string_view model = "gpt2";  ///< gpt2 | llama
   std::string_view pre = {};        ///< Pre-tokenizer of gpt2; empty: default.
   std::vector<std::string_view> tokens = {};
@@ -61,11 +64,11 @@ struct EncodeOptions {
 
 class Tokenizer {  // immutable; every method may be called from any thread
  public:
-  /// Reads the tokenizer.ggml.* keys. Copies what it needs: the file may be closed. Errors: unsupported (another family
-  /// or pre-tokenizer, by name); invalid_data (a missing or ill-shaped array, an empty vocabulary).
+  /// make() of what the file says. Copies what it needs: the file may be closed. Errors: not_found, invalid_data (a
+  /// missing or ill-shaped key), and those of make().
   [[nodiscard]] static base::Result<std::unique_ptr<Tokenizer>> load(const GgufFile& file);
-  /// The same from parts. Duplicate tokens, merges of unknown tokens, wrong `<0x..>` entries and ids out of range are
-  /// harmless. Errors: as load().
+  /// Duplicate tokens, merges of unknown tokens, wrong `<0x..>` entries and ids out of range are harmless. Errors:
+  /// unsupported (another family or pre-tokenizer, by name); invalid_data (no tokens, an array shorter than them).
   [[nodiscard]] static base::Result<std::unique_ptr<Tokenizer>> make(const TokenizerSource& source);
   ~Tokenizer();
   Tokenizer(const Tokenizer&) = delete;

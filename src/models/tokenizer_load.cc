@@ -21,7 +21,7 @@ base::Result<std::vector<T>> optional_numbers(const GgufFile& file, std::string_
 
 }  // namespace
 
-base::Result<std::unique_ptr<Tokenizer>> Tokenizer::load(const GgufFile& file) {
+base::Result<TokenizerSource> TokenizerSource::read(const GgufFile& file) {
   TokenizerSource source;
   PLAIT_TRY(source.model, file.require<std::string_view>(full_key("model")));
   PLAIT_TRY(source.pre, file.get_or<std::string_view>(full_key("pre"), {}));
@@ -54,6 +54,11 @@ base::Result<std::unique_ptr<Tokenizer>> Tokenizer::load(const GgufFile& file) {
   source.add_bos = file.get<bool>(full_key("add_bos_token"));
   source.add_eos = file.get<bool>(full_key("add_eos_token"));
   source.add_space_prefix = file.get<bool>(full_key("add_space_prefix"));
+  return source;
+}
+
+base::Result<std::unique_ptr<Tokenizer>> Tokenizer::load(const GgufFile& file) {
+  PLAIT_TRY(const TokenizerSource source, TokenizerSource::read(file));
   return make(source);
 }
 

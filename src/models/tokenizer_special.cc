@@ -11,6 +11,7 @@ SpecialTokens::SpecialTokens(std::vector<Entry> entries) : nodes_(1) {
   // Sorted, so that a node's children arrive one after another and the newest child is the only one to look at.
   std::ranges::stable_sort(entries, {}, &Entry::text);
   for (const Entry& entry : entries) {
+    if (entry.text.size() > kLongestText) continue;
     std::uint32_t node = 0;
     for (const char byte : entry.text) {
       std::uint32_t next = nodes_[node].first_child;

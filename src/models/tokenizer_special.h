@@ -31,7 +31,10 @@ class SpecialTokens {  // immutable; any thread
   };
 
   SpecialTokens() = default;
-  /// Copies the texts. Empty ones are never found; of equal ones the last counts.
+  /// Longer texts are never found: a vocabulary with a megabyte for a token must not make every text slow.
+  static constexpr std::size_t kLongestText = 1024;
+
+  /// Copies the texts. Empty and too long ones are never found; of equal ones the last counts.
   explicit SpecialTokens(std::vector<Entry> entries);
 
   /// The special tokens of `text`, in its order, without overlap. O(n · longest token), and O(n log n) where many
