@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "text/utf8.h"
+
 namespace plait::models {
 namespace {
 
@@ -74,8 +76,8 @@ struct PatternPreTokenizer::Stage {
   base::Result<void> cut(std::string_view piece, std::size_t offset, std::vector<std::size_t>& ends) const {
     std::size_t at = 0;
     while (at < piece.size()) {
-      const int found =
-          pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(piece.data()), piece.size(), at, 0, match, nullptr);
+      const int found = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(piece.data()), piece.size(), at,
+                                    PCRE2_NO_UTF_CHECK, match, nullptr);
       if (found == PCRE2_ERROR_NOMATCH) break;
       if (found < 0) return base::fail(base::ErrorCode::invalid_data, fmt::format("PCRE2 match error {}", found));
       const PCRE2_SIZE* range = pcre2_get_ovector_pointer(match);
@@ -103,6 +105,7 @@ base::Result<PatternPreTokenizer> PatternPreTokenizer::make(PreTokenizerRule rul
 }
 
 base::Result<std::vector<std::size_t>> PatternPreTokenizer::word_ends(std::string_view text) const {
+  if (!text::is_valid(text)) return base::fail(base::ErrorCode::invalid_data, "not UTF-8");
   std::vector<std::size_t> ends;
   if (!text.empty()) ends.push_back(text.size());
   for (const auto& stage : stages_) {

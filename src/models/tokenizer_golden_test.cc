@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Token ids against llama.cpp's on 1.3 MB of mixed text: prose in 45 languages, code, emoji sequences, digits, white
+// Token ids against llama.cpp's on 1.3 MB of mixed text: prose in 32 scripts, code, emoji sequences, digits, white
 // space, control characters, characters at random from 70 blocks, special tokens and broken ones.
 // tools/tokenizer_goldens.py records the goldens; both make the same text from the files in tests/data/tokenizer.
 #include <gtest/gtest.h>
