@@ -5,13 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <vector>
 
 #include "base/random.h"
 #include "models/model.h"
+#include "testing/real_model.h"
 #include "testing/tiny_model.h"
 
 namespace plait::models {
@@ -152,25 +152,8 @@ TEST(SameBitsInABatch, OfManySequences) {
   check_batch({"gemma3", tensor::Type::q8_0, false, "plain"});
 }
 
-/// A real model's file, or nothing.
-std::filesystem::path real_model(const std::string& name) {
-  const char* folder = std::getenv("PLAIT_MODELS");
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  const char* home = std::getenv("HOME");
-  std::filesystem::path path;
-  if (folder != nullptr) {
-    path = folder;
-  } else if (cache != nullptr) {
-    path = std::filesystem::path(cache) / "plait" / "models";
-  } else {
-    path = std::filesystem::path(home == nullptr ? "/" : home) / ".cache" / "plait" / "models";
-  }
-  path /= name + ".gguf";
-  return std::filesystem::exists(path) ? path : std::filesystem::path();
-}
-
 TEST(SameBitsReal, SmolLm2) {
-  const std::filesystem::path path = real_model("smollm2-135m");
+  const std::filesystem::path path = testing::real_model("smollm2-135m");
   if (path.empty()) GTEST_SKIP() << "the model smollm2-135m is not here";
   parallel::Team loader(2);
   std::vector<float> expected;
