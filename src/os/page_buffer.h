@@ -8,8 +8,8 @@
 
 namespace plait::os {
 
-/// Zeroed memory of whole pages from the system, with advice to use huge ones; from 2 MiB on it starts at a multiple of that.
-/// Move-only; gives the memory back on destruction.
+/// Zeroed memory of whole pages from the system, with advice to use huge ones; from 2 MiB on it starts at a multiple of
+/// that. Move-only; gives the memory back on destruction.
 class PageBuffer {
  public:
   PageBuffer() = default;
