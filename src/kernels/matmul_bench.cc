@@ -61,7 +61,7 @@ std::vector<std::vector<PackedMatrix>> make(const Stack& stack, parallel::Team& 
 void run_stack(benchmark::State& state, const Stack& stack, Isa isa, std::size_t m, int threads) {
   parallel::Team team(threads);
   const auto layers = make(stack, team);
-  std::vector<float> x(m * 16384), y(m * 65536);
+  os::HugeVector<float> x(m * 16384), y(m * 65536);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(base::random_unit(1, i) - 0.5);
   QuantisedRows rows;
   double bytes = 0, weights = 0;

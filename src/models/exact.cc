@@ -158,7 +158,8 @@ class ExactOperations final : public Operations {
             .window = config_.layer_windowed[layer] ? config_.window : 0};
   }
 
-  static void grow(std::vector<float>& buffer, std::size_t size) {
+  template <class Vector>
+  static void grow(Vector& buffer, std::size_t size) {
     if (buffer.size() < size) buffer.resize(size);
   }
 
@@ -212,7 +213,7 @@ class ExactOperations final : public Operations {
   std::array<RotationTable, 2> tables_;  ///< Layers that see everything, layers with a window.
   std::span<const Segment> segments_;
   std::size_t rows_ = 0;
-  std::vector<float> normed_;
+  os::HugeVector<float> normed_;
   kernels::QuantisedRows quantised_;
   std::vector<kernels::AttentionRows> batch_;
   kernels::AttentionWorkspace attention_;

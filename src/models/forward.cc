@@ -149,7 +149,7 @@ Result<void> Model::forward(Sequence& sequence, std::span<const base::TokenId> t
 }
 
 void Workspace::Buffers::reserve(const Config& config, std::size_t rows) {
-  const auto grow = [&](std::vector<float>& buffer, std::size_t width) {
+  const auto grow = [&](os::HugeVector<float>& buffer, std::size_t width) {
     if (buffer.size() < rows * width) buffer.resize(rows * width);
   };
   const std::size_t query = config.heads * config.head_dim;

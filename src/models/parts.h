@@ -9,6 +9,7 @@
 #include "models/model.h"
 #include "models/operations.h"
 #include "models/weights.h"
+#include "os/page_buffer.h"
 
 namespace plait::models {
 
@@ -32,12 +33,12 @@ class Workspace::Buffers {
   std::vector<Segment> segments;
   std::vector<base::TokenId> tokens;    ///< [rows]
   std::vector<std::size_t> logit_rows;  ///< Rows of the chunk whose logits are asked for.
-  std::vector<float> stream;            ///< [rows, width] the residual stream
-  std::vector<float> branch;            ///< [rows, width] what a block adds to it
-  std::vector<float> qkv;               ///< [rows, (heads + 2 kv_heads) * dim]
-  std::vector<float> attended;          ///< [rows, heads * dim]
-  std::vector<float> gate_up;           ///< [rows, 2 * ffn]
-  std::vector<float> gated;             ///< [rows, ffn]
+  os::HugeVector<float> stream;         ///< [rows, width] the residual stream
+  os::HugeVector<float> branch;         ///< [rows, width] what a block adds to it
+  os::HugeVector<float> qkv;            ///< [rows, (heads + 2 kv_heads) * dim]
+  os::HugeVector<float> attended;       ///< [rows, heads * dim]
+  os::HugeVector<float> gate_up;        ///< [rows, 2 * ffn]
+  os::HugeVector<float> gated;          ///< [rows, ffn]
 
   /// Makes room for `rows` rows.
   void reserve(const Config& config, std::size_t rows);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <new>
 
 namespace plait::os {
 namespace {
@@ -41,6 +42,33 @@ PageBuffer::PageBuffer(base::Bytes bytes) {
 
 PageBuffer::~PageBuffer() {
   if (data_ != nullptr) munmap(data_, size_);
+}
+
+namespace {
+
+constexpr std::size_t kHugeFrom = std::size_t{512} << 10;
+constexpr std::align_val_t kSmallAlignment{64};
+
+std::size_t whole_huge_pages(std::size_t bytes) { return (bytes + kHugePage - 1) / kHugePage * kHugePage; }
+
+}  // namespace
+
+void* allocate_huge(std::size_t count, std::size_t size) {
+  if (count > (std::size_t{1} << 62) / size) throw std::bad_array_new_length();
+  const std::size_t bytes = count * size;
+  if (bytes < kHugeFrom) return ::operator new(bytes, kSmallAlignment);
+  std::byte* memory = map_aligned(whole_huge_pages(bytes));
+  if (memory == nullptr) throw std::bad_alloc();
+  madvise(memory, whole_huge_pages(bytes), MADV_HUGEPAGE);  // advice only, as above
+  return memory;
+}
+
+void free_huge(void* memory, std::size_t bytes) {
+  if (bytes < kHugeFrom) {
+    ::operator delete(memory, kSmallAlignment);
+  } else {
+    munmap(memory, whole_huge_pages(bytes));
+  }
 }
 
 }  // namespace plait::os

@@ -32,5 +32,15 @@ TEST(PageBuffer, MovesItsMemory) {
   EXPECT_EQ(third.data(), memory);
 }
 
+TEST(HugeVector, GrowsAcrossTheBorderAndKeepsItsNumbers) {
+  HugeVector<float> numbers;
+  for (int i = 0; i < 400'000; ++i) numbers.push_back(static_cast<float>(i));
+  for (int i = 0; i < 400'000; ++i) ASSERT_EQ(numbers[static_cast<std::size_t>(i)], static_cast<float>(i));
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(numbers.data()) % (std::uintptr_t{2} << 20), 0U);
+  const HugeVector<float> small(10, 1.0F);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(small.data()) % 64, 0U);
+  EXPECT_THROW(HugeVector<double>(std::size_t{1} << 58), std::bad_alloc);
+}
+
 }  // namespace
 }  // namespace plait::os
