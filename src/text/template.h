@@ -34,7 +34,7 @@ struct Program;
 struct TemplateLimits {
   std::size_t source_bytes_max = std::size_t{1} << 20U;
   std::size_t output_bytes_max = std::size_t{64} << 20U;
-  std::uint64_t steps_max = 20'000'000;  ///< Evaluated nodes and loop turns.
+  std::uint64_t steps_max = 5'000'000;  ///< Evaluated nodes and loop turns.
   std::uint64_t work_bytes_max = std::uint64_t{1}
                                  << 30U;  ///< Bytes of strings and lists made or read by operations, in all.
 };
