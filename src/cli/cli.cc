@@ -5,12 +5,18 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "cli/ask.h"
+#include "cli/bench.h"
+#include "cli/chat.h"
 #include "cli/command.h"
 #include "cli/completion.h"
 #include "cli/config_verb.h"
 #include "cli/doctor.h"
 #include "cli/exit_code.h"
 #include "cli/model_verbs.h"
+#include "cli/perplexity.h"
+#include "cli/roofline.h"
+#include "cli/tokenize.h"
 
 namespace plait::cli {
 namespace {
@@ -38,6 +44,12 @@ void add_common_options(CLI::App& app, Session& session) {
 }
 
 void add_verbs(CLI::App& app, Session& session) {
+  add_ask(app, session);
+  add_chat(app, session);
+  add_tokenize(app, session);
+  add_perplexity(app, session);
+  add_bench(app, session);
+  add_roofline(app, session);
   add_model_verbs(app, session);
   add_doctor(app, session);
   add_config(app, session);

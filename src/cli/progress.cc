@@ -37,13 +37,18 @@ bool may_draw() {
 
 }  // namespace
 
-std::string progress_line(std::string_view what, base::Bytes done, base::Bytes total, double rate, int width) {
+std::string progress_line(std::string_view what, base::Bytes done, base::Bytes total, double rate, int width,
+                          ProgressUnit unit) {
+  const auto amount = [unit](base::Bytes n) {
+    return unit == ProgressUnit::bytes ? base::human_bytes(n) : fmt::format("{}", n);
+  };
   done = std::min(done, total);
   const double share = total == 0 ? 1 : static_cast<double>(done) / static_cast<double>(total);
-  std::string tail = fmt::format("{} of {}", base::human_bytes(done), base::human_bytes(total));
+  std::string tail = fmt::format("{} of {}", amount(done), amount(total));
   if (rate > 0) {
     const double left = static_cast<double>(total - done) / rate;
-    tail += fmt::format("  {}/s  {} left", base::human_bytes(static_cast<base::Bytes>(rate)), clock_time(left));
+    if (unit == ProgressUnit::bytes) tail += fmt::format("  {}/s", base::human_bytes(static_cast<base::Bytes>(rate)));
+    tail += fmt::format("  {} left", clock_time(left));
   }
   const std::string head = fmt::format("{} {:3.0f} %", what, std::min(share * 100, 99.0 + (done == total ? 1 : 0)));
   const int room = width - static_cast<int>(head.size() + tail.size()) - 4;
@@ -54,7 +59,7 @@ std::string progress_line(std::string_view what, base::Bytes done, base::Bytes t
   return line;
 }
 
-ProgressBar::ProgressBar(bool wanted) : active_(wanted && may_draw()) {}
+ProgressBar::ProgressBar(bool wanted, ProgressUnit unit) : active_(wanted && may_draw()), unit_(unit) {}
 
 ProgressBar::~ProgressBar() { clear(); }
 
@@ -72,7 +77,7 @@ void ProgressBar::update(std::string_view what, base::Bytes done, base::Bytes to
   const double seconds = std::chrono::duration<double>(now - first_).count();
   const double rate = seconds > 0.3 ? static_cast<double>(done - first_done_) / seconds : 0;
   const int width = os::terminal_width(os::StandardStream::error) - 1;
-  std::fputs(fmt::format("\r{}\x1b[K", progress_line(what, done, total, rate, width)).c_str(), stderr);
+  std::fputs(fmt::format("\r{}\x1b[K", progress_line(what, done, total, rate, width, unit_)).c_str(), stderr);
   std::fflush(stderr);
   drawn_ = true;
 }

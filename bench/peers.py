@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""plait beside llama.cpp, in one run, interleaved: prompt and decode tokens per second, and their ratio pair by pair.
+
+    bench/peers.py --llama LLAMA_CPP/build/bin --models smollm2-135m --rounds 7
+    bench/peers.py --build build/peers     # fetches and builds llama.cpp (about 12 minutes on 2 cores), then measures
+
+The peer is the copy of llama.cpp inside the Python package llama-cpp-python 0.3.36, built with GGML_NATIVE=ON. Every
+round runs each program once, one after the other, so that both see the same minutes of the machine; ratios are taken
+within a round.
+`--write FILE` replaces the table between the markers in FILE.
+"""
+import argparse
+import json
+import os
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+import tarfile
+import time
+
+PACKAGE = "llama-cpp-python==0.3.36"
+MODELS = ["smollm2-135m", "gemma3-270m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"]
+BEGIN, END = "<!-- peers:begin -->", "<!-- peers:end -->"
+
+
+def build_peer(folder: pathlib.Path) -> pathlib.Path:
+    """Fetches and builds llama.cpp below `folder`; returns its folder of programs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = list(folder.glob("llama_cpp_python-*/vendor/llama.cpp/build/bin/llama-bench"))
+    if found:
+        return found[0].parent
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "scikit-build-core"], check=True)
+    fetch = ["pip", "download", "--quiet", "--no-deps", "--no-binary=llama-cpp-python", "--no-build-isolation", PACKAGE]
+    subprocess.run([sys.executable, "-m", *fetch, "-d", str(folder)], check=True)
+    with tarfile.open(next(folder.glob("llama_cpp_python-*.tar.gz"))) as archive:
+        archive.extractall(folder, filter="data")
+    source = next(folder.glob("llama_cpp_python-*/vendor/llama.cpp"))
+    options = ["-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", "-DLLAMA_CURL=OFF", "-DLLAMA_OPENSSL=OFF"]
+    subprocess.run(["cmake", "-B", "build", "-G", "Ninja", *options], cwd=source, check=True)
+    targets = ["llama-bench", "llama-batched-bench", "llama-tokenize", "llama-perplexity", "llama-quantize"]
+    subprocess.run(["ninja", "-C", "build", *targets], cwd=source, check=True)
+    return source / "build" / "bin"
+
+
+def run_plait(program: str, model: str, threads: int, prompt: int, decode: int) -> dict:
+    command = [program, "bench", "--model", model, "--threads", str(threads), "--prompt", str(prompt),
+               "--decode", str(decode), "--repeats", "1", "--no-probe", "--json"]
+    report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return {"prompt": report["prompt"]["tokens_per_second"], "decode": report["decode"]["tokens_per_second"]}
+
+
+def run_llama(folder: pathlib.Path, path: str, threads: int, prompt: int, decode: int) -> dict:
+    command = [str(folder / "llama-bench"), "-m", path, "-t", str(threads), "-p", str(prompt), "-n", str(decode),
+               "-r", "1", "-o", "json"]
+    report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return {"prompt" if entry["n_prompt"] else "decode": entry["avg_ts"] for entry in report}
+
+
+def spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.0f} ({min(values):.0f}–{max(values):.0f})"
+
+
+def ratio(values: list[float]) -> str:
+    return f"**{statistics.median(values):.2f}** ({min(values):.2f}–{max(values):.2f})"
+
+
+def measure(args, llama: pathlib.Path) -> list[str]:
+    rows = []
+    for name in args.models:
+        path = args.model_dir / f"{name}.gguf"
+        if not path.exists():
+            print(f"{name}: not present, left out", file=sys.stderr)
+            continue
+        for threads in args.threads:
+            ours, theirs = [], []
+            for turn in range(args.rounds + 1):  # the first round warms up and is left out
+                pair = (run_plait(args.plait, str(path), threads, args.prompt, args.decode),
+                        run_llama(llama, str(path), threads, args.prompt, args.decode))
+                print(f"{name} {threads} threads, round {turn}: {pair}", file=sys.stderr)
+                if turn:
+                    ours.append(pair[0])
+                    theirs.append(pair[1])
+            for kind in ("prompt", "decode"):
+                a, b = [entry[kind] for entry in ours], [entry[kind] for entry in theirs]
+                length = args.prompt if kind == "prompt" else args.decode
+                pairs = ratio([x / y for x, y in zip(a, b)])
+                rows.append(f"| {name} | {kind} {length} | {threads} | {spread(a)} | {spread(b)} | {pairs} |")
+    return rows
+
+
+def cpu_name() -> str:
+    text = pathlib.Path("/proc/cpuinfo").read_text()
+    flags = set(re.search(r"^flags\s*:(.*)$", text, re.M).group(1).split())
+    wanted = [flag for flag in ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8") if flag in flags]
+    return re.search(r"^model name\s*: (.*)$", text, re.M).group(1) + f", {os.cpu_count()} cores, " + " ".join(wanted)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"))
+    parser.add_argument("--plait", default="build/release/plait")
+    parser.add_argument("--llama", type=pathlib.Path, help="folder with llama-bench")
+    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/peers"),
+                        help="where llama.cpp is built without --llama")
+    parser.add_argument("--model-dir", type=pathlib.Path, default=cache / "plait" / "models")
+    parser.add_argument("--models", nargs="+", default=MODELS)
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--prompt", type=int, default=512)
+    parser.add_argument("--decode", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--write", type=pathlib.Path, help="file whose table between the markers is replaced")
+    args = parser.parse_args()
+    rows = measure(args, args.llama or build_peer(args.build))
+    head = f"{time.strftime('%Y-%m-%d')}, {cpu_name()}; {args.rounds} rounds, interleaved"
+    table = [f"{head}; tokens/s, median (smallest–largest).", "",
+             "| model | what | threads | plait | llama.cpp | ratio |", "| --- | --- | --- | --- | --- | --- |", *rows]
+    print("\n".join(table))
+    if args.write:
+        text = args.write.read_text()
+        before, after = text.split(BEGIN)[0], text.split(END)[1]
+        args.write.write_text(before + BEGIN + "\n" + "\n".join(table) + "\n" + END + after)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One answer at a time: prompt in, text out as it comes, for the verbs that talk to a model.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/id.h"
+#include "base/result.h"
+#include "models/model.h"
+#include "models/sampler.h"
+#include "models/stop.h"
+#include "models/tokenizer.h"
+
+namespace plait::cli {
+
+struct GenerationOptions {
+  models::SamplerOptions sampler = {};
+  std::size_t tokens_max = 1024;  ///< Most tokens to generate; 0: until the context is full.
+  std::vector<std::string> stop = {};
+  bool ignore_eos = false;  ///< Go on after the model's own end of text.
+};
+
+enum class FinishReason { stop, length, interrupted };
+/// "stop", "length", "interrupted".
+[[nodiscard]] std::string_view name(FinishReason reason);
+
+struct Generation {
+  std::string text = {};
+  std::vector<base::TokenId> tokens = {};       ///< Those generated, without the one that ended it.
+  std::vector<models::Logprobs> logprobs = {};  ///< One per token, if asked for.
+  FinishReason reason = FinishReason::stop;
+  std::size_t prompt_tokens = 0;
+  std::size_t cached_tokens = 0;  ///< Of the prompt, found already computed.
+  double prompt_seconds = 0;      ///< Until the first logits.
+  double decode_seconds = 0;      ///< From there to the end.
+
+  /// "37 prompt tokens in 0.05 s (740/s), 120 tokens in 0.9 s (133/s)".
+  [[nodiscard]] std::string statistics() const;
+};
+
+/// Generates with one model and keeps what it computed: a next prompt that begins alike costs only the rest.
+/// One thread at a time; model, tokenizer and team must outlive it.
+class Generator {
+ public:
+  Generator(const models::Model& model, const models::Tokenizer& tokenizer, parallel::Team& team);
+
+  /// `show` gets the text as it comes, whole UTF-8, never part of a stop string. `interrupted` is asked before every
+  /// token and ends the run.
+  /// Errors: invalid_argument (a prompt beyond the context, with both numbers; sampler options), those of forward().
+  base::Result<Generation> run(std::span<const base::TokenId> prompt, const GenerationOptions& options,
+                               const std::function<void(std::string_view)>& show,
+                               const std::function<bool()>& interrupted);
+
+  [[nodiscard]] const models::Model& model() const { return *model_; }
+  [[nodiscard]] const models::Tokenizer& tokenizer() const { return *tokenizer_; }
+
+ private:
+  base::Result<void> compute_prompt(std::span<const base::TokenId> prompt, Generation& generation,
+                                    const std::function<bool()>& interrupted);
+  base::Result<void> decode(const GenerationOptions& options, Generation& generation,
+                            const std::function<void(std::string_view)>& show,
+                            const std::function<bool()>& interrupted);
+
+  const models::Model* model_;
+  const models::Tokenizer* tokenizer_;
+  models::Sequence sequence_;
+  models::Workspace workspace_;
+  std::vector<base::TokenId> tokens_;  // what sequence_ holds
+  std::vector<float> logits_;          // [vocabulary], of the last token in sequence_
+};
+
+}  // namespace plait::cli
