@@ -148,7 +148,9 @@ def _dead_sources(root: pathlib.Path, files: list[pathlib.Path], texts: dict[pat
         if header and path.relative_to("src").as_posix() not in included:
             problems.append(f"{path}: nobody includes it; remove it or use it")
         by_glob = path.parts[0] == "src" and not path.stem.endswith("_main")
-        if path.suffix == ".cc" and not by_glob and path.as_posix() not in built_by_name:
+        by_script = any(path.name in text for script, text in texts.items()  # bench/ builds peers of its own
+                        if script.suffix == ".py" and script.parent == path.parent)
+        if path.suffix == ".cc" and not by_glob and not by_script and path.as_posix() not in built_by_name:
             problems.append(f"{path}: no CMake file builds it; remove it or name it there")
     return problems
 
