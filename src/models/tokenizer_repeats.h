@@ -15,8 +15,7 @@ namespace plait::models {
 /// Remembers where words and their ids are. Direct-mapped: a new word replaces an old one, so memory is bounded.
 class WordRepeats {
  public:
-  /// Room for a text of `bytes`. At most 2^15 words (1 MiB): the rare words of ten megabytes of prose hardly profit
-  /// from more.
+  /// Room for a text of `bytes`: at most 2^15 words, 1.3 MB, to stay within a second-level cache. Not tuned.
   void start(std::size_t bytes) {
     entries_.assign(std::bit_ceil(std::min<std::size_t>(bytes / 64 + 1, 1u << 15)), Entry{});
   }

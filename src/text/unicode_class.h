@@ -18,7 +18,7 @@ enum class CharClass : std::uint8_t {
   punctuation = 4,  ///< \p{P}
 };
 
-/// The classes of all code points in two stages; 100 KiB.
+/// The classes of all code points in two stages; 42 KiB.
 class UnicodeClasses {
  public:
   /// The one table; made on first use, then constant. Any thread.
