@@ -56,15 +56,14 @@ struct Report {
 std::string_view main_instruction(kernels::Isa isa) {
   switch (isa) {
     case kernels::Isa::amx:
-      return "tdpbusd";
+      return "tdpbssd";
     case kernels::Isa::avx512:
       return "vpdpbusd zmm";
     case kernels::Isa::avxvnni:
       return "vpdpbusd ymm";
     case kernels::Isa::avx2:
-      return "vfmadd231ps ymm";
     case kernels::Isa::generic:
-      return "mulps + addps xmm";
+      return "vfmadd231ps ymm";
   }
   return {};
 }
@@ -182,8 +181,10 @@ void print_json(const Report& report, const LoadedModel& loaded, const BenchOpti
                          {"peak_instruction", report.peak.name},
                          {"peak_operations_per_second", report.peak.operations_per_second}};
     document["decode"]["share_of_read_probe"] = report.read_share.median();
-    document["prompt"]["share_of_peak"] =
-        report.prompt.median() * model.operations_per_token() / report.peak.operations_per_second;
+    if (report.peak.operations_per_second > 0) {
+      document["prompt"]["share_of_peak"] =
+          report.prompt.median() * model.operations_per_token() / report.peak.operations_per_second;
+    }
   }
   print("{}\n", document.dump());
 }
@@ -201,10 +202,12 @@ void print_text(const Report& report, const LoadedModel& loaded, const BenchOpti
   if (!report.prompt.values.empty()) line("prompt", report.prompt, options.prompt);
   if (!report.decode.values.empty()) line("decode", report.decode, options.decode);
   if (options.no_probe) return;
-  const double operations = report.prompt.median() * model.operations_per_token();
-  print("prompt     {:.3f} T operations/s of {:.3f} ({}): {:.0f} %\n", operations / 1e12,
-        report.peak.operations_per_second / 1e12, report.peak.name,
-        100 * operations / report.peak.operations_per_second);
+  if (report.peak.operations_per_second > 0) {
+    const double operations = report.prompt.median() * model.operations_per_token();
+    print("prompt     {:.3f} T operations/s of {:.3f} ({}): {:.0f} %\n", operations / 1e12,
+          report.peak.operations_per_second / 1e12, report.peak.name,
+          100 * operations / report.peak.operations_per_second);
+  }
   if (report.decode.values.empty()) return;
   print("decode     {:.1f} GB/s of the file's weights; the probe reads {} at {:.1f} GB/s ({}): {:.0f} %\n",
         report.decode.median() * static_cast<double>(model.bytes_per_step()) / 1e9,

@@ -40,8 +40,8 @@ class PageBuffer {
 void free_huge(void* memory, std::size_t bytes);
 
 /// For vectors whose rows are visited across: from 512 KiB on the memory is whole huge pages (rounded up to 2 MiB),
-/// below that ordinary memory at a multiple of 64. Products of 512 rows ran twice as fast with their outputs on huge
-/// pages, because each row of an output panel lies on a page of its own.
+/// below that ordinary memory at a multiple of 64. Each row of an output panel lies on a small page of its own, which
+/// costs where address translation is slow.
 template <class T>
 struct HugeAllocator {
   using value_type = T;
