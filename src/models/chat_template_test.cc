@@ -58,13 +58,14 @@ constexpr std::string_view kCallWithObject = R"([{"role": "user", "content": "We
 TEST(ChatTemplate, TheTemplatesOfRealModelsEqualJinja2) {
   const Json goldens = parse_json(read("models.json")).value();
   int found = 0;
+  const Json conversations = parse_json(read("conversations.json")).value();
   for (const auto& [name, hashes] : goldens.items()) {
     if (!std::filesystem::exists(model_path(name))) continue;
     ++found;
     const GgufFile file = GgufFile::open(model_path(name)).value();
     const auto parsed = text::Template::parse(file.get<std::string_view>("tokenizer.chat_template").value()).value();
     std::size_t i = 0;
-    for (const Json& conversation : parse_json(read("conversations.json")).value()) {
+    for (const Json& conversation : conversations) {
       for (const bool prompt : {true, false}) {
         Json variables = {
             {"tools", nullptr}, {"bos_token", "<s>"}, {"eos_token", "</s>"}, {"add_generation_prompt", prompt}};
@@ -72,7 +73,8 @@ TEST(ChatTemplate, TheTemplatesOfRealModelsEqualJinja2) {
         const auto text = parsed.render(variables);
         const Json& golden = hashes[i++];
         ASSERT_EQ(text.has_value(), !golden.is_null()) << name << conversation["name"];
-        if (text) EXPECT_EQ(hash(*text), golden.get<std::string>()) << name << conversation["name"] << *text;
+        if (!text) continue;
+        EXPECT_EQ(hash(*text), golden.get<std::string>()) << name << conversation["name"] << *text;
       }
     }
   }
