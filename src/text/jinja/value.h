@@ -71,7 +71,7 @@ class Dict {
   [[nodiscard]] const Value* find(const Value& key) const;
   [[nodiscard]] const Value* find(std::string_view key) const;
   [[nodiscard]] const std::vector<Member>& members() const { return members_; }
-  [[nodiscard]] std::size_t size() const { return members_.size(); }
+  [[nodiscard]] std::size_t size() const;
   [[nodiscard]] const Extent& extent() const { return extent_; }
 
  private:
@@ -162,6 +162,9 @@ class Value {
  private:
   std::variant<None, UndefinedRef, bool, Int, double, TextRef, SequenceRef, DictRef, Object*, CallableRef> data_;
 };
+
+// Here, because a Member is complete only after Value.
+inline std::size_t Dict::size() const { return members_.size(); }
 
 struct Namespace : Object {
   Namespace() : Object(Kind::space) {}
