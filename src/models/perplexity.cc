@@ -76,8 +76,7 @@ void compare(std::span<const float> logits, double sum, std::span<const float> b
 
 class Scorer {
  public:
-  Scorer(const Model& model, const Model* base, const ScoreOptions& options, parallel::Team& team)
-      : reader_(model, team), options_(options), team_(team) {
+  Scorer(const Model& model, const Model* base, parallel::Team& team) : reader_(model, team), team_(team) {
     if (base != nullptr) base_.emplace(*base, team);
   }
 
@@ -122,7 +121,6 @@ class Scorer {
 
   Reader reader_;
   std::optional<Reader> base_;
-  const ScoreOptions& options_;
   parallel::Team& team_;
   std::vector<PositionScore> scores_;
 };
@@ -172,7 +170,7 @@ Result<std::vector<PositionScore>> score_text(const Model& model, const Model* b
   PLAIT_TRY_VOID(check(model, base, tokens.size(), options));
   std::size_t windows = tokens.size() / options.window;
   if (options.windows_max != 0) windows = std::min(windows, options.windows_max);
-  Scorer scorer(model, base, options, team);
+  Scorer scorer(model, base, team);
   std::vector<TokenId> window;
   for (std::size_t i = 0; i < windows; ++i) {
     const auto text = tokens.subspan(i * options.window, options.window);
