@@ -9,6 +9,7 @@
 #include <iterator>
 
 #include "models/gguf.h"
+#include "testing/real_model.h"
 
 namespace plait::models {
 namespace {
@@ -39,15 +40,6 @@ std::string hash(std::string_view text) {
   return digits;
 }
 
-std::filesystem::path model_path(const std::string& name) {
-  if (const char* folder = std::getenv("PLAIT_MODELS")) return std::filesystem::path(folder) / (name + ".gguf");
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  const char* home = std::getenv("HOME");
-  const std::filesystem::path base =
-      cache != nullptr ? cache : std::filesystem::path(home == nullptr ? "/" : home) / ".cache";
-  return base / "plait" / "models" / (name + ".gguf");
-}
-
 constexpr std::string_view kCallWithText = R"([{"role": "user", "content": "Weather?"},
   {"role": "assistant", "content": null, "tool_calls": [{"id": "abcdefghi", "type": "function",
    "function": {"name": "f", "arguments": "{\"b\": 1, \"a\": \"ü\"}"}}]}])";
@@ -60,9 +52,10 @@ TEST(ChatTemplate, TheTemplatesOfRealModelsEqualJinja2) {
   int found = 0;
   const Json conversations = parse_json(read("conversations.json")).value();
   for (const auto& [name, hashes] : goldens.items()) {
-    if (!std::filesystem::exists(model_path(name))) continue;
+    const std::filesystem::path path = testing::real_model(name);
+    if (path.empty()) continue;
     ++found;
-    const GgufFile file = GgufFile::open(model_path(name)).value();
+    const GgufFile file = GgufFile::open(path).value();
     const auto parsed = text::Template::parse(file.get<std::string_view>("tokenizer.chat_template").value()).value();
     std::size_t i = 0;
     for (const Json& conversation : conversations) {

@@ -3,11 +3,11 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <string>
 
 #include "testing/gguf_writer.h"
+#include "testing/real_model.h"
 
 namespace plait::models {
 namespace {
@@ -70,16 +70,9 @@ TEST(Description, ASilentFileIsDescribedAndAWrongKindIsNamed) {
   EXPECT_EQ(describe(GgufFile::parse(as_bytes(negative)).value()).error().code, ErrorCode::invalid_data);
 }
 
-std::filesystem::path models_folder() {
-  if (const char* folder = std::getenv("PLAIT_MODELS")) return folder;
-  if (const char* cache = std::getenv("XDG_CACHE_HOME")) return std::filesystem::path(cache) / "plait/models";
-  const char* home = std::getenv("HOME");
-  return std::filesystem::path(home == nullptr ? "" : home) / ".cache/plait/models";
-}
-
 TEST(Description, OfTheDefaultModel) {
-  const std::filesystem::path path = models_folder() / "smollm2-135m.gguf";
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << "smollm2-135m is not there";
+  const std::filesystem::path path = testing::real_model("smollm2-135m");
+  if (path.empty()) GTEST_SKIP() << "smollm2-135m is not there";
   const ModelDescription model = describe(GgufFile::open(path).value()).value();
   EXPECT_EQ(model.architecture, "llama");
   EXPECT_EQ(model.vocabulary, 49152U);
