@@ -116,17 +116,17 @@ class ExactOperations final : public Operations {
                        team_, attention_);
   }
 
-  void gate(const float* gate_up, float* out) override {
-    for_rows(rows_, [&](std::size_t row) {
+  void gate(const float* gate_up, std::size_t rows, float* out) override {
+    for_rows(rows, [&](std::size_t row) {
       const float* gates = gate_up + row * 2 * config_.ffn;
       const auto multiply = config_.gelu ? kernels::gelu_mul : kernels::silu_mul;
       multiply(isa_, gates, gates + config_.ffn, config_.ffn, out + row * config_.ffn);
     });
   }
 
-  void add(const float* y, std::span<const float> norm, float* x) override {
-    grow(normed_, norm.empty() ? 0 : rows_ * config_.width);
-    for_rows(rows_, [&](std::size_t row) {
+  void add(const float* y, std::span<const float> norm, std::size_t rows, float* x) override {
+    grow(normed_, norm.empty() ? 0 : rows * config_.width);
+    for_rows(rows, [&](std::size_t row) {
       const float* added = y + row * config_.width;
       if (!norm.empty()) {
         float* normed = normed_.data() + row * config_.width;

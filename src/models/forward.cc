@@ -48,13 +48,21 @@ Result<void> check_batch(const Model& model, std::span<const Rows> batch, std::s
   return {};
 }
 
+/// Moves the rows whose logits are asked for to the front of x, [rows, width].
+void keep_asked(std::span<const std::size_t> asked, std::size_t width, float* x) {
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    if (asked[i] != i) std::copy_n(x + asked[i] * width, width, x + i * width);
+  }
+}
+
 /// One chunk through all layers, and its asked rows through the output matrix.
 void run_chunk(const Model::Parts& model, Workspace::Buffers& buffers, float* logits) {
   const Config& config = model.config;
   Operations& operations = *buffers.operations;
-  const std::size_t rows = buffers.tokens.size();
+  std::size_t rows = buffers.tokens.size();
   float* stream = buffers.stream.data();
   float* branch = buffers.branch.data();
+  float* attended = buffers.attended.data();
 
   operations.begin(buffers.segments, rows);
   operations.embed(buffers.tokens, stream);
@@ -62,23 +70,23 @@ void run_chunk(const Model::Parts& model, Workspace::Buffers& buffers, float* lo
     const Layer& layer = model.weights.layers[index];
     operations.project(layer.query_key_value, stream, layer.attention_norm, rows, buffers.qkv.data());
     operations.store(index, buffers.qkv.data());
-    operations.attend(index, buffers.qkv.data(), buffers.attended.data());
-    operations.project(layer.attention_output, buffers.attended.data(), {}, rows, branch);
-    operations.add(branch, layer.attention_post_norm, stream);
+    if (index + 1 == config.layers && buffers.logit_rows.empty()) return;  // nothing reads the rest
+    operations.attend(index, buffers.qkv.data(), attended);
+    if (index + 1 == config.layers) {  // all keys and values are stored: only asked rows go on
+      rows = buffers.logit_rows.size();
+      keep_asked(buffers.logit_rows, config.heads * config.head_dim, attended);
+      keep_asked(buffers.logit_rows, config.width, stream);
+    }
+    operations.project(layer.attention_output, attended, {}, rows, branch);
+    operations.add(branch, layer.attention_post_norm, rows, stream);
 
     operations.project(layer.gate_up, stream, layer.ffn_norm, rows, buffers.gate_up.data());
-    operations.gate(buffers.gate_up.data(), buffers.gated.data());
+    operations.gate(buffers.gate_up.data(), rows, buffers.gated.data());
     operations.project(layer.down, buffers.gated.data(), {}, rows, branch);
-    operations.add(branch, layer.ffn_post_norm, stream);
+    operations.add(branch, layer.ffn_post_norm, rows, stream);
   }
-
-  const std::size_t asked = buffers.logit_rows.size();
-  if (asked == 0) return;
-  for (std::size_t i = 0; i < asked; ++i) {
-    std::copy_n(stream + buffers.logit_rows[i] * config.width, config.width, branch + i * config.width);
-  }
-  operations.project(model.weights.output, branch, model.weights.output_norm, asked, logits);
-  operations.cap_logits(asked, logits);
+  operations.project(model.weights.output, stream, model.weights.output_norm, rows, logits);
+  operations.cap_logits(rows, logits);
 }
 
 /// Collects rows into chunks and runs them as they fill up.

@@ -43,9 +43,9 @@ class Operations {
   /// Attention of every row over its sequence up to itself. out: [rows, heads * dim]
   virtual void attend(std::size_t layer, const float* qkv, float* out) = 0;
   /// out = activation(gate) * up. gate_up: [rows, 2 * ffn], out: [rows, ffn]
-  virtual void gate(const float* gate_up, float* out) = 0;
+  virtual void gate(const float* gate_up, std::size_t rows, float* out) = 0;
   /// x += n(y), n as in project(). Both [rows, width].
-  virtual void add(const float* y, std::span<const float> norm, float* x) = 0;
+  virtual void add(const float* y, std::span<const float> norm, std::size_t rows, float* x) = 0;
   /// Soft cap of logits, if the model has one. [rows, vocabulary]
   virtual void cap_logits(std::size_t rows, float* logits) = 0;
 };

@@ -95,10 +95,7 @@ class ReferenceOperations final : public Operations {
   ReferenceOperations(const Config& config, const Weights& weights, parallel::Team& team)
       : config_(config), weights_(weights), team_(team), scratch_(static_cast<std::size_t>(team.size())) {}
 
-  void begin(std::span<const Segment> segments, std::size_t rows) override {
-    segments_ = segments;
-    rows_ = rows;
-  }
+  void begin(std::span<const Segment> segments, std::size_t /*rows*/) override { segments_ = segments; }
 
   void embed(std::span<const base::TokenId> tokens, float* x) override {
     const tensor::MatrixView& matrix = weights_.embedding;
@@ -162,8 +159,8 @@ class ReferenceOperations final : public Operations {
     }
   }
 
-  void gate(const float* gate_up, float* out) override {
-    for (std::size_t row = 0; row < rows_; ++row) {
+  void gate(const float* gate_up, std::size_t rows, float* out) override {
+    for (std::size_t row = 0; row < rows; ++row) {
       const float* gates = gate_up + row * 2 * config_.ffn;
       for (std::size_t i = 0; i < config_.ffn; ++i) {
         out[row * config_.ffn + i] = (config_.gelu ? gelu(gates[i]) : silu(gates[i])) * gates[config_.ffn + i];
@@ -171,9 +168,9 @@ class ReferenceOperations final : public Operations {
     }
   }
 
-  void add(const float* y, std::span<const float> norm, float* x) override {
+  void add(const float* y, std::span<const float> norm, std::size_t rows, float* x) override {
     normed_.resize(config_.width);
-    for (std::size_t row = 0; row < rows_; ++row) {
+    for (std::size_t row = 0; row < rows; ++row) {
       const float* added = y + row * config_.width;
       if (!norm.empty()) {
         rms_norm(added, norm, config_.norm_epsilon, normed_.data());
@@ -265,7 +262,6 @@ class ReferenceOperations final : public Operations {
   kernels::Isa isa_ = kernels::best_isa();
   parallel::Team& team_;
   std::span<const Segment> segments_;
-  std::size_t rows_ = 0;
   std::vector<float> normed_;
   kernels::QuantisedRows rows_view_;         ///< For expanded weights, which read the floats themselves.
   std::vector<std::vector<float>> scratch_;  ///< One for each member.
