@@ -5,7 +5,8 @@
     bench/peers.py --llama LLAMA_CPP/build/bin --models smollm2-135m --rounds 7
     bench/peers.py --build build/peers     # fetches and builds llama.cpp (about 12 minutes on 2 cores), then measures
 
-The peer is the copy of llama.cpp inside the Python package llama-cpp-python 0.3.36, built with GGML_NATIVE=ON. Every
+The peer is the copy of llama.cpp inside the Python package llama-cpp-python 0.3.36, built with GGML_NATIVE=ON. One
+line of it is mended first: GCC 12 drops the stores of its tile configuration, and its AMX path then crashes. Every
 round runs each program once, one after the other, so that both see the same minutes of the machine; ratios are taken
 within a round.
 `--write FILE` replaces the table between the markers in FILE.
@@ -26,6 +27,14 @@ MODELS = ["smollm2-135m", "gemma3-270m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.
 BEGIN, END = "<!-- peers:begin -->", "<!-- peers:end -->"
 
 
+def mend_tile_configuration(source: pathlib.Path) -> None:
+    """GCC 12's _tile_loadconfig names 8 of the 64 bytes that it reads; naming all of them keeps their stores."""
+    load, use = "    _tile_loadconfig(&tc);", '    __asm__ volatile("" : : "m"(tc));\n'
+    text = source.read_text()
+    if use not in text:
+        source.write_text(text.replace(load, use + load))
+
+
 def build_peer(folder: pathlib.Path) -> pathlib.Path:
     """Fetches and builds llama.cpp below `folder`; returns its folder of programs."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -38,6 +47,7 @@ def build_peer(folder: pathlib.Path) -> pathlib.Path:
     with tarfile.open(next(folder.glob("llama_cpp_python-*.tar.gz"))) as archive:
         archive.extractall(folder, filter="data")
     source = next(folder.glob("llama_cpp_python-*/vendor/llama.cpp"))
+    mend_tile_configuration(source / "ggml/src/ggml-cpu/amx/mmq.cpp")
     options = ["-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", "-DLLAMA_CURL=OFF", "-DLLAMA_OPENSSL=OFF"]
     subprocess.run(["cmake", "-B", "build", "-G", "Ninja", *options], cwd=source, check=True)
     targets = ["llama-bench", "llama-batched-bench", "llama-tokenize", "llama-perplexity", "llama-quantize"]
