@@ -59,14 +59,32 @@ def run_plait(program: str, model: str, threads: int, prompt: int, decode: int) 
     command = [program, "bench", "--model", model, "--threads", str(threads), "--prompt", str(prompt),
                "--decode", str(decode), "--repeats", "1", "--no-probe", "--json"]
     report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return {"prompt": report["prompt"]["tokens_per_second"], "decode": report["decode"]["tokens_per_second"]}
+    return {f"prompt of {prompt}": report["prompt"]["tokens_per_second"],
+            "decode": report["decode"][0]["tokens_per_second"]}
 
 
 def run_llama(folder: pathlib.Path, path: str, threads: int, prompt: int, decode: int) -> dict:
     command = [str(folder / "llama-bench"), "-m", path, "-t", str(threads), "-p", str(prompt), "-n", str(decode),
                "-r", "1", "-o", "json"]
     report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return {"prompt" if entry["n_prompt"] else "decode": entry["avg_ts"] for entry in report}
+    return {f"prompt of {prompt}" if entry["n_prompt"] else "decode": entry["avg_ts"] for entry in report}
+
+
+def rows_of_plait(program: str, model: str, threads: int, rows: list[int], prompt: int, decode: int) -> dict:
+    """Decode tokens/s of all sequences together, by their number."""
+    command = [program, "bench", "--model", model, "--threads", str(threads), "--prompt", "0", "--depth", str(prompt),
+               "--decode", str(decode), "--rows", ",".join(map(str, rows)), "--repeats", "1", "--no-probe", "--json"]
+    report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return {entry["rows"]: entry["tokens_per_second"] for entry in report["decode"]}
+
+
+def rows_of_llama(folder: pathlib.Path, path: str, threads: int, rows: list[int], prompt: int, decode: int) -> dict:
+    command = [str(folder / "llama-batched-bench"), "-m", path, "-t", str(threads), "-tb", str(threads), "-c",
+               str(max(rows) * (prompt + decode + 8)), "-npp", str(prompt), "-ntg", str(decode), "-npl",
+               ",".join(map(str, rows)), "--output-format", "jsonl"]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    entries = [json.loads(line) for line in lines if line.startswith("{")]
+    return {entry["pl"]: entry["speed_tg"] for entry in entries}
 
 
 def spread(values: list[float]) -> str:
@@ -77,28 +95,40 @@ def ratio(values: list[float]) -> str:
     return f"**{statistics.median(values):.2f}** ({min(values):.2f}–{max(values):.2f})"
 
 
+def compare(title: str, rounds: int, ours, theirs) -> list[str]:
+    """Takes turns; one table line for each key of the two results, with the columns after the model's name."""
+    pairs = []
+    for turn in range(rounds + 1):  # the first round warms up and is left out
+        pair = (ours(), theirs())
+        print(f"{title}, round {turn}: {pair}", file=sys.stderr)
+        if turn:
+            pairs.append(pair)
+    lines = []
+    for key in pairs[0][0]:
+        a, b = [pair[0][key] for pair in pairs], [pair[1][key] for pair in pairs]
+        lines.append(f"{key} | {{}} | {spread(a)} | {spread(b)} | {ratio([x / y for x, y in zip(a, b)])} |")
+    return lines
+
+
 def measure(args, llama: pathlib.Path) -> list[str]:
-    rows = []
+    table = []
     for name in args.models:
-        path = args.model_dir / f"{name}.gguf"
-        if not path.exists():
+        path = str(args.model_dir / f"{name}.gguf")
+        if not os.path.exists(path):
             print(f"{name}: not present, left out", file=sys.stderr)
             continue
         for threads in args.threads:
-            ours, theirs = [], []
-            for turn in range(args.rounds + 1):  # the first round warms up and is left out
-                pair = (run_plait(args.plait, str(path), threads, args.prompt, args.decode),
-                        run_llama(llama, str(path), threads, args.prompt, args.decode))
-                print(f"{name} {threads} threads, round {turn}: {pair}", file=sys.stderr)
-                if turn:
-                    ours.append(pair[0])
-                    theirs.append(pair[1])
-            for kind in ("prompt", "decode"):
-                a, b = [entry[kind] for entry in ours], [entry[kind] for entry in theirs]
-                length = args.prompt if kind == "prompt" else args.decode
-                pairs = ratio([x / y for x, y in zip(a, b)])
-                rows.append(f"| {name} | {kind} {length} | {threads} | {spread(a)} | {spread(b)} | {pairs} |")
-    return rows
+            lines = compare(f"{name} {threads} threads", args.rounds,
+                            lambda: run_plait(args.plait, path, threads, args.prompt, args.decode),
+                            lambda: run_llama(llama, path, threads, args.prompt, args.decode))
+            table += [f"| {name} | {line.format(threads)}" for line in lines]
+        threads, rows = max(args.threads), [n for n in args.rows if n > 1]
+        if rows:
+            lines = compare(f"{name} rows", args.rounds,
+                            lambda: rows_of_plait(args.plait, path, threads, rows, args.context, 32),
+                            lambda: rows_of_llama(llama, path, threads, rows, args.context, 32))
+            table += [f"| {name} | decode, rows: {line.format(threads)}" for line in lines]
+    return table
 
 
 def cpu_name() -> str:
@@ -120,6 +150,8 @@ def main() -> None:
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--prompt", type=int, default=512)
     parser.add_argument("--decode", type=int, default=64)
+    parser.add_argument("--rows", nargs="+", type=int, default=[8, 32], help="sequences side by side, with all threads")
+    parser.add_argument("--context", type=int, default=64, help="tokens before each of those decodes")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--write", type=pathlib.Path, help="file whose table between the markers is replaced")
     args = parser.parse_args()

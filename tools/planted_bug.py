@@ -1,94 +1,114 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Shows that the GGUF fuzz target finds what it is for.
+"""Shows that the fuzz targets find what they are for.
 
-In copies of the reader one bound is removed at a time. The fuzzer starts from one small valid file, not from the
-committed corpus, and must find the read past the end within the given seconds.
+In a copy of the sources one bound is removed at a time. The target, built with that copy and started from its committed
+corpus, must report the read past the end within the given seconds.
 
   tools/planted_bug.py [SECONDS]
 """
+import json
 import pathlib
+import shlex
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-COMPILER = ["clang++-19", "-std=c++23", "-O1", "-g1", "-fsanitize=fuzzer,address,undefined", "-DFMT_SHARED"]
-READER = ["models/gguf.cc", "models/detail/gguf_parse.cc"]
-REST = [
-    "models/gguf_open.cc", "models/gguf_fuzz.cc", "tensor/type.cc", "tensor/dequantise.cc", "text/utf8.cc",
-    "os/file.cc", "os/mapped_file.cc", "base/check.cc", "base/result.cc", "base/units.cc",
-]
-# What is broken: file, text, its replacement.
+BUILD = ROOT / "build/fuzz"
+# What is broken: target, file, text, its replacement, the sources that see the change.
 BUGS = {
-    "a field may lie beyond the end": (
-        "models/detail/gguf_parse.h", "if (length > remaining()) return false;", ""),
-    "a tensor may end beyond the file": (
-        "models/detail/gguf_parse.cc", " || tensor.bytes > room - tensor.offset", ""),
-    "a boolean may be cut off": (
-        "models/gguf.cc", "load<std::uint8_t>(bytes) != 0", "load<std::uint64_t>(bytes) != 0"),
+    "gguf: a field may lie beyond the end": (
+        "gguf_fuzz", "models/detail/gguf_parse.h", "if (length > remaining()) return false;", "",
+        ["models/gguf.cc", "models/detail/gguf_parse.cc"]),
+    "gguf: a tensor may end beyond the file": (
+        "gguf_fuzz", "models/detail/gguf_parse.cc", " || tensor.bytes > room - tensor.offset", "",
+        ["models/detail/gguf_parse.cc"]),
+    "gguf: a boolean may be cut off": (
+        "gguf_fuzz", "models/gguf.cc", "load<std::uint8_t>(bytes) != 0", "load<std::uint64_t>(bytes) != 0",
+        ["models/gguf.cc"]),
+    "template: a slice beyond the list": (
+        "template_fuzz", "text/jinja/operators.cc", "std::clamp(at, low, high)", "std::max(at, low)",
+        ["text/jinja/operators.cc"]),
+    "template: an index beyond the list": (
+        "template_fuzz", "text/jinja/evaluate.cc", "position(index.as_int(), object.seq().items.size())",
+        "position(index.as_int(), object.seq().items.size() + 1)", ["text/jinja/evaluate.cc"]),
+    "tokenizer: a special token beyond the text": (
+        "tokenizer_fuzz", "models/tokenizer_special.cc", "if (end == limit) break;", "",
+        ["models/tokenizer_special.cc"]),
+    "json: a member beyond the object": (
+        "json_fuzz", "text/json.cc", "std::min(members.size(), kLinearMembersMax)", "kLinearMembersMax",
+        ["text/json.cc"]),
+    "wheel: a directory beyond the archive": (
+        "wheel_fuzz", "hub/wheel.cc", "offset <= bytes.size() && length <= bytes.size() - offset",
+        "length < ~offset || bytes.empty()", ["hub/wheel.cc"]),
 }
 
 
-def text(value: str) -> bytes:
-    return struct.pack("<Q", len(value)) + value.encode()
+def compile_commands() -> dict[str, list[str]]:
+    """Source below src/ to its compiler and options, as the fuzz build has them."""
+    commands = {}
+    for entry in json.loads((BUILD / "compile_commands.json").read_text()):
+        words = shlex.split(entry["command"])
+        at = words.index("-o")
+        while "clang" not in pathlib.Path(words[0]).name:  # a compiler cache in front
+            words, at = words[1:], at - 1
+        commands[entry["file"].partition("/src/")[2]] = words[:at]
+    return commands
 
 
-def valid_file() -> bytes:
-    entries = [
-        text("general.architecture") + struct.pack("<I", 8) + text("llama"),
-        text("tokens") + struct.pack("<IIQ", 9, 8, 2) + text("a") + text("b"),
-        text("scores") + struct.pack("<IIQff", 9, 6, 2, 0.0, 1.0),
-        text("flag") + struct.pack("<IB", 7, 1),
-    ]
-    tensor = text("t") + struct.pack("<IQQIQ", 2, 32, 2, 2, 0)
-    head = b"GGUF" + struct.pack("<IQQ", 3, 1, len(entries)) + b"".join(entries) + tensor
-    return head + bytes(-len(head) % 32) + bytes(2 * 18)
-
-
-def compiled(sources: pathlib.Path, names: list[str], work: pathlib.Path) -> list[pathlib.Path]:
-    """One object in `work` for each source."""
+def build_broken(folder: pathlib.Path, bug: tuple, commands: dict[str, list[str]]) -> pathlib.Path:
+    """The target with the bug in it. Objects of the copy come first, so that the libraries' own are not taken."""
+    target, file, old, new, sources = bug
+    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("corpus", "testdata"))
+    text = (folder / "src" / file).read_text()
+    if old not in text:
+        sys.exit(f"{file}: nothing to break: {old!r} is not there; bring the list up to date")
+    (folder / "src" / file).write_text(text.replace(old, new))
     objects = []
-    for name in names:
-        objects.append(work / (name.replace("/", "_") + ".o"))
-        subprocess.run([*COMPILER, f"-I{sources}", "-c", sources / name, "-o", objects[-1]], check=True)
-    return objects
+    for source in sources:
+        words = [word.replace(str(ROOT / "src"), str(folder / "src")) for word in commands[source]]
+        objects.append(folder / (source.replace("/", "_") + ".o"))
+        subprocess.run([*words, "-o", objects[-1], "-c", folder / "src" / source], check=True, cwd=BUILD)
+    link = subprocess.run(["ninja", "-C", BUILD, "-t", "commands", target], check=True, capture_output=True, text=True)
+    words = shlex.split(link.stdout.splitlines()[-1].removeprefix(": && ").removesuffix(" && :"))
+    at = words.index("-o")
+    words[at + 1] = str(folder / target)
+    first_object = next(i for i, word in enumerate(words) if word.endswith(".o"))
+    subprocess.run([*words[:first_object], *objects, *words[first_object:]], check=True, cwd=BUILD)
+    return folder / target
 
 
-def seconds_to_find(work: pathlib.Path, rest: list[pathlib.Path], bug: tuple[str, str, str],
-                    limit: int) -> float | None:
-    """Seconds until the fuzzer reports an error in a copy with `bug`; nothing if it does not within `limit`."""
-    shutil.copytree(ROOT / "src", work / "src", ignore=shutil.ignore_patterns("corpus", "testdata"))
-    path, old, new = work / "src" / bug[0], bug[1], bug[2]
-    source = path.read_text()
-    if old not in source:
-        sys.exit(f"{bug[0]}: nothing to break: {old!r} is not there; bring the list up to date")
-    path.write_text(source.replace(old, new))
-    objects = rest + compiled(work / "src", READER, work)
-    subprocess.run([*COMPILER, *objects, "-lfmt", "-o", work / "fuzz"], check=True)
-    (work / "seeds").mkdir()
-    (work / "seeds/valid").write_bytes(valid_file())
+def seconds_to_find(program: pathlib.Path, corpus: pathlib.Path, limit: int) -> float | None:
+    """Seconds until the fuzzer reports an error; nothing if it does not within `limit`."""
     start = time.monotonic()
-    run = subprocess.run([work / "fuzz", f"-max_total_time={limit}", "-max_len=1024", "-seed=1", "seeds"], cwd=work,
-                         capture_output=True, text=True, errors="replace")
-    found = run.returncode != 0 and ("ERROR: AddressSanitizer" in run.stderr or "runtime error" in run.stderr)
+    grown = program.parent / "grown"
+    grown.mkdir()
+    run = subprocess.run([program, f"-max_total_time={limit}", "-seed=1", grown, corpus], cwd=program.parent,
+                         capture_output=True, text=True, errors="replace", check=False)
+    # A sanitizer's report, or the abort of a check further on that holds what was let through.
+    signs = ("ERROR: AddressSanitizer", "runtime error", "deadly signal")
+    found = run.returncode != 0 and any(sign in run.stderr for sign in signs)
     return time.monotonic() - start if found else None
 
 
 def main() -> int:
     limit = int(sys.argv[1]) if len(sys.argv) > 1 else 60
     missed = 0
-    with tempfile.TemporaryDirectory() as shared:
-        rest = compiled(ROOT / "src", REST, pathlib.Path(shared))
-        for name, bug in BUGS.items():
-            with tempfile.TemporaryDirectory() as folder:
-                seconds = seconds_to_find(pathlib.Path(folder), rest, bug, limit)
-            print(f"{name}: " + (f"found after {seconds:.1f} s" if seconds is not None else f"NOT found in {limit} s"),
-                  flush=True)
-            missed += seconds is None
+    for target in sorted({bug[0] for bug in BUGS.values()}):
+        subprocess.run([ROOT / "tools/setup.sh", "build", "fuzz", target], check=True)
+    commands = compile_commands()
+    for name, bug in BUGS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            program = build_broken(pathlib.Path(folder), bug, commands)
+            area = bug[1].partition("/")[0]
+            corpus = ROOT / "src" / area / "corpus" / bug[0].removesuffix("_fuzz")
+            seconds = seconds_to_find(program, corpus, limit)
+        print(f"{name}: " + (f"found after {seconds:.1f} s" if seconds is not None else f"NOT found in {limit} s"),
+              flush=True)
+        missed += seconds is None
     return 1 if missed else 0
 
 

@@ -5,6 +5,7 @@
 The last line on stdout is "N passed, N failed, N skipped". Exit code 1 when anything failed or when nothing ran.
 """
 import argparse
+import concurrent.futures
 import contextlib
 import datetime
 import fcntl
@@ -120,7 +121,8 @@ def run_ctest(tally: Tally, preset: str, pattern: str) -> None:
     directory = ROOT / "build" / preset
     report = directory / "junit.xml"
     report.unlink(missing_ok=True)
-    command = ["ctest", "--test-dir", directory, "-j", str(os.cpu_count() or 1), "--output-junit", report, "--quiet",
+    jobs = str(len(os.sched_getaffinity(0)))
+    command = ["ctest", "--test-dir", directory, "-j", jobs, "--output-junit", report, "--quiet",
                "--no-tests=ignore", "-R", pattern]
     subprocess.run(command, stdout=subprocess.DEVNULL, env=test_environment(), check=False)
     if not report.exists():
@@ -171,11 +173,19 @@ def run_fuzz(tally: Tally, seconds: int) -> None:
     if not setup("build", "fuzz", *targets):
         tally.fails("build.fuzz")
         return
-    for name, corpus in targets.items():
-        fuzz_one(tally, directory, name, corpus, seconds)
+    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        runs = [(name, pool.submit(fuzz_one, directory, name, corpus, seconds)) for name, corpus in targets.items()]
+        for name, run in runs:
+            finding, note = run.result()
+            if finding:
+                tally.fails(f"fuzz.{name}", finding)
+            else:
+                tally.passes(f"fuzz.{name}")
+                tally.note(note)
 
 
-def fuzz_one(tally: Tally, directory: pathlib.Path, name: str, corpus: pathlib.Path, seconds: int) -> None:
+def fuzz_one(directory: pathlib.Path, name: str, corpus: pathlib.Path, seconds: int) -> tuple[str, str]:
+    """Runs one target; returns what it found, or else nothing and a line about the run."""
     found = directory / "found" / name
     found.mkdir(parents=True, exist_ok=True)
     grown = directory / "grown" / name  # what a run adds stays out of the committed corpus
@@ -186,14 +196,11 @@ def fuzz_one(tally: Tally, directory: pathlib.Path, name: str, corpus: pathlib.P
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=test_environment(),
                               timeout=seconds + 120, check=False)
     except subprocess.TimeoutExpired:
-        tally.fails(f"fuzz.{name}", f"did not end within {seconds + 120} s")
-        return
-    if done.returncode == 0:
-        tally.passes(f"fuzz.{name}")
-        runs = re.search(r"number_of_executed_units: (\d+)", done.stderr)
-        tally.note(f"{name}: {runs.group(1) if runs else '?'} inputs in {seconds} s, no finding")
-    else:
-        tally.fails(f"fuzz.{name}", done.stderr[-6000:] + f"\nthe input is in {found}")
+        return f"did not end within {seconds + 120} s", ""
+    if done.returncode != 0:
+        return done.stderr[-6000:] + f"\nthe input is in {found}", ""
+    runs = re.search(r"number_of_executed_units: (\d+)", done.stderr)
+    return "", f"{name}: {runs.group(1) if runs else '?'} inputs in {seconds} s, no finding"
 
 
 def take_lock():

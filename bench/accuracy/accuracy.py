@@ -4,9 +4,9 @@
 
     python3 bench/accuracy/accuracy.py --llama LLAMA_CPP_FOLDER MODEL.gguf...
 
-LLAMA_CPP_FOLDER holds the sources and a build in build/. For each model: the file is expanded to F32 by
-llama-quantize; llama.cpp's quantised path is compared with that, plait's production path with its own reference
-path, on the same windows of the same text. Printed and checked:
+LLAMA_CPP_FOLDER holds the sources and a build in build/, as bench/peers.py leaves them. For each model: the file is
+expanded to F32 by llama-quantize; llama.cpp's quantised path is compared with that, plait's production path with its
+own reference path, on the same windows of the same text. Printed and checked:
 
   KL            mean KL(base || model): plait's must not be significantly above 1.1 times llama.cpp's
   same top      share of positions where model and base agree on the likeliest token: the paired difference's

@@ -25,9 +25,7 @@ struct Runner {
   llama_context* context;
 
   Runner(const char* path, int window, int threads) {
-    llama_model_params model_params = llama_model_default_params();
-    model_params.use_extra_bufts = false;  // repacked weights for AMX crash in the release this was written against
-    model = llama_model_load_from_file(path, model_params);
+    model = llama_model_load_from_file(path, llama_model_default_params());
     if (model == nullptr) std::exit(1);
     llama_context_params params = llama_context_default_params();
     params.n_ctx = static_cast<unsigned>(window);

@@ -4,12 +4,12 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "cli/model_session.h"
 #include "cli/text_input.h"
 #include "os/interrupt.h"
 #include "os/terminal.h"
+#include "text/json.h"
 
 namespace plait::cli {
 namespace {
@@ -22,15 +22,15 @@ struct AskOptions {
   SamplingFlags sampling = {};
 };
 
-nlohmann::json logprobs_json(const Generation& generation, const models::Tokenizer& tokenizer) {
+text::Json logprobs_json(const Generation& generation, const models::Tokenizer& tokenizer) {
   const auto entry = [&](base::TokenId token, float logprob) {
     const std::vector<base::TokenId> one{token};
-    return nlohmann::json{{"id", token.value()}, {"token", tokenizer.decode(one, true)}, {"logprob", logprob}};
+    return text::Json{{"id", token.value()}, {"token", tokenizer.decode(one, true)}, {"logprob", logprob}};
   };
-  auto list = nlohmann::json::array();
+  auto list = text::Json::array();
   for (std::size_t i = 0; i < generation.logprobs.size(); ++i) {
-    nlohmann::json item = entry(generation.tokens[i], generation.logprobs[i].chosen);
-    item["top"] = nlohmann::json::array();
+    text::Json item = entry(generation.tokens[i], generation.logprobs[i].chosen);
+    item["top"] = text::Json::array();
     for (const auto& other : generation.logprobs[i].top) item["top"].push_back(entry(other.token, other.logprob));
     list.push_back(std::move(item));
   }
@@ -38,7 +38,7 @@ nlohmann::json logprobs_json(const Generation& generation, const models::Tokeniz
 }
 
 void print_json(const Generation& generation, const LoadedModel& loaded) {
-  nlohmann::json report{
+  text::Json report{
       {"model", loaded.name},
       {"text", generation.text},
       {"finish_reason", name(generation.reason)},
@@ -53,7 +53,7 @@ void print_json(const Generation& generation, const LoadedModel& loaded) {
 base::Result<std::vector<base::TokenId>> prompt_tokens(const AskOptions& options, const std::string& question,
                                                        const LoadedModel& loaded, const Session& session) {
   if (options.raw) return loaded.tokenizer->encode(question);
-  auto messages = nlohmann::json::array();
+  auto messages = text::Json::array();
   if (!options.system.empty()) messages.push_back({{"role", "system"}, {"content", options.system}});
   messages.push_back({{"role", "user"}, {"content", question}});
   if (loaded.chat->is_plain()) note(session, loaded.name + " has no chat template: the question goes in as plain text");

@@ -88,7 +88,7 @@ class Chat {
     if (!turn) return std::unexpected(turn.error());
     const Generation& generation = turn->generation;
     if (session_.json) {
-      const nlohmann::json report{{"text", generation.text}, {"finish_reason", name(generation.reason)}};
+      const text::Json report{{"text", generation.text}, {"finish_reason", name(generation.reason)}};
       print("{}\n", report.dump());
     } else {
       print("\n");
@@ -129,7 +129,7 @@ class Chat {
 
   base::Result<void> save(const std::string& path) {
     if (path.empty()) return base::fail(base::ErrorCode::invalid_argument, "/save needs a file name");
-    const nlohmann::json document{{"model", loaded_.name}, {"messages", conversation_.messages()}};
+    const text::Json document{{"model", loaded_.name}, {"messages", conversation_.messages()}};
     PLAIT_TRY_VOID(os::write_file_atomically(path, document.dump(2) + "\n"));
     note(session_, "written to " + path);
     return {};

@@ -2,17 +2,18 @@
 #include "cli/config_verb.h"
 
 #include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
+
+#include "text/json.h"
 
 namespace plait::cli {
 namespace {
 
 using Kind = Setting::Kind;
 
-nlohmann::ordered_json as_json(const Config& config) {
-  auto document = nlohmann::ordered_json::array();
+text::Json as_json(const Config& config) {
+  auto document = text::Json::array();
   for (const Setting& setting : known_settings()) {
-    nlohmann::ordered_json entry{{"key", setting.key}};
+    text::Json entry{{"key", setting.key}};
     if (setting.kind == Kind::number) entry["value"] = config.number(setting.key);
     if (setting.kind == Kind::flag) entry["value"] = config.flag(setting.key);
     if (!entry.contains("value")) entry["value"] = config.text(setting.key);
@@ -27,7 +28,7 @@ nlohmann::ordered_json as_json(const Config& config) {
 
 base::Result<void> show(const Session& session) {
   if (session.json) {
-    print("{}\n", as_json(session.config).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    print("{}\n", as_json(session.config).dump(2, ' ', false, text::Json::error_handler_t::replace));
     return {};
   }
   for (const Setting& setting : known_settings()) {

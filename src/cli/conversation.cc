@@ -16,7 +16,7 @@ std::size_t answer_room(const GenerationOptions& options, std::size_t context) {
 }  // namespace
 
 void Conversation::reset() {
-  messages_ = nlohmann::json::array();
+  messages_ = text::Json::array();
   if (!system_.empty()) messages_.push_back({{"role", "system"}, {"content", system_}});
 }
 
@@ -26,8 +26,8 @@ void Conversation::set_system(std::string text) {
 }
 
 // A turn is a user's message and all that follows it up to the next one. The last one stays.
-bool Conversation::drop_oldest_turn(nlohmann::json& messages) const {
-  const auto is_user = [](const nlohmann::json& message) { return message.at("role") == "user"; };
+bool Conversation::drop_oldest_turn(text::Json& messages) const {
+  const auto is_user = [](const text::Json& message) { return message.at("role") == "user"; };
   const auto first = std::find_if(messages.begin(), messages.end(), is_user);
   if (first == messages.end()) return false;
   const auto second = std::find_if(first + 1, messages.end(), is_user);
@@ -41,7 +41,7 @@ base::Result<Conversation::Turn> Conversation::say(const std::string& text, cons
                                                    const std::function<void(std::string_view)>& show,
                                                    const std::function<bool()>& interrupted) {
   Turn turn;
-  nlohmann::json messages = messages_;
+  text::Json messages = messages_;
   messages.push_back({{"role", "user"}, {"content", text}});
   const std::size_t context = loaded.model->context();
   PLAIT_TRY(auto prompt, chat_prompt(loaded, messages));

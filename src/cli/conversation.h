@@ -3,12 +3,12 @@
 
 #include <cstddef>
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "base/result.h"
 #include "cli/generation.h"
 #include "cli/model_session.h"
+#include "text/json.h"
 
 namespace plait::cli {
 
@@ -30,13 +30,13 @@ class Conversation {
 
   void reset();                       ///< Forgets everything but the system message.
   void set_system(std::string text);  ///< Replaces the system message and forgets the rest.
-  [[nodiscard]] const nlohmann::json& messages() const { return messages_; }  ///< OpenAI shape.
+  [[nodiscard]] const text::Json& messages() const { return messages_; }  ///< OpenAI shape.
 
  private:
-  [[nodiscard]] bool drop_oldest_turn(nlohmann::json& messages) const;
+  [[nodiscard]] bool drop_oldest_turn(text::Json& messages) const;
 
   std::string system_;
-  nlohmann::json messages_;
+  text::Json messages_;
 };
 
 }  // namespace plait::cli

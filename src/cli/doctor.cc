@@ -7,7 +7,6 @@
 #include <CLI/CLI.hpp>
 #include <array>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "cli/model_verbs.h"
 #include "kernels/isa.h"
@@ -17,6 +16,7 @@
 #include "os/paths.h"
 #include "os/process.h"
 #include "os/terminal.h"
+#include "text/json.h"
 
 namespace plait::cli {
 namespace {
@@ -186,14 +186,14 @@ void print_findings(const std::vector<Finding>& findings) {
 base::Result<void> doctor(const Session& session) {
   const std::vector<Finding> findings = examine(session.config);
   if (session.json) {
-    auto document = nlohmann::ordered_json::array();
+    auto document = text::Json::array();
     for (const Finding& finding : findings) {
       document.push_back({{"subject", finding.subject},
                           {"state", finding.state == State::missing ? "missing" : word(finding.state)},
                           {"value", finding.value},
                           {"fix", finding.fix}});
     }
-    print("{}\n", document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    print("{}\n", document.dump(2, ' ', false, text::Json::error_handler_t::replace));
   } else {
     print_findings(findings);
   }

@@ -135,7 +135,7 @@ base::Result<GenerationOptions> generation_options(const SamplingFlags& flags, c
   return options;
 }
 
-base::Result<std::vector<base::TokenId>> chat_prompt(const LoadedModel& loaded, const nlohmann::json& messages) {
+base::Result<std::vector<base::TokenId>> chat_prompt(const LoadedModel& loaded, const text::Json& messages) {
   PLAIT_TRY(const std::string text, loaded.chat->render(messages));
   // Templates that write the begin token themselves must not get a second one.
   const std::string_view bos = loaded.tokenizer->piece(loaded.tokenizer->bos());

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +15,7 @@
 #include "models/model.h"
 #include "models/tokenizer.h"
 #include "parallel/team.h"
+#include "text/json.h"
 
 namespace plait::cli {
 
@@ -55,6 +55,6 @@ base::Result<LoadedModel> load_model(const Session& session, const std::string& 
 base::Result<GenerationOptions> generation_options(const SamplingFlags& flags, const models::Tokenizer& tokenizer);
 
 /// The messages (OpenAI shape) as the model wants to read them; plain text if loaded.chat->is_plain().
-base::Result<std::vector<base::TokenId>> chat_prompt(const LoadedModel& loaded, const nlohmann::json& messages);
+base::Result<std::vector<base::TokenId>> chat_prompt(const LoadedModel& loaded, const text::Json& messages);
 
 }  // namespace plait::cli

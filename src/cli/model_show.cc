@@ -3,13 +3,13 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "base/units.h"
 #include "cli/model_verbs.h"
 #include "models/config.h"
 #include "models/description.h"
 #include "models/gguf.h"
+#include "text/json.h"
 
 namespace plait::cli {
 namespace {
@@ -17,7 +17,7 @@ namespace {
 using base::Result;
 using models::GgufFile;
 using models::ModelDescription;
-using nlohmann::ordered_json;
+using text::Json;
 
 // Text from a file may hold terminal commands; people get to see `?` instead.
 std::string harmless(std::string_view text) {
@@ -30,14 +30,14 @@ std::string harmless(std::string_view text) {
   return shown;
 }
 
-ordered_json shape_of(const models::Config& config) {
+Json shape_of(const models::Config& config) {
   return {{"layers", config.layers},   {"width", config.width},       {"ffn", config.ffn},
           {"heads", config.heads},     {"kv_heads", config.kv_heads}, {"head_dim", config.head_dim},
           {"context", config.context}, {"window", config.window},     {"vocabulary", config.vocabulary}};
 }
 
-ordered_json tokenizer_of(const GgufFile& file, const ModelDescription& model) {
-  ordered_json tokenizer{{"model", model.tokenizer}, {"pre", model.pre_tokenizer}, {"tokens", model.vocabulary}};
+Json tokenizer_of(const GgufFile& file, const ModelDescription& model) {
+  Json tokenizer{{"model", model.tokenizer}, {"pre", model.pre_tokenizer}, {"tokens", model.vocabulary}};
   for (const char* key : {"bos_token_id", "eos_token_id", "eot_token_id", "add_bos_token", "add_eos_token"}) {
     const std::string full = std::string("tokenizer.ggml.") + key;
     if (const auto flag = file.get<bool>(full)) tokenizer[key] = *flag;
@@ -48,28 +48,28 @@ ordered_json tokenizer_of(const GgufFile& file, const ModelDescription& model) {
 
 void print_json(const Session& session, const GgufFile& file, const std::filesystem::path& path,
                 const ModelDescription& model, const Result<models::Config>& config) {
-  ordered_json types = ordered_json::object();
+  Json types = Json::object();
   for (const models::TypeShare& share : model.types) {
     types[std::string(tensor::info(share.type).name)] = {{"tensors", share.tensors}, {"bytes", share.bytes}};
   }
-  ordered_json document{{"path", path.string()},
-                        {"bytes", model.file_bytes},
-                        {"gguf_version", model.gguf_version},
-                        {"files", model.files},
-                        {"architecture", model.architecture},
-                        {"name", model.name},
-                        {"licence", model.licence},
-                        {"parameters", model.parameters},
-                        {"usable", config.has_value()},
-                        {"shape", config ? shape_of(*config) : ordered_json()},
-                        {"tensor_types", std::move(types)},
-                        {"tokenizer", tokenizer_of(file, model)},
-                        {"chat_template", model.chat_template}};
+  Json document{{"path", path.string()},
+                {"bytes", model.file_bytes},
+                {"gguf_version", model.gguf_version},
+                {"files", model.files},
+                {"architecture", model.architecture},
+                {"name", model.name},
+                {"licence", model.licence},
+                {"parameters", model.parameters},
+                {"usable", config.has_value()},
+                {"shape", config ? shape_of(*config) : Json()},
+                {"tensor_types", std::move(types)},
+                {"tokenizer", tokenizer_of(file, model)},
+                {"chat_template", model.chat_template}};
   if (!config) document["problem"] = config.error().message;
   if (session.verbose) {
     for (const models::GgufEntry& entry : file.metadata()) document["metadata"][std::string(entry.key)] = entry.text();
   }
-  print("{}\n", document.dump(2, ' ', false, ordered_json::error_handler_t::replace));
+  print("{}\n", document.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
 void line(std::string_view label, std::string_view value) { print("{:<14} {}\n", label, harmless(value)); }

@@ -2,12 +2,12 @@
 #include "cli/model_verbs.h"
 
 #include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 
 #include "cli/model_show.h"
 #include "cli/progress.h"
 #include "os/interrupt.h"
 #include "os/paths.h"
+#include "text/json.h"
 
 namespace plait::cli {
 namespace {
@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 using base::Result;
 using hub::ModelEntry;
 using hub::Presence;
-using nlohmann::ordered_json;
+using text::Json;
 
 std::string_view word(Presence presence) {
   switch (presence) {
@@ -32,11 +32,11 @@ std::string_view word(Presence presence) {
   return "";
 }
 
-void print_json(const ordered_json& document) {
-  print("{}\n", document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+void print_json(const Json& document) {
+  print("{}\n", document.dump(2, ' ', false, text::Json::error_handler_t::replace));
 }
 
-ordered_json as_json(const hub::Hub& hub, const ModelEntry& entry) {
+Json as_json(const hub::Hub& hub, const ModelEntry& entry) {
   return {{"name", entry.name},
           {"state", word(hub.presence(entry))},
           {"bytes", entry.bytes},
@@ -50,7 +50,7 @@ ordered_json as_json(const hub::Hub& hub, const ModelEntry& entry) {
 Result<void> list(const Session& session) {
   PLAIT_TRY(const auto hub, open_hub(session.config));
   if (session.json) {
-    auto document = ordered_json::array();
+    auto document = Json::array();
     for (const ModelEntry& entry : hub.models()) document.push_back(as_json(hub, entry));
     print_json(document);
     return {};
@@ -119,7 +119,7 @@ Result<void> verify(const Session& session, const std::vector<std::string>& name
   if (entries.empty()) note(session, "no model is here; `plait model pull` fetches the default one");
   const os::InterruptGuard guard;
   ProgressBar bar(session.progress);
-  auto document = ordered_json::array();
+  auto document = Json::array();
   Result<void> outcome;
   for (const ModelEntry* entry : entries) {
     const auto checked = hub.verify(*entry, fetch_options(session, bar));

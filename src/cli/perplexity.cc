@@ -3,7 +3,6 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "cli/model_session.h"
@@ -12,6 +11,7 @@
 #include "models/perplexity.h"
 #include "os/file.h"
 #include "os/interrupt.h"
+#include "text/json.h"
 
 namespace plait::cli {
 namespace {
@@ -24,7 +24,7 @@ struct PerplexityOptions {
   std::size_t windows_max = 0;
 };
 
-nlohmann::json estimate_json(const models::Estimate& estimate) {
+text::Json estimate_json(const models::Estimate& estimate) {
   return {{"value", estimate.value}, {"standard_error", estimate.error}};
 }
 
@@ -32,10 +32,10 @@ void print_summary(const models::ScoreSummary& summary, const LoadedModel& loade
                    bool json) {
   const bool compared = !options.against.empty();
   if (json) {
-    nlohmann::json report{{"model", loaded.name},
-                          {"window", options.window},
-                          {"positions", summary.positions},
-                          {"perplexity", estimate_json(summary.perplexity)}};
+    text::Json report{{"model", loaded.name},
+                      {"window", options.window},
+                      {"positions", summary.positions},
+                      {"perplexity", estimate_json(summary.perplexity)}};
     if (compared) {
       report["against"] = {{"model", options.against},
                            {"perplexity", estimate_json(summary.base_perplexity)},

@@ -4,13 +4,13 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "cli/model_session.h"
 #include "kernels/probe.h"
 #include "os/cpu.h"
 #include "os/interrupt.h"
 #include "os/memory.h"
+#include "text/json.h"
 
 namespace plait::cli {
 namespace {
@@ -38,9 +38,9 @@ base::Result<void> interrupted() {
   return base::fail(base::ErrorCode::interrupted, "interrupted");
 }
 
-nlohmann::json report_json(const std::vector<kernels::ReadLimit>& reads, const std::vector<kernels::PeakProbe>& peaks) {
-  nlohmann::json report{
-      {"cpu", os::cpu_features().model_name}, {"read", nlohmann::json::array()}, {"peak", nlohmann::json::array()}};
+text::Json report_json(const std::vector<kernels::ReadLimit>& reads, const std::vector<kernels::PeakProbe>& peaks) {
+  text::Json report{
+      {"cpu", os::cpu_features().model_name}, {"read", text::Json::array()}, {"peak", text::Json::array()}};
   for (const auto& row : reads) {
     report["read"].push_back({{"footprint_bytes", row.footprint},
                               {"threads", row.threads},

@@ -4,12 +4,12 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "cli/model_verbs.h"
 #include "cli/text_input.h"
 #include "models/gguf.h"
 #include "models/tokenizer.h"
+#include "text/json.h"
 
 namespace plait::cli {
 namespace {
@@ -47,9 +47,9 @@ base::Result<std::vector<base::TokenId>> parse_ids(std::string_view text, const 
 void print_tokens(const std::vector<base::TokenId>& ids, const models::Tokenizer& tokenizer,
                   const TokenizeOptions& options, bool json) {
   if (json) {
-    auto list = nlohmann::json::array();
+    auto list = text::Json::array();
     for (const auto id : ids) list.push_back(id.value());
-    print("{}\n", nlohmann::json{{"count", ids.size()}, {"ids", list}}.dump());
+    print("{}\n", text::Json{{"count", ids.size()}, {"ids", list}}.dump());
   } else if (options.count) {
     print("{}\n", ids.size());
   } else if (options.ids) {
@@ -57,8 +57,8 @@ void print_tokens(const std::vector<base::TokenId>& ids, const models::Tokenizer
     print("\n");
   } else {
     for (const auto id : ids) {
-      const auto piece = nlohmann::json(std::string(tokenizer.piece(id)));
-      print("{:>8}  {}\n", id.value(), piece.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+      const auto piece = text::Json(std::string(tokenizer.piece(id)));
+      print("{:>8}  {}\n", id.value(), piece.dump(-1, ' ', false, text::Json::error_handler_t::replace));
     }
   }
 }
@@ -76,7 +76,7 @@ base::Result<void> tokenize(const TokenizeOptions& options, const Session& sessi
   if (options.decode) {
     PLAIT_TRY(const auto ids, parse_ids(text, *tokenizer));
     const std::string decoded = tokenizer->decode(ids, true);
-    print("{}\n", session.json ? nlohmann::json{{"text", decoded}}.dump() : decoded);
+    print("{}\n", session.json ? text::Json{{"text", decoded}}.dump() : decoded);
     return {};
   }
   const models::EncodeOptions how{.add_special = !options.no_special, .parse_special = !options.no_parse};

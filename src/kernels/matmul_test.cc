@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "base/random.h"
+#include "kernels/dispatch.h"
 #include "kernels/pack_format.h"
 #include "tensor/dequantise.h"
 #include "tensor/half.h"
@@ -244,6 +245,36 @@ TEST_P(OfType, PackedRowsExpandToTheFilesFloats) {
     expanded.dequantise_row(row, from_expanded);
     ASSERT_EQ(first_difference(found, expected), columns) << row;
     ASSERT_EQ(first_difference(from_expanded, expected), columns) << row;
+  }
+}
+
+// The logic of the tile kernels, on every machine: what a tile instruction would refuse ends the test.
+TEST_P(OfType, TileKernelsInSoftwareGiveTheReferencesBits) {
+  const Type type = GetParam();
+  parallel::Team team(1);
+  const cpu::KernelTable& table = cpu::kTileStandIn;
+  for (const std::size_t groups : {1U, 24U}) {
+    const std::size_t columns = columns_for(type, groups);
+    const auto w = random_weights(type, 77, columns, 21);
+    const auto packed = PackedMatrix::pack({&w.view, 1}, team).value();
+    const PackedMatrix::Part& part = packed.parts().front();
+    for (const std::size_t m : {1U, 11U, 12U, 16U, 21U, 24U, 33U}) {
+      const auto x = random_rows(m * columns, m);
+      QuantisedRows rows;
+      quantise_rows(Isa::generic, x.data(), m, columns, columns, rows, team);
+      std::vector<float> y(m * 77);
+      for (std::size_t panel = 0; panel * kPanel < 77; ++panel) {
+        panel_kernel(table, type)({.panel = part.panels + panel * part.panel_bytes,
+                                   .rows = &rows.view(),
+                                   .row_begin = 0,
+                                   .row_end = m,
+                                   .y = y.data() + panel * kPanel,
+                                   .y_stride = 77,
+                                   .outputs = std::min(kPanel, 77 - panel * kPanel)});
+      }
+      table.finish();
+      ASSERT_EQ(first_difference(y, reference({&w.view, 1}, x, m)), y.size()) << "m=" << m << " groups=" << groups;
+    }
   }
 }
 

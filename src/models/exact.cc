@@ -36,7 +36,10 @@ class ExactOperations final : public Operations {
         tables_{RotationTable{kernels::RopeTable(config.rope)}, RotationTable{kernels::RopeTable(config.rope_window)}} {
   }
 
+  void measure(StepClock* clock) override { clock_ = clock; }
+
   void begin(std::span<const Segment> segments, std::size_t rows) override {
+    if (clock_ != nullptr) clock_->start();
     segments_ = segments;
     rows_ = rows;
     for (RotationTable& table : tables_) {
@@ -50,6 +53,7 @@ class ExactOperations final : public Operations {
         }
       });
     }
+    lap(StepPart::rotate_store);
   }
 
   void embed(std::span<const base::TokenId> tokens, float* x) override {
@@ -66,6 +70,7 @@ class ExactOperations final : public Operations {
       if (config_.embedding_scale != 1)
         kernels::scale(isa_, out.data(), config_.embedding_scale, out.size(), out.data());
     });
+    lap(StepPart::embedding);
   }
 
   void project(const Linear& linear, const float* x, std::span<const float> norm, std::size_t rows, float* y) override {
@@ -76,14 +81,18 @@ class ExactOperations final : public Operations {
                           normed_.data() + row * linear.inputs);
       });
       x = normed_.data();
+      lap(StepPart::norm);
     }
     kernels::quantise_rows(isa_, x, rows, linear.inputs, linear.inputs, quantised_, team_);
+    lap(StepPart::quantise);
     kernels::matmul(isa_, *linear.packed, quantised_, y, linear.outputs, team_);
+    lap(&linear == &weights_.output ? StepPart::logits : StepPart::product);
     if (linear.bias.empty()) return;
     for_rows(rows, [&](std::size_t row) {
       float* outputs = y + row * linear.outputs;
       kernels::add(isa_, outputs, linear.bias.data(), linear.outputs, outputs);
     });
+    lap(StepPart::residual);
   }
 
   void store(std::size_t layer, float* qkv) override {
@@ -102,6 +111,7 @@ class ExactOperations final : public Operations {
       kernels::store_kv(isa_, shape, segment.cache->buffer(layer), segment.position + first - segment.row, last - first,
                         keys, width, values, width);
     });
+    lap(StepPart::rotate_store);
   }
 
   void attend(std::size_t layer, const float* qkv, float* out) override {
@@ -114,6 +124,7 @@ class ExactOperations final : public Operations {
     }
     kernels::attention(isa_, attention_shape(layer), batch_, qkv, qkv_width(), out, config_.heads * config_.head_dim,
                        team_, attention_);
+    lap(StepPart::attention);
   }
 
   void gate(const float* gate_up, std::size_t rows, float* out) override {
@@ -122,6 +133,7 @@ class ExactOperations final : public Operations {
       const auto multiply = config_.gelu ? kernels::gelu_mul : kernels::silu_mul;
       multiply(isa_, gates, gates + config_.ffn, config_.ffn, out + row * config_.ffn);
     });
+    lap(StepPart::activation);
   }
 
   void add(const float* y, std::span<const float> norm, std::size_t rows, float* x) override {
@@ -136,6 +148,7 @@ class ExactOperations final : public Operations {
       float* stream = x + row * config_.width;
       kernels::add(isa_, stream, added, config_.width, stream);
     });
+    lap(StepPart::residual);
   }
 
   void cap_logits(std::size_t rows, float* logits) override {
@@ -144,6 +157,7 @@ class ExactOperations final : public Operations {
       float* values = logits + row * config_.vocabulary;
       kernels::soft_cap(isa_, values, config_.logit_soft_cap, config_.vocabulary, values);
     });
+    lap(StepPart::logits);
   }
 
  private:
@@ -156,6 +170,10 @@ class ExactOperations final : public Operations {
             .scale = config_.attention_scale,
             .soft_cap = config_.attention_soft_cap,
             .window = config_.layer_windowed[layer] ? config_.window : 0};
+  }
+
+  void lap(StepPart part) {
+    if (clock_ != nullptr) clock_->lap(part);
   }
 
   template <class Vector>
@@ -210,6 +228,7 @@ class ExactOperations final : public Operations {
   const Weights& weights_;
   kernels::Isa isa_;
   parallel::Team& team_;
+  StepClock* clock_ = nullptr;
   std::array<RotationTable, 2> tables_;  ///< Layers that see everything, layers with a window.
   std::span<const Segment> segments_;
   std::size_t rows_ = 0;

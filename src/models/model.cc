@@ -73,6 +73,7 @@ Workspace::Workspace(const Model& model, parallel::Team& team) : buffers_(std::m
                              ? make_reference_operations(parts.config, parts.weights, team)
                              : make_exact_operations(parts.config, parts.weights, parts.isa, team);
 }
+void Workspace::measure(StepClock* clock) { buffers_->operations->measure(clock); }
 Workspace::Workspace(Workspace&&) noexcept = default;
 Workspace& Workspace::operator=(Workspace&&) noexcept = default;
 Workspace::~Workspace() = default;

@@ -12,6 +12,7 @@
 #include "base/id.h"
 #include "models/kv_cache.h"
 #include "models/model.h"
+#include "models/step_clock.h"
 #include "models/weights.h"
 #include "parallel/team.h"
 
@@ -29,6 +30,8 @@ class Operations {
  public:
   virtual ~Operations() = default;
 
+  /// From now on `clock` (or nobody, when null) is told where the time goes; by the production path only.
+  virtual void measure(StepClock* /*clock*/) {}
   /// Tells what the next steps are about: `rows` rows in these segments, whose caches have room.
   virtual void begin(std::span<const Segment> segments, std::size_t rows) = 0;
   /// x = embedding rows, scaled. x: [rows, width]

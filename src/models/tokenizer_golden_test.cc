@@ -7,11 +7,9 @@
 
 #include <cctype>
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <optional>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -20,6 +18,7 @@
 
 #include "base/random.h"
 #include "models/tokenizer.h"
+#include "testing/real_model.h"
 #include "text/utf8.h"
 
 namespace plait::models {
@@ -168,23 +167,12 @@ std::uint64_t fnv(const std::vector<base::TokenId>& ids) {
   return fnv(bytes);
 }
 
-std::optional<fs::path> model_file(const std::string& name) {
-  const char* models = std::getenv("PLAIT_MODELS");
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  const char* home = std::getenv("HOME");
-  fs::path folder =
-      fs::path(cache != nullptr ? cache : fs::path(home != nullptr ? home : "/") / ".cache") / "plait/models";
-  if (models != nullptr) folder = models;
-  const fs::path path = folder / (name + ".gguf");
-  return fs::exists(path) ? std::optional(path) : std::nullopt;
-}
-
 struct GoldenCase {
   std::string model;
   std::string pre;  // empty: the model's own
 };
 
-class TokenizerGolden : public testing::TestWithParam<GoldenCase> {};
+class TokenizerGolden : public ::testing::TestWithParam<GoldenCase> {};
 
 /// Compares one chunk; false (with the reason) if anything differs.
 void expect_chunk(const Tokenizer& tokenizer, std::istringstream& line) {
@@ -207,9 +195,9 @@ void expect_chunk(const Tokenizer& tokenizer, std::istringstream& line) {
 
 TEST_P(TokenizerGolden, EqualsLlamaCpp) {
   const auto [model, pre] = GetParam();
-  const auto path = model_file(model);
-  if (!path) GTEST_SKIP() << model << " is not here; plait model pull " << model;
-  const auto file = GgufFile::open(*path);
+  const fs::path path = testing::real_model(model);
+  if (path.empty()) GTEST_SKIP() << model << " is not here; plait model pull " << model;
+  const auto file = GgufFile::open(path);
   ASSERT_TRUE(file.has_value()) << file.error().text();
   auto source = TokenizerSource::read(*file);
   ASSERT_TRUE(source.has_value()) << source.error().text();
@@ -238,10 +226,11 @@ TEST_P(TokenizerGolden, EqualsLlamaCpp) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, TokenizerGolden,
-                         testing::Values(GoldenCase{"smollm2-135m", ""}, GoldenCase{"gemma3-270m", ""},
-                                         GoldenCase{"qwen2.5-coder-0.5b", ""}, GoldenCase{"qwen2.5-coder-1.5b", ""},
-                                         GoldenCase{"smollm2-135m", "default"}, GoldenCase{"smollm2-135m", "llama-bpe"},
-                                         GoldenCase{"smollm2-135m", "gpt-2"}),
+                         ::testing::Values(GoldenCase{"smollm2-135m", ""}, GoldenCase{"gemma3-270m", ""},
+                                           GoldenCase{"qwen2.5-coder-0.5b", ""}, GoldenCase{"qwen2.5-coder-1.5b", ""},
+                                           GoldenCase{"smollm2-135m", "default"},
+                                           GoldenCase{"smollm2-135m", "llama-bpe"},
+                                           GoldenCase{"smollm2-135m", "gpt-2"}),
                          [](const auto& instance) {
                            std::string name = instance.param.model + "_" + instance.param.pre;
                            for (char& c : name) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The character classes that regular expressions of tokenizers use, fixed at Unicode 15.1 so that token ids do not
-// depend on the version of a library. Table: unicode_ranges.inc, written by tools/unicode_table.py.
+// depend on the version of a library. Table: unicode_ranges.inc, written by tools/pretokenizer_unicode.py.
 #pragma once
 
 #include <array>

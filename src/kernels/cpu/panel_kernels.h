@@ -52,5 +52,7 @@ extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvxVnniKernels;
 extern const KernelTable kAvx512Kernels;
 extern const KernelTable kAmxKernels;
+/// The AMX kernels with tiles in memory and portable code: for tests of their logic on machines without AMX. Slow.
+extern const KernelTable kTileStandIn;
 
 }  // namespace plait::kernels::cpu

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Made by tools/unicode_tables.py from Unicode 14.0.0. ASCII is left out.
+// Made by tools/template_unicode.py from Unicode 14.0.0. ASCII is left out.
 // size: tables that a script writes
 #pragma once
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prints src/text/jinja/unicode_tables.h: what str.upper, str.lower, repr and str.isalpha know, from Python's Unicode.
 
-Usage: tools/unicode_tables.py > src/text/jinja/unicode_tables.h
+Usage: tools/template_unicode.py > src/text/jinja/unicode_tables.h
 """
 import sys
 import unicodedata
@@ -58,7 +58,7 @@ def table(kind, name, rows, about):
 
 print("// SPDX-License-Identifier: Apache-2.0")
 print("//")
-print(f"// Made by tools/unicode_tables.py from Unicode {unicodedata.unidata_version}. ASCII is left out.")
+print(f"// Made by tools/template_unicode.py from Unicode {unicodedata.unidata_version}. ASCII is left out.")
 print("// size: tables that a script writes")
 print("#pragma once\n")
 print("#include <cstdint>\n")

@@ -5,7 +5,7 @@
 The Unicode version is fixed at 15.1, the one llama.cpp's tables have, so that ids do not change with a library.
 Needs the package unicodedata2 15.1 (or a Python whose own tables are 15.1).
 
-    pip install unicodedata2==15.1.0 && tools/unicode_table.py
+    pip install unicodedata2==15.1.0 && tools/pretokenizer_unicode.py
 """
 import pathlib
 import sys
@@ -24,7 +24,7 @@ def tables():
             continue
         if module.unidata_version == VERSION:
             return module
-    sys.exit(f"unicode_table: no Unicode {VERSION} tables; pip install unicodedata2=={VERSION}")
+    sys.exit(f"pretokenizer_unicode: no Unicode {VERSION} tables; pip install unicodedata2=={VERSION}")
 
 
 def classify(data, code_point):
@@ -45,7 +45,8 @@ def main():
     lines = [
         "// SPDX-License-Identifier: Apache-2.0",
         "// clang-format off",
-        f"// Written by tools/unicode_table.py from Unicode {VERSION}: where a class begins, code point << 3 | class.",
+        f"// Written by tools/pretokenizer_unicode.py from Unicode {VERSION}:",
+        "// where a class begins, code point << 3 | class.",
     ]
     line = ""
     for entry in entries:
