@@ -14,19 +14,34 @@ constexpr std::size_t kAloneMax = 4096;
 
 constexpr std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
-void quantise_row(const cpu::KernelTable& kernels, const RowsView& rows, std::size_t row) {
-  const std::size_t first = row / kRowBlock * kRowBlock;
-  const std::size_t stride = std::min(kRowBlock, rows.m - first);
-  const std::size_t at = first * rows.groups + (row - first);
-  kernels.quantise({.x = rows.x + row * rows.x_stride,
-                    .k = rows.k,
-                    .a = rows.a + at * kGroup,
-                    .scale = rows.scale + at,
-                    .usum = rows.usum + at,
-                    .minus_sum = rows.minus_sum + at,
-                    .minus_first = rows.minus_first + at,
-                    .minus_second = rows.minus_second + at,
-                    .stride = stride});
+// Groups [begin, end) of all rows of the block that starts at row `first`.
+void quantise_block(const cpu::KernelTable& kernels, const RowsView& rows, std::size_t first, std::size_t begin,
+                    std::size_t end) {
+  const std::size_t count = std::min(kRowBlock, rows.m - first);
+  for (std::size_t row = 0; row < count; ++row) {
+    const std::size_t at = first * rows.groups + begin * count + row;
+    kernels.quantise({.x = rows.x + (first + row) * rows.x_stride + begin * kGroup,
+                      .k = std::min(rows.k, end * kGroup) - begin * kGroup,
+                      .a = rows.a + at * kGroup,
+                      .scale = rows.scale + at,
+                      .usum = rows.usum + at,
+                      .minus_sum = rows.minus_sum + at,
+                      .minus_first = rows.minus_first + at,
+                      .minus_second = rows.minus_second + at,
+                      .stride = count});
+  }
+}
+
+// Groups [begin, end), counted through all blocks: shares of a block border on each other in one place of memory, while
+// rows of a block lie side by side in every cache line.
+void quantise_groups(const cpu::KernelTable& kernels, const RowsView& rows, std::size_t begin, std::size_t end) {
+  while (begin < end) {
+    const std::size_t block = begin / rows.groups;
+    const std::size_t last = std::min(end, (block + 1) * rows.groups);
+    const std::size_t before = block * rows.groups;
+    quantise_block(kernels, rows, block * kRowBlock, begin - before, last - before);
+    begin = last;
+  }
 }
 
 }  // namespace
@@ -70,13 +85,11 @@ void quantise_rows(Isa isa, const float* x, std::size_t m, std::size_t k, std::s
   out.set_source(x, stride);
   const cpu::KernelTable& kernels = kernel_table(isa);
   const RowsView& rows = out.view();
-  if (m * k <= kAloneMax || m == 1) {
-    for (std::size_t row = 0; row < m; ++row) quantise_row(kernels, rows, row);
-    return;
-  }
+  const std::size_t groups = (m + kRowBlock - 1) / kRowBlock * rows.groups;
+  if (m * k <= kAloneMax) return quantise_groups(kernels, rows, 0, groups);
   team.run([&](int member) {
-    const auto [begin, end] = parallel::part(m, member, team.size());
-    for (std::size_t row = begin; row < end; ++row) quantise_row(kernels, rows, row);
+    const auto [begin, end] = parallel::part(groups, member, team.size());
+    quantise_groups(kernels, rows, begin, end);
   });
 }
 
