@@ -69,6 +69,7 @@ def compare(plait, llama):
     their_same = [r["top"] == r["base_top"] for r in llama]
     differ = [(p, q) for p, q in zip(plait, llama) if p["top"] != q["top"]]
     margins = [margin(p["base_top"], int(p["top"]), int(q["top"])) for p, q in differ]
+    own = [margin(p["base_top"], int(p["top"]), int(p["base_top"].split(":")[0])) for p in plait]
     excess, excess_error = mean_and_error([a - 1.1 * b for a, b in zip(ours, theirs)])
     top, top_error = mean_and_error([float(a) - float(b) for a, b in zip(same, their_same)])
     result = {
@@ -80,6 +81,7 @@ def compare(plait, llama):
         "agreement": 1 - len(differ) / len(plait),
         "differences": len(differ), "margin_max": max(margins, default=0.0),
         "margins_from_half": sum(m >= 0.5 for m in margins),
+        "own_margin_max": max(own), "own_margins_from_half": sum(m >= 0.5 for m in own),
         "ppl": math.exp(-math.fsum(float(r["log_probability"]) for r in plait) / len(plait)),
         "ppl_llama": math.exp(-math.fsum(float(r["log_probability"]) for r in llama) / len(llama)),
         "ppl_base": math.exp(-math.fsum(float(r["base_log_probability"]) for r in plait) / len(plait)),
@@ -99,7 +101,8 @@ def report(name, r):
           f"{100 * r['same_top_difference']:+.2f} points, lower 95 % bound {100 * r['same_top_lower_95']:+.2f}, "
           "at least -0.50")
     print(f"  agreement      {r['agreement']:.2%} of likeliest tokens; {r['differences']} differ, margin in the "
-          f"reference at most {r['margin_max']:.3f} logits, {r['margins_from_half']} from 0.5 on")
+          f"reference at most {r['margin_max']:.3f} logits, {r['margins_from_half']} from 0.5 on; plait alone against "
+          f"its reference: at most {r['own_margin_max']:.3f}, {r['own_margins_from_half']} from 0.5 on")
     print(f"  perplexity     plait {r['ppl']:.4f} (reference {r['ppl_base']:.4f})   llama.cpp {r['ppl_llama']:.4f} "
           f"(F32 {r['ppl_base_llama']:.4f})", flush=True)
 
