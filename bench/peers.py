@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""plait beside llama.cpp, in one run, interleaved: prompt and decode tokens per second, and their ratio pair by pair.
+"""plait beside llama.cpp and OpenVINO, in one run, interleaved: tokens per second, and their ratio pair by pair.
 
     bench/peers.py --llama LLAMA_CPP/build/bin --models smollm2-135m --rounds 7
     bench/peers.py --build build/peers     # fetches and builds llama.cpp (about 12 minutes on 2 cores), then measures
+    bench/peers.py --openvino VENV/bin/python     # beside OpenVINO GenAI too, see bench/peer_openvino.py
 
 The peer is the copy of llama.cpp inside the Python package llama-cpp-python 0.3.36, built with GGML_NATIVE=ON. One
 line of it is mended first: GCC 12 drops the stores of its tile configuration, and its AMX path then crashes. Every
@@ -24,6 +25,7 @@ import time
 
 PACKAGE = "llama-cpp-python==0.3.36"
 MODELS = ["smollm2-135m", "gemma3-270m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"]
+OPENVINO_MODEL = "smollm2-135m"  # the only one of them that it loads
 BEGIN, END = "<!-- peers:begin -->", "<!-- peers:end -->"
 
 
@@ -87,6 +89,27 @@ def rows_of_llama(folder: pathlib.Path, path: str, threads: int, rows: list[int]
     return {entry["pl"]: entry["speed_tg"] for entry in entries}
 
 
+LOAD = "32 requests, 158 in, 32 out"
+
+
+def load_of_plait(program: str, model: str, threads: int, prompt: int, decode: int) -> dict:
+    """As OpenVINO's figures; the load as the sum of its prompts, one after the other, and its steps of 32 rows."""
+    single = run_plait(program, model, threads, prompt, decode)
+    command = [program, "bench", "--model", model, "--threads", str(threads), "--prompt", "158", "--depth", "158",
+               "--decode", "32", "--rows", "32", "--repeats", "1", "--no-probe", "--json"]
+    report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    seconds = 32 * 158 / report["prompt"]["tokens_per_second"] + 32 * 32 / report["decode"][0]["tokens_per_second"]
+    return {**single, LOAD: 32 * (158 + 32) / seconds}
+
+
+def load_of_openvino(python: str, model: str, threads: int, prompt: int, decode: int) -> dict:
+    script = pathlib.Path(__file__).resolve().parent / "peer_openvino.py"
+    command = [python, str(script), "--model", model, "--threads", str(threads), "--prompt", str(prompt),
+               "--decode", str(decode)]
+    report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    return {f"prompt of {prompt}": report["prompt"], "decode": report["decode"], LOAD: report["load"]}
+
+
 def spread(values: list[float]) -> str:
     return f"{statistics.median(values):.0f} ({min(values):.0f}–{max(values):.0f})"
 
@@ -95,8 +118,8 @@ def ratio(values: list[float]) -> str:
     return f"**{statistics.median(values):.2f}** ({min(values):.2f}–{max(values):.2f})"
 
 
-def compare(title: str, rounds: int, ours, theirs) -> list[str]:
-    """Takes turns; one table line for each key of the two results, with the columns after the model's name."""
+def compare(title: str, rounds: int, ours, theirs, threads: int, peer: str = "llama.cpp") -> list[str]:
+    """Takes turns; one table line for each key of the two results, without the column of the model."""
     pairs = []
     for turn in range(rounds + 1):  # the first round warms up and is left out
         pair = (ours(), theirs())
@@ -106,7 +129,8 @@ def compare(title: str, rounds: int, ours, theirs) -> list[str]:
     lines = []
     for key in pairs[0][0]:
         a, b = [pair[0][key] for pair in pairs], [pair[1][key] for pair in pairs]
-        lines.append(f"{key} | {{}} | {spread(a)} | {spread(b)} | {ratio([x / y for x, y in zip(a, b)])} |")
+        pairwise = ratio([x / y for x, y in zip(a, b)])
+        lines.append(f"{key} | {threads} | {peer} | {spread(a)} | {spread(b)} | {pairwise} |")
     return lines
 
 
@@ -117,17 +141,23 @@ def measure(args, llama: pathlib.Path) -> list[str]:
         if not os.path.exists(path):
             print(f"{name}: not present, left out", file=sys.stderr)
             continue
+        lines = []
         for threads in args.threads:
-            lines = compare(f"{name} {threads} threads", args.rounds,
-                            lambda: run_plait(args.plait, path, threads, args.prompt, args.decode),
-                            lambda: run_llama(llama, path, threads, args.prompt, args.decode))
-            table += [f"| {name} | {line.format(threads)}" for line in lines]
-        threads, rows = max(args.threads), [n for n in args.rows if n > 1]
-        if rows:
-            lines = compare(f"{name} rows", args.rounds,
-                            lambda: rows_of_plait(args.plait, path, threads, rows, args.context, 32),
-                            lambda: rows_of_llama(llama, path, threads, rows, args.context, 32))
-            table += [f"| {name} | decode, rows: {line.format(threads)}" for line in lines]
+            lines += compare(f"{name} {threads} threads", args.rounds,
+                             lambda: run_plait(args.plait, path, threads, args.prompt, args.decode),
+                             lambda: run_llama(llama, path, threads, args.prompt, args.decode), threads)
+        threads = max(args.threads)
+        if args.rows:
+            lines += [f"rows side by side: {line}" for line in compare(
+                f"{name} rows", args.rounds,
+                lambda: rows_of_plait(args.plait, path, threads, args.rows, args.context, 32),
+                lambda: rows_of_llama(llama, path, threads, args.rows, args.context, 32), threads)]
+        if args.openvino and name == OPENVINO_MODEL:
+            lines += compare(f"{name} OpenVINO", args.rounds,
+                             lambda: load_of_plait(args.plait, path, threads, args.prompt, args.decode),
+                             lambda: load_of_openvino(args.openvino, path, threads, args.prompt, args.decode),
+                             threads, "OpenVINO")
+        table += [f"| {name} | {line}" for line in lines]
     return table
 
 
@@ -145,12 +175,13 @@ def main() -> None:
     parser.add_argument("--llama", type=pathlib.Path, help="folder with llama-bench")
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/peers"),
                         help="where llama.cpp is built without --llama")
+    parser.add_argument("--openvino", metavar="PYTHON", help="a Python that has openvino-genai")
     parser.add_argument("--model-dir", type=pathlib.Path, default=cache / "plait" / "models")
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--prompt", type=int, default=512)
     parser.add_argument("--decode", type=int, default=64)
-    parser.add_argument("--rows", nargs="+", type=int, default=[8, 32], help="sequences side by side, with all threads")
+    parser.add_argument("--rows", nargs="*", type=int, default=[8, 32], help="sequences side by side, with all threads")
     parser.add_argument("--context", type=int, default=64, help="tokens before each of those decodes")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--write", type=pathlib.Path, help="file whose table between the markers is replaced")
@@ -158,7 +189,8 @@ def main() -> None:
     rows = measure(args, args.llama or build_peer(args.build))
     head = f"{time.strftime('%Y-%m-%d')}, {cpu_name()}; {args.rounds} rounds, interleaved"
     table = [f"{head}; tokens/s, median (smallest–largest).", "",
-             "| model | what | threads | plait | llama.cpp | ratio |", "| --- | --- | --- | --- | --- | --- |", *rows]
+             "| model | what | threads | peer | plait | peer's | ratio |",
+             "| --- | --- | --- | --- | --- | --- | --- |", *rows]
     print("\n".join(table))
     if args.write:
         text = args.write.read_text()

@@ -112,7 +112,7 @@ class Bench {
     for (int turn = -1; turn < options_.repeats; ++turn) {  // turn -1 warms up
       PLAIT_TRY_VOID(repeat(turn >= 0, report));
     }
-    PLAIT_TRY_VOID(measure_parts(report));
+    if (!options_.no_probe) PLAIT_TRY_VOID(measure_parts(report));
     return report;
   }
 
@@ -347,7 +347,8 @@ void add_bench(CLI::App& app, Session& session) {
   verb->add_option("-r,--repeats", options->repeats, "How often; medians are shown")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
-  verb->add_flag("--no-probe", options->no_probe, "Without the machine's limits beside it");
+  verb->add_flag("--no-probe", options->no_probe,
+                 "Only the rates: without the machine's limits and the parts of the time");
   add_model_options(*verb, session);
   verb->footer("Example: plait bench --prompt 512 --decode 64 --rows 1,8,32");
   verb->callback([&session, options] { session.action = [&session, options] { return bench(*options, session); }; });
