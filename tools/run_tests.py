@@ -270,6 +270,7 @@ def run_tsan(tally: Tally) -> None:
 
 
 def run_long(tally: Tally, options: argparse.Namespace) -> None:
+    os.environ["PLAIT_LONG"] = "1"  # tests that repeat something do so more often
     run_everything(tally, options, LONG_FUZZ_SECONDS)
     with tally.section("clang-tidy"):
         run_tidy(tally)

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "parallel/team.h"
 
-#include "base/check.h"
+#include <algorithm>
+#include <chrono>
+
 #include "os/cpu.h"
 
 namespace plait::parallel {
@@ -11,6 +13,26 @@ namespace {
 struct Abandoned {};
 
 thread_local const Team* current_team = nullptr;
+
+using Clock = std::chrono::steady_clock;
+
+/// Polls between two looks at the clock: a microsecond at most (a pause is 20 to 60 ns).
+constexpr int kPolls = 16;
+/// A gap between two looks that no interrupt explains: the thread was not running.
+constexpr std::chrono::microseconds kStolen{100};
+constexpr std::int64_t kSpinMinNs = 1000;
+
+/// How long this thread polls before it parks, learned from what happened to it while it polled.
+class SpinBudget {
+ public:
+  [[nodiscard]] std::int64_t nanoseconds(std::int64_t most) const { return std::min(budget_ns_, most); }
+  void core_was_stolen(std::int64_t most) { budget_ns_ = std::max(nanoseconds(most) / 2, kSpinMinNs); }
+  void core_was_ours(std::int64_t most) { budget_ns_ = std::min(budget_ns_, most) + nanoseconds(most) / 8 + 1; }
+
+ private:
+  std::int64_t budget_ns_ = std::int64_t{1} << 40;
+};
+thread_local SpinBudget spin_budget;
 
 void pause() {
 #if defined(__x86_64__)
@@ -25,9 +47,10 @@ void pause() {
 Team::Team(int threads, TeamOptions options)
     : size_(threads),
       // More members than cores: the one we wait for may need this very core, so give it back soon.
-      polls_max_(threads > os::usable_cores() ? options.polls_max / 100 : options.polls_max) {
+      spin_ns_max_(std::int64_t{1000} * options.spin_us_max / (threads > os::usable_cores() ? 100 : 1)) {
   PLAIT_CHECK(threads >= 1, threads);
   const auto count = static_cast<std::size_t>(threads);
+  shares_ = std::vector<Share>(count);
   errors_.resize(count);
   workers_.reserve(count - 1);
   try {
@@ -48,32 +71,54 @@ Team::~Team() {
 
 bool Team::inside() const { return current_team == this; }
 
-// Spins, then parks. seq_cst on `parked_` and on the word in advance(): either the advancing side sees the parked one
-// and wakes it, or the parking side sees the new value and does not sleep.
-std::uint32_t Team::wait_for_change(const std::atomic<std::uint32_t>& word, std::uint32_t old) const {
-  for (int poll = 0; poll < polls_max_; ++poll) {
-    // acquire: what the advancing side wrote before is visible to who sees the new value
-    if (const std::uint32_t now = word.load(std::memory_order_acquire); now != old) return now;
-    pause();
+// Spins, then parks, until done(word). seq_cst on `parked_` and on the word, here and where it is changed: either the
+// changing side sees the parked one and wakes it, or the parking side sees the new value and does not sleep.
+template <class Done>
+std::uint32_t Team::wait_until(const std::atomic<std::uint32_t>& word, Done done) const {
+  Clock::time_point start;
+  Clock::time_point last;
+  const std::chrono::nanoseconds budget(spin_budget.nanoseconds(spin_ns_max_));
+  for (bool first = true; budget.count() > 0; first = false) {
+    for (int poll = 0; poll < kPolls; ++poll) {
+      // acquire: what the changing side wrote before is visible to who sees the new value
+      if (const std::uint32_t now = word.load(std::memory_order_acquire); done(now)) return now;
+      pause();
+    }
+    const Clock::time_point at = Clock::now();
+    if (first) start = last = at;
+    if (at - last > kStolen) {  // somebody else wants this core, perhaps the very thread we wait for
+      spin_budget.core_was_stolen(spin_ns_max_);
+      break;
+    }
+    if (at - start >= budget) {
+      spin_budget.core_was_ours(spin_ns_max_);
+      break;
+    }
+    last = at;
   }
   parked_.value.fetch_add(1, std::memory_order_seq_cst);
   std::uint32_t now = word.load(std::memory_order_seq_cst);
-  while (now == old) {
-    word.wait(old, std::memory_order_seq_cst);
+  while (!done(now)) {
+    word.wait(now, std::memory_order_seq_cst);
     now = word.load(std::memory_order_seq_cst);
   }
   parked_.value.fetch_sub(1, std::memory_order_relaxed);  // relaxed: a late decrement only causes a needless wake
   return now;
 }
 
-void Team::advance(std::atomic<std::uint32_t>& word) {
-  word.fetch_add(1, std::memory_order_seq_cst);
+// After a seq_cst change of the word.
+void Team::wake(std::atomic<std::uint32_t>& word) const {
   if (parked_.value.load(std::memory_order_seq_cst) != 0) word.notify_all();
 }
 
-void Team::call_member(Call call, void* function, int member) noexcept {
+void Team::advance(std::atomic<std::uint32_t>& word) const {
+  word.fetch_add(1, std::memory_order_seq_cst);
+  wake(word);
+}
+
+void Team::call_member(int member) noexcept {
   try {
-    call(function, member);
+    call_(function_, member);
   } catch (const Abandoned&) {
   } catch (...) {
     errors_[static_cast<std::size_t>(member)] = std::current_exception();
@@ -82,21 +127,36 @@ void Team::call_member(Call call, void* function, int member) noexcept {
   }
 }
 
+// The thread's own share first, then those that nobody has begun. All shares stand at epoch - 1 when a region begins
+// and none of them does when it ends, so a thread that comes late finds nothing, and one that finds something knows
+// that the region waits for it: call_ and function_ stay as they are.
+void Team::take_shares(std::uint32_t epoch, int first) {
+  for (int i = first; i < first + size_; ++i) {
+    const int member = i % size_;
+    std::atomic<std::uint32_t>& begun = shares_[static_cast<std::size_t>(member)].begun;
+    // relaxed: epoch_ and remaining_ order what the share reads and writes
+    std::uint32_t before = epoch - 1;
+    if (begun.load(std::memory_order_relaxed) != before) continue;
+    if (!begun.compare_exchange_strong(before, epoch, std::memory_order_relaxed)) continue;
+    call_member(member);
+    // seq_cst as wait_until() asks; also passes on what this share wrote
+    if (remaining_.value.fetch_sub(1, std::memory_order_seq_cst) == 1) wake(remaining_.value);
+  }
+}
+
 void Team::work(int member) {
   current_team = this;
   std::uint32_t epoch = 0;
   while (true) {
-    epoch = wait_for_change(epoch_.value, epoch);
+    epoch = wait_until(epoch_.value, [epoch](std::uint32_t now) { return now != epoch; });
     if (stop_) return;
-    call_member(call_, function_, member);
-    // acq_rel: the last one to finish passes on what all others wrote
-    if (remaining_.value.fetch_sub(1, std::memory_order_acq_rel) == 1) advance(finished_.value);
+    take_shares(epoch, member);
   }
 }
 
 void Team::run_erased(Call call, void* function) {
+  const Team* outer = current_team;
   if (size_ == 1 || inside()) {
-    const Team* outer = current_team;
     current_team = this;
     struct Restore {
       const Team* outer;
@@ -105,19 +165,18 @@ void Team::run_erased(Call call, void* function) {
     for (int member = 0; member < size_; ++member) call(function, member);
     return;
   }
-  const Team* outer = current_team;
   current_team = this;
   call_ = call;
   function_ = function;
-  arrived_.value.store(0, std::memory_order_relaxed);                                        // published by epoch_
-  failed_.store(false, std::memory_order_relaxed);                                           // same
-  remaining_.value.store(static_cast<std::uint32_t>(size_ - 1), std::memory_order_relaxed);  // same
-  const std::uint32_t finished = finished_.value.load(std::memory_order_relaxed);  // only moves inside a region
+  arrived_.value.store(0, std::memory_order_relaxed);                                    // published by epoch_
+  failed_.store(false, std::memory_order_relaxed);                                       // same
+  remaining_.value.store(static_cast<std::uint32_t>(size_), std::memory_order_relaxed);  // same
+  const std::uint32_t epoch = epoch_.value.load(std::memory_order_relaxed) + 1;          // only we change it
   advance(epoch_.value);
-  call_member(call, function, 0);
-  wait_for_change(finished_.value, finished);
+  take_shares(epoch, 0);
+  wait_until(remaining_.value, [](std::uint32_t now) { return now == 0; });
   current_team = outer;
-  if (!failed_.load(std::memory_order_relaxed)) return;  // ordered by finished_
+  if (!failed_.load(std::memory_order_relaxed)) return;  // ordered by remaining_
   std::exception_ptr first;
   for (auto& error : errors_) {
     if (error && !first) first = error;
@@ -136,7 +195,7 @@ void Team::barrier() {
     arrived_.value.store(0, std::memory_order_relaxed);
     advance(phase_.value);
   } else {
-    wait_for_change(phase_.value, phase);
+    wait_until(phase_.value, [phase](std::uint32_t now) { return now != phase; });
   }
   if (failed_.load(std::memory_order_seq_cst)) throw Abandoned{};
 }

@@ -9,13 +9,18 @@
 //     for (auto row = begin; row < end; ++row) work(row);
 //   });
 //
+// A thread that is not running, because something else has its core, does not hold up the others for more than its
+// share: whoever is done with his own share takes over those that nobody has begun. So a share belongs to a member, not
+// to a thread.
+//
 // Invariants
 //   T1  A region's function runs exactly once for every member, and run() returns after the last one.
 //   T2  What happened before run() is visible to every member; what members did is visible to the caller after run().
-//   T3  Between regions no member touches the caller's function object.
+//   T3  Between regions no thread touches the caller's function object.
 //   T4  A member that throws never blocks the others: whoever waits in barrier() is released, and run() rethrows the
-//   exception
-//       of the lowest member that threw.
+//       exception of the lowest member that threw.
+//   T5  A thread takes over another's share only after its own, hence after every barrier() of the region, hence when
+//       all members have begun or one has failed: barriers need every thread, shares without barriers do not.
 #pragma once
 
 #include <atomic>
@@ -27,67 +32,9 @@
 #include <type_traits>
 #include <vector>
 
+#include "base/check.h"
+
 namespace plait::parallel {
-
-struct TeamOptions {
-  /// Polls of an idle member before it parks; one poll is a pause instruction, 20 to 40 ns. A decode step's regions
-  /// follow each other within microseconds, waking a parked thread costs 5 to 50 of them.
-  int polls_max = 5000;
-};
-
-class Team {
- public:
-  /// Starts threads - 1 workers. Requires: threads >= 1. Throws std::system_error when the machine refuses a thread.
-  explicit Team(int threads, TeamOptions options = {});
-  ~Team();
-  Team(const Team&) = delete;
-  Team& operator=(const Team&) = delete;
-
-  [[nodiscard]] int size() const { return size_; }
-
-  /// Calls f(member) once for each member 0 ≤ member < size(), in parallel, and returns when all are done. No
-  /// allocation. Called from inside a region of this team it runs f for every member in turn on the calling thread
-  /// (then f must not use barrier()). Not to be called by two unrelated threads at a time. Rethrows the exception of
-  /// the lowest member that threw.
-  template <class F>
-  void run(F&& f) {
-    using Function = std::remove_reference_t<F>;
-    run_erased([](void* function, int member) { (*static_cast<Function*>(function))(member); },
-               const_cast<void*>(static_cast<const void*>(std::addressof(f))));
-  }
-
-  /// Returns when every member of the running region has called it. What was written before it is visible after it to
-  /// all. Requires: called by all members, inside run(), not nested.
-  void barrier();
-
- private:
-  using Call = void (*)(void* function, int member);
-  struct alignas(64) Line {  // one cache line each, so that waiting members do not disturb working ones
-    std::atomic<std::uint32_t> value{0};
-  };
-
-  void run_erased(Call call, void* function);
-  void call_member(Call call, void* function, int member) noexcept;
-  void work(int member);
-  bool inside() const;
-  std::uint32_t wait_for_change(const std::atomic<std::uint32_t>& word, std::uint32_t old) const;
-  void advance(std::atomic<std::uint32_t>& word);
-
-  const int size_;
-  const int polls_max_;
-  Call call_ = nullptr;       // written by the caller before epoch_ moves, read by workers after
-  void* function_ = nullptr;  // same
-  bool stop_ = false;         // same
-  Line epoch_;                // one more for each region
-  Line remaining_;            // workers that have not finished the region
-  Line finished_;             // one more when a region's last worker is done
-  Line arrived_;              // members waiting in barrier()
-  Line phase_;                // one more for each passed barrier
-  mutable Line parked_;       // threads asleep or about to be
-  std::atomic<bool> failed_{false};
-  std::vector<std::exception_ptr> errors_;  // [member]
-  std::vector<std::jthread> workers_;
-};
 
 struct Range {
   std::size_t begin = 0;
@@ -105,5 +52,105 @@ struct Range {
   };
   return {border(member), border(member + 1)};
 }
+
+struct TeamOptions {
+  /// Longest time in µs that a thread polls before it parks. A decode step's regions follow each other within
+  /// microseconds; waking a parked thread costs 5 to 50 µs. A thread that finds its core taken away while it polls
+  /// parks at once and polls for half as long from then on; every full time of polling undisturbed gives an eighth
+  /// back.
+  int spin_us_max = 200;
+};
+
+class Team {
+ public:
+  /// Starts threads - 1 workers. Requires: threads >= 1. Throws std::system_error when the machine refuses a thread.
+  explicit Team(int threads, TeamOptions options = {});
+  ~Team();
+  Team(const Team&) = delete;
+  Team& operator=(const Team&) = delete;
+
+  [[nodiscard]] int size() const { return size_; }
+
+  /// Calls f(member) once for each member 0 ≤ member < size(), in parallel, and returns when all are done. No
+  /// allocation. Which thread runs a member's share is open, and one may run several, one after the other: members wait
+  /// for each other with barrier() only. Called from inside a region of this team it runs f for every member in turn
+  /// on the calling thread (then f must not use barrier()). Not to be called by two unrelated threads at a time.
+  /// Rethrows the exception of the lowest member that threw.
+  template <class F>
+  void run(F&& f) {
+    using Function = std::remove_reference_t<F>;
+    run_erased([](void* function, int member) { (*static_cast<Function*>(function))(member); },
+               const_cast<void*>(static_cast<const void*>(std::addressof(f))));
+  }
+
+  /// Calls f(Range) for every chunk of `granule` items of [0, n), the last one shorter, each exactly once, in parallel;
+  /// returns when all are done. Every thread first works through the chunks of part(n, member, size(), granule) in
+  /// ascending order, then through what is left of the others', so a thread that is slow or not running holds up the
+  /// rest by one chunk at most. The chunks do not depend on the team's size; results must not depend on who computes
+  /// which. From inside a region, for a team of one or for a single chunk: on the calling thread, in order. No
+  /// allocation. Threads and exceptions as in run(); after an exception the other threads go on with their chunks.
+  /// Requires: granule ≥ 1.
+  template <class F>
+  void for_chunks(std::size_t n, std::size_t granule, F&& f) {
+    PLAIT_ASSERT(granule >= 1, granule);
+    const auto chunk = [&](std::size_t begin, std::size_t end) { f(Range{begin, end < n ? end : n}); };
+    if (size_ == 1 || n <= granule || inside()) {
+      for (std::size_t begin = 0; begin < n; begin += granule) chunk(begin, begin + granule);
+      return;
+    }
+    // relaxed throughout: chunks are independent, and run() orders everything else
+    for (Share& share : shares_) share.handed_out.store(0, std::memory_order_relaxed);
+    run([&](int member) {
+      for (int i = member; i < member + size_; ++i) {
+        const int owner = i % size_;
+        const Range all = part(n, owner, size_, granule);
+        std::atomic<std::size_t>& handed_out = shares_[static_cast<std::size_t>(owner)].handed_out;
+        for (std::size_t begin = 0;
+             (begin = all.begin + handed_out.fetch_add(granule, std::memory_order_relaxed)) < all.end;) {
+          chunk(begin, begin + granule);
+        }
+      }
+    });
+  }
+
+  /// Returns when every member of the running region has called it. What was written before it is visible after it to
+  /// all. Requires: called by all members, inside run(), not nested.
+  void barrier();
+
+ private:
+  using Call = void (*)(void* function, int member);
+  struct alignas(64) Line {  // one cache line each, so that waiting threads do not disturb working ones
+    std::atomic<std::uint32_t> value{0};
+  };
+  struct alignas(64) Share {
+    std::atomic<std::uint32_t> begun{0};     // the last region in which a thread has begun this member's share
+    std::atomic<std::size_t> handed_out{0};  // items of this member's part in for_chunks(), as far as handed out
+  };
+
+  void run_erased(Call call, void* function);
+  void call_member(int member) noexcept;
+  void take_shares(std::uint32_t epoch, int first);
+  void work(int member);
+  bool inside() const;
+  template <class Done>
+  std::uint32_t wait_until(const std::atomic<std::uint32_t>& word, Done done) const;
+  void wake(std::atomic<std::uint32_t>& word) const;
+  void advance(std::atomic<std::uint32_t>& word) const;
+
+  const int size_;
+  const std::int64_t spin_ns_max_;
+  Call call_ = nullptr;            // written by the caller before epoch_ moves, read by who has begun a share after
+  void* function_ = nullptr;       // same
+  std::atomic<bool> stop_{false};  // set before epoch_ moves for the last time
+  Line epoch_;                     // one more for each region
+  Line remaining_;                 // shares of the region that are not done
+  Line arrived_;                   // members waiting in barrier()
+  Line phase_;                     // one more for each passed barrier
+  mutable Line parked_;            // threads asleep or about to be
+  std::atomic<bool> failed_{false};
+  std::vector<Share> shares_;               // [member]
+  std::vector<std::exception_ptr> errors_;  // [member]
+  std::vector<std::jthread> workers_;
+};
 
 }  // namespace plait::parallel

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <benchmark/benchmark.h>
 
+#include "base/random.h"
 #include "parallel/team.h"
 
 namespace plait::parallel {
@@ -23,6 +24,32 @@ void barrier(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * kBarriers);
 }
 BENCHMARK(barrier)->DenseRange(1, 2)->UseRealTime();
+
+/// Two members, 4 ms of arithmetic in all, while another thread wants a core: by static shares and by chunks.
+template <bool kChunks>
+void core_wanted_by_another(benchmark::State& state) {
+  const auto work = [](Range range) {
+    for (std::size_t i = range.begin; i < range.end; ++i) {
+      std::uint64_t x = i;
+      for (int round = 0; round < 300; ++round) benchmark::DoNotOptimize(x = base::mix64(x));
+    }
+  };
+  constexpr std::size_t kItems = 4000;
+  std::jthread rival([](const std::stop_token& stop) {
+    std::uint64_t x = 0;
+    while (!stop.stop_requested()) benchmark::DoNotOptimize(x = base::mix64(x));
+  });
+  Team team(2);
+  for (auto _ : state) {
+    if constexpr (kChunks) {
+      team.for_chunks(kItems, 50, work);
+    } else {
+      team.run([&](int member) { work(part(kItems, member, team.size())); });
+    }
+  }
+}
+BENCHMARK(core_wanted_by_another<false>)->Name("core_wanted_by_another/shares")->UseRealTime();
+BENCHMARK(core_wanted_by_another<true>)->Name("core_wanted_by_another/chunks")->UseRealTime();
 
 }  // namespace
 }  // namespace plait::parallel

@@ -2,8 +2,13 @@
 #include "parallel/team.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -89,7 +94,7 @@ TEST_P(TeamOf, NestedRegionsRunInline) {
 }
 
 TEST_P(TeamOf, ParkedMembersWakeUp) {
-  Team team(GetParam(), {.polls_max = 0});
+  Team team(GetParam(), {.spin_us_max = 0});
   std::atomic<int> calls{0};
   for (int round = 0; round < 300; ++round) {
     team.run([&](int member) {
@@ -102,11 +107,123 @@ TEST_P(TeamOf, ParkedMembersWakeUp) {
   EXPECT_EQ(calls, 300 * GetParam());
 }
 
+/// Spins for some number of polls that differs from member to member and from round to round, sometimes sleeps.
+void delay(std::uint64_t seed, std::uint64_t round, int member) {
+  const std::uint64_t draw = base::random_u64(seed, round * 64 + static_cast<std::uint64_t>(member));
+  if (draw % 8 != 0) return;
+  if (draw % 4096 == 0) {
+    std::this_thread::sleep_for(std::chrono::microseconds(draw / 4096 % 50));
+  } else {
+    for (std::uint64_t i = draw / 4096 % 128; i > 0; --i) std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+}
+
+// A million with PLAIT_LONG, as ./test --long sets it.
+TEST_P(TeamOf, ManyShortRegionsWithRandomDelays) {
+  const std::uint64_t rounds = std::getenv("PLAIT_LONG") != nullptr ? 1'000'000 : 100'000;
+  for (const int spin_us_max : {200, 1}) {
+    Team team(GetParam(), {.spin_us_max = spin_us_max});
+    std::vector<std::uint64_t> calls(static_cast<std::size_t>(GetParam()), 0);
+    for (std::uint64_t round = 0; round < rounds; ++round) {
+      delay(1, round, 63);  // of the caller, between regions
+      team.run([&](int member) {
+        delay(2, round, member);
+        ++calls[static_cast<std::size_t>(member)];
+      });
+    }
+    EXPECT_EQ(calls, std::vector<std::uint64_t>(calls.size(), rounds));
+  }
+}
+
+TEST_P(TeamOf, ChunksCoverEverythingOnce) {
+  Team team(GetParam());
+  for (const std::size_t n : {0U, 1U, 7U, 64U, 1000U}) {
+    for (const std::size_t granule : {1U, 3U, 64U, 2000U}) {
+      std::vector<int> calls(n, 0);
+      team.for_chunks(n, granule, [&](Range chunk) {
+        EXPECT_EQ(chunk.begin % granule, 0);
+        EXPECT_EQ(chunk.end, std::min(n, chunk.begin + granule));
+        for (std::size_t i = chunk.begin; i < chunk.end; ++i) ++calls[i];
+      });
+      EXPECT_EQ(calls, std::vector<int>(n, 1));
+    }
+  }
+}
+
+TEST_P(TeamOf, AHeldUpThreadHoldsUpOneChunk) {
+  Team team(GetParam());
+  std::atomic<int> done{0};
+  team.for_chunks(100, 1, [&](Range chunk) {
+    while (team.size() > 1 && chunk.begin == 0 && done < 99) std::this_thread::yield();
+    ++done;
+  });
+  EXPECT_EQ(done, 100);
+}
+
+TEST_P(TeamOf, ChunksInsideARegionRunInlineInOrder) {
+  Team team(GetParam());
+  std::vector<std::vector<std::size_t>> begins(static_cast<std::size_t>(GetParam()));
+  team.run([&](int member) {
+    team.for_chunks(10, 4, [&](Range chunk) { begins[static_cast<std::size_t>(member)].push_back(chunk.begin); });
+  });
+  for (const auto& seen : begins) EXPECT_EQ(seen, (std::vector<std::size_t>{0, 4, 8}));
+}
+
+TEST_P(TeamOf, AChunksExceptionIsRethrown) {
+  Team team(GetParam());
+  for (int round = 0; round < 20; ++round) {
+    EXPECT_THROW(team.for_chunks(64, 1,
+                                 [&](Range chunk) {
+                                   if (chunk.begin == 40) throw std::out_of_range("forty");
+                                 }),
+                 std::out_of_range);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Sizes, TeamOf, testing::Values(1, 2, 3, 5));
 
 TEST(Team, StartsAndStopsWithoutWork) {
   for (int i = 0; i < 20; ++i) Team team(3);
 }
+
+#if !defined(__SANITIZE_THREAD__)  // which holds signals back until the thread makes a system call
+
+int stop_pipe[2];
+std::atomic<bool> stopped{false};
+
+void stop_until_told(int /*signal*/) {
+  stopped = true;
+  char byte = 0;
+  while (read(stop_pipe[0], &byte, 1) != 1) {
+  }
+}
+
+TEST(Team, AThreadThatDoesNotRunLosesItsShareToTheOthers) {
+  ASSERT_EQ(pipe(stop_pipe), 0);
+  struct sigaction action = {};
+  action.sa_handler = stop_until_told;
+  ASSERT_EQ(sigaction(SIGUSR1, &action, nullptr), 0);
+  Team team(2);
+  pthread_t worker = pthread_self();
+  team.run([&](int member) {
+    if (member == 1) worker = pthread_self();
+    team.barrier();
+  });
+  ASSERT_EQ(pthread_kill(worker, SIGUSR1), 0);
+  while (!stopped) std::this_thread::yield();
+  std::vector<int> calls(2, 0);
+  for (int round = 0; round < 100; ++round) {
+    team.run([&](int member) { ++calls[static_cast<std::size_t>(member)]; });
+  }
+  std::size_t items = 0;
+  team.for_chunks(1000, 10, [&](Range chunk) { items += chunk.end - chunk.begin; });
+  ASSERT_EQ(write(stop_pipe[1], "x", 1), 1);
+  EXPECT_EQ(calls, std::vector<int>(2, 100));
+  EXPECT_EQ(items, 1000);
+  team.run([&](int) { team.barrier(); });  // the thread is back, late, and does no harm
+}
+
+#endif
 
 TEST(Part, CoversEverythingOnceInOrder) {
   for (std::size_t n : {0U, 1U, 5U, 31U, 32U, 33U, 1000U}) {
