@@ -24,6 +24,9 @@ TYPES = [
     ("Q4_K", 144, [0, 2]),
     ("Q5_K", 176, [0, 2]),
     ("Q6_K", 210, [208]),
+    ("IQ4_NL", 18, [0]),
+    ("IQ4_XS", 136, [0]),
+    ("MXFP4", 17, []),
 ]
 BLOCKS = 3
 
@@ -38,6 +41,8 @@ def random_blocks(name: str, size: int, halves: list[int], random: np.random.Gen
         scales = random.normal(0, 0.02, BLOCKS).astype(np.float16)
         scales[-1] = np.float16(3e-6)
         blocks[:, place : place + 2] = scales.view(np.uint8).reshape(BLOCKS, 2)
+    if name == "MXFP4":  # the scale is an exponent; the smallest make subnormal floats
+        blocks[:, 0] = [0, 1, 120]
     return blocks
 
 

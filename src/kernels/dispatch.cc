@@ -53,6 +53,12 @@ cpu::PanelKernel panel_kernel(const cpu::KernelTable& table, tensor::Type type) 
       return table.q5_k;
     case q6_k:
       return table.q6_k;
+    case iq4_nl:
+      return table.iq4_nl;
+    case iq4_xs:
+      return table.iq4_xs;
+    case mxfp4:
+      return table.mxfp4;
   }
   PLAIT_CHECK(false, static_cast<std::uint32_t>(type));
 }

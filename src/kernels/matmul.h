@@ -12,11 +12,13 @@
 //   finite
 //     number, scale = NaN and a = 0; else scale = largest / 127, r = 127 / largest, a = round_to_nearest_even(x * r),
 //     which lies in [-127, 127]. Each quotient and product is rounded to float. usum = scale * float(sum of a).
-//   Products, formats with blocks (weight q of a group of 32 is an integer, the format's offset already subtracted):
+//   Products, formats with blocks (weight q of a group of 32 is an integer, the format's offset already subtracted; for
+//   IQ4_NL, IQ4_XS and MXFP4 the value of its index in tensor/codebook.h):
 //     acc = 0; for each group of 32 inputs in ascending order:
 //       one scale per 32:      c = sum of a * q                                    (exact)
 //       one scale per 16:      c = s0 * (sum over the first 16) + s1 * (sum over the second 16)   (exact)
-//       acc = fma(float(c), scale * d, acc)       d: the weights' scale of this group, for K formats d * s (exact)
+//       acc = fma(float(c), scale * d, acc)       d: the weights' scale of this group, for K formats and IQ4_XS d * s
+//         (exact), for MXFP4 2^(e - 128), e the block's byte (below 2^-126 a subnormal float, as it is)
 //       formats with a minimum:
 //         one per 32 (Q4_1, Q5_1, Q4_K, Q5_K):    acc = fma(usum, min, acc)        min = m, for K formats -(dmin * m)
 //         one per 16 (Q2_K):                      acc = fma(float(m0 * h0 + m1 * h1), scale * -dmin, acc)   h: half

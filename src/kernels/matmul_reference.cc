@@ -38,9 +38,10 @@ Group quantise(const float* x) {
   return group;
 }
 
-int dot(const Group& group, const std::uint8_t* q, int offset, std::size_t begin, std::size_t end) {
+template <PanelFormat F>
+int dot(const Group& group, const std::uint8_t* q, std::size_t begin, std::size_t end) {
   int sum = 0;
-  for (std::size_t i = begin; i < end; ++i) sum += group.a[i] * (q[i] - offset);
+  for (std::size_t i = begin; i < end; ++i) sum += group.a[i] * weight_of<F>(q[i]);
   return sum;
 }
 
@@ -52,20 +53,19 @@ int sum(const Group& group, std::size_t begin, std::size_t end) {
 
 template <PanelFormat F>
 float add_group(const DecodedBlock& block, std::size_t g, const Group& group, float acc) {
-  const float d = tensor::f16_to_f32(block.d);
+  const float d = scale_of<F>(block.d);
   const float min = tensor::f16_to_f32(block.min);
   const std::uint8_t* q = block.q + 32 * g;
   const float usum = group.scale * static_cast<float>(sum(group, 0, 32));
   if constexpr (F.sub_scales == 2) {
-    const int c = block.scales[2 * g] * dot(group, q, F.offset, 0, 16) +
-                  block.scales[2 * g + 1] * dot(group, q, F.offset, 16, 32);
+    const int c = block.scales[2 * g] * dot<F>(group, q, 0, 16) + block.scales[2 * g + 1] * dot<F>(group, q, 16, 32);
     acc = std::fma(static_cast<float>(c), group.scale * d, acc);
     if constexpr (!F.has_min) return acc;
     const int mins = block.mins[2 * g] * sum(group, 0, 16) + block.mins[2 * g + 1] * sum(group, 16, 32);
     return std::fma(static_cast<float>(mins), group.scale * -min, acc);
   } else {
     const float s = F.sub_scales == 1 ? static_cast<float>(block.scales[g]) : 1.0F;
-    acc = std::fma(static_cast<float>(dot(group, q, F.offset, 0, 32)), group.scale * (d * s), acc);
+    acc = std::fma(static_cast<float>(dot<F>(group, q, 0, 32)), group.scale * (d * s), acc);
     if constexpr (!F.has_min) return acc;
     return std::fma(usum, F.sub_scales == 1 ? -(min * static_cast<float>(block.mins[g])) : min, acc);
   }

@@ -64,6 +64,8 @@ Weights_ random_weights(Type type, std::size_t rows, std::size_t columns, std::u
     } else if (type == Type::bf16) {
       const tensor::bf16 bits = tensor::f32_to_bf16(v);
       std::memcpy(block, &bits, 2);
+    } else if (type == Type::mxfp4) {
+      *block = static_cast<std::byte>(115 + base::random_u64(seed ^ 1, b) % 8);
     } else {
       const auto [d, min] = scale_places(type);
       const tensor::f16 d_bits = tensor::f32_to_f16(v * 0.02F);
@@ -183,7 +185,9 @@ TEST_P(OfType, LargestQuantsDoNotOverflow) {
       const auto [d, min] = scale_places(type);
       for (std::size_t i = 0; i < w.bytes.size(); ++i) {
         const auto in_block = static_cast<int>(i % tensor::info(type).block_bytes);
-        const bool scale = (in_block >= d && in_block < d + 2) || (min >= 0 && in_block >= min && in_block < min + 2);
+        const int size = type == Type::mxfp4 ? 1 : 2;
+        const bool scale =
+            (in_block >= d && in_block < d + size) || (min >= 0 && in_block >= min && in_block < min + 2);
         if (!scale) w.bytes[i] = static_cast<std::byte>(fill);
       }
     }
@@ -335,10 +339,25 @@ TEST(Matmul, StackedPartsOfDifferentTypes) {
   }
 }
 
+TEST(Matmul, ScalesThatAreExponentsOfEverySize) {
+  parallel::Team team(1);
+  auto w = random_weights(Type::mxfp4, 64, 128, 1);
+  for (std::size_t block = 0; block < 256; ++block) w.bytes[17 * block] = static_cast<std::byte>(block);
+  const auto packed = PackedMatrix::pack({&w.view, 1}, team).value();
+  for (const float size : {1e-30F, 1.0F, 1e3F}) {
+    auto x = random_rows(14 * 128, 2);
+    for (float& value : x) value *= size;
+    const auto expected = reference({&w.view, 1}, x, 14);
+    for (const Isa isa : usable_isas()) {
+      EXPECT_EQ(first_difference(product(isa, packed, x, 14, team), expected), expected.size()) << name(isa) << size;
+    }
+  }
+}
+
 TEST(Matmul, PackedSizeStaysNearTheFiles) {
   parallel::Team team(1);
-  for (const Type type :
-       {Type::q4_0, Type::q4_1, Type::q5_0, Type::q8_0, Type::q3_k, Type::q4_k, Type::q5_k, Type::q6_k}) {
+  for (const Type type : {Type::q4_0, Type::q4_1, Type::q5_0, Type::q8_0, Type::q3_k, Type::q4_k, Type::q5_k,
+                          Type::q6_k, Type::iq4_nl, Type::iq4_xs}) {
     const auto w = random_weights(type, 1024, 1024, 1);
     const auto packed = PackedMatrix::pack({&w.view, 1}, team).value();
     EXPECT_LE(static_cast<double>(packed.bytes()), 1.05 * static_cast<double>(packed.file_bytes()))

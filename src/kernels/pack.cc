@@ -72,7 +72,9 @@ template <PanelFormat F>
 void write_scales(const std::array<DecodedBlock, kPanel>& blocks, std::size_t group, std::byte* out) {
   for (std::size_t c = 0; c < kPanel; ++c) {
     const DecodedBlock& block = blocks[c];
-    if constexpr (F.sub_scales == 1) {
+    if constexpr (F.scales_in_header()) {
+      out[c] = static_cast<std::byte>(block.scales[group]);
+    } else if constexpr (F.sub_scales == 1) {
       out[c] = static_cast<std::byte>(block.scales[group]);
       out[32 + c] = static_cast<std::byte>(block.mins[group]);
     } else if constexpr (F.sub_scales == 2) {
@@ -100,9 +102,10 @@ void pack_panel(const tensor::MatrixView& view, std::size_t first, std::byte* ou
       std::memcpy(out + 2 * c, &blocks[c].d, 2);
       if constexpr (F.has_min) std::memcpy(out + 64 + 2 * c, &blocks[c].min, 2);
     }
+    std::byte* header = out;
     out += F.header_bytes();
     for (std::size_t group = 0; group < F.groups; ++group) {
-      write_scales<F>(blocks, group, out);
+      write_scales<F>(blocks, group, F.scales_in_header() ? header + 64 + 32 * group : out);
       std::array<const std::uint8_t*, kPanel> q{};
       for (std::size_t c = 0; c < kPanel; ++c) q[c] = blocks[c].q + 32 * group;
       write_planes<F>(q, out + F.scales_bytes());
@@ -165,25 +168,28 @@ int stored_quant(const std::byte* planes, std::size_t c, std::size_t i) {
   return q;
 }
 
-float half_at(const std::byte* p) {
-  tensor::f16 bits;
+std::uint16_t word_at(const std::byte* p) {
+  std::uint16_t bits;
   std::memcpy(&bits, p, 2);
-  return tensor::f16_to_f32(bits);
+  return bits;
 }
 
 template <PanelFormat F>
 void dequantise_panel_row(const std::byte* panel, std::size_t c, std::span<float> out) {
   std::size_t k = 0;
   while (k < out.size()) {
-    const float d = half_at(panel + 2 * c);
-    const float min = F.has_min ? half_at(panel + 64 + 2 * c) : 0.0F;
+    const float d = scale_of<F>(word_at(panel + 2 * c));
+    const float min = F.has_min ? tensor::f16_to_f32(word_at(panel + 64 + 2 * c)) : 0.0F;
+    const std::byte* header = panel;
     panel += F.header_bytes();
-    for (int group = 0; group < F.groups; ++group) {
+    for (std::size_t group = 0; group < F.groups; ++group) {
       for (std::size_t i = 0; i < kGroup; ++i, ++k) {
-        const auto q = static_cast<float>(stored_quant<F>(panel + F.scales_bytes(), c, i) - F.offset);
+        const auto q = static_cast<float>(weight_of<F>(stored_quant<F>(panel + F.scales_bytes(), c, i)));
         const std::size_t half = i / 16;
         if constexpr (F.sub_scales == 0) {
           out[k] = F.has_min ? d * q + min : d * q;
+        } else if constexpr (F.scales_in_header()) {
+          out[k] = d * static_cast<float>(static_cast<std::int8_t>(header[64 + 32 * group + c])) * q;
         } else if constexpr (F.sub_scales == 1) {
           out[k] = d * static_cast<float>(panel[c]) * q - min * static_cast<float>(panel[32 + c]);
         } else {

@@ -111,6 +111,20 @@ void decode_q6k(const uint8_t* p, DecodedBlock& out) {
   out.d = load_f16(p + 208);
 }
 
+void decode_iq4xs(const uint8_t* p, DecodedBlock& out) {
+  out.d = load_f16(p);
+  for (int j = 0; j < 8; ++j) {
+    const int low_bits = j % 2 == 0 ? low(p[4 + j / 2]) : high(p[4 + j / 2]);
+    out.scales[j] = static_cast<std::int8_t>((low_bits | (bits(p[2 + j / 4], 2 * (j % 4), 3) << 4)) - 32);
+    nibbles_32(p + 8 + 16 * j, out.q + 32 * j);
+  }
+}
+
+void decode_mxfp4(const uint8_t* p, DecodedBlock& out) {
+  out.d = tensor::e8m0_to_bf16(*p);
+  nibbles_32(p + 1, out.q);
+}
+
 void decode_small(tensor::Type type, const uint8_t* p, DecodedBlock& out) {
   using enum tensor::Type;
   out.d = load_f16(p);
@@ -119,7 +133,7 @@ void decode_small(tensor::Type type, const uint8_t* p, DecodedBlock& out) {
   const uint8_t* quants = p + (has_min ? 4 : 2);
   if (type == q8_0) {
     for (int j = 0; j < 32; ++j) out.q[j] = static_cast<uint8_t>(quants[j] ^ 0x80);
-  } else if (type == q4_0 || type == q4_1) {
+  } else if (type == q4_0 || type == q4_1 || type == iq4_nl) {
     nibbles_32(quants, out.q);
   } else {
     nibbles_32(quants + 4, out.q);
@@ -142,6 +156,10 @@ void decode_block(tensor::Type type, const std::byte* bytes, DecodedBlock& out) 
       return decode_q5k(p, out);
     case tensor::Type::q6_k:
       return decode_q6k(p, out);
+    case tensor::Type::iq4_xs:
+      return decode_iq4xs(p, out);
+    case tensor::Type::mxfp4:
+      return decode_mxfp4(p, out);
     default:
       return decode_small(type, p, out);
   }

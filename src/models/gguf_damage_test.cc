@@ -93,10 +93,10 @@ TEST(GgufDamage, UnsupportedThingsAreNamed) {
   const auto fields = writer.fields();
   const auto type = std::ranges::find(fields, "t.q4_0 type", &testing::GgufField::name);
   ASSERT_NE(type, fields.end());
-  const base::Error iq4 = error_of(writer.bytes(), type->offset, 20);
-  EXPECT_EQ(iq4.code, ErrorCode::unsupported);
-  EXPECT_NE(iq4.message.find("IQ4_NL"), std::string::npos);
-  EXPECT_NE(error_of(writer.bytes(), type->offset, 39).message.find("MXFP4"), std::string::npos);
+  const base::Error iq2 = error_of(writer.bytes(), type->offset, 16);
+  EXPECT_EQ(iq2.code, ErrorCode::unsupported);
+  EXPECT_NE(iq2.message.find("IQ2_XXS"), std::string::npos);
+  EXPECT_NE(error_of(writer.bytes(), type->offset, 40).message.find("NVFP4"), std::string::npos);
   EXPECT_EQ(error_of(writer.bytes(), type->offset, 1000).code, ErrorCode::invalid_data);
   const base::Error big_endian = error_of(writer.bytes(), 4, 0x03000000);
   EXPECT_EQ(big_endian.code, ErrorCode::unsupported);

@@ -5,6 +5,8 @@
 //   Q4_0 w = d (q - 8)      Q4_1 w = d q + m      Q5_0 w = d (q - 16)     Q5_1 w = d q + m      Q8_0 w = d q
 //   Q2_K, Q4_K, Q5_K: w = (d s) q - (dmin m), with an integer scale s and minimum m for each 16, 32 and 32 elements
 //   Q3_K, Q6_K:       w = (d s) q, with a signed integer scale for each 16 elements
+//   IQ4_NL w = d v(q)       IQ4_XS w = (d s) v(q), with a signed integer scale for each 32 elements
+//   MXFP4  w = 2^(e - 128) v(q), with e one byte; v(q): see tensor/codebook.h
 // The products in brackets are exact in float, so every sensible order of operations gives the same bits.
 #include "tensor/dequantise.h"
 
@@ -13,6 +15,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "tensor/codebook.h"
 #include "tensor/half.h"
 
 namespace plait::tensor {
@@ -149,6 +152,28 @@ void expand_q6_k(const Byte* in, float* out) {
   }
 }
 
+// 16 bytes of indices in the order of expand_nibbles.
+void expand_codes(const Byte* nibbles, float scale, const std::int8_t (&values)[16], float* out) {
+  for (unsigned j = 0; j < 16; ++j) {
+    out[j] = scale * as_float(values[nibbles[j] & 15]);
+    out[j + 16] = scale * as_float(values[nibbles[j] >> 4]);
+  }
+}
+
+void expand_iq4_nl(const Byte* in, float* out) { expand_codes(in + 2, half_at(in), kIq4Values, out); }
+
+// d, high[2] (two bits of each scale), low[4] (four bits of each), indices[128]; the scales are 32 too large.
+void expand_iq4_xs(const Byte* in, float* out) {
+  const float d = half_at(in);
+  const int high = in[2] | (in[3] << 8);
+  for (int j = 0; j < 8; ++j) {
+    const int scale = ((in[4 + j / 2] >> (j % 2 * 4)) & 15) | (((high >> (2 * j)) & 3) << 4);
+    expand_codes(in + 8 + 16 * j, d * as_float(scale - 32), kIq4Values, out + 32 * j);
+  }
+}
+
+void expand_mxfp4(const Byte* in, float* out) { expand_codes(in + 1, bf16_to_f32(e8m0_to_bf16(*in)), kFp4Values, out); }
+
 template <void (*Expand)(const Byte*, float*)>
 void expand_blocks(const Byte* in, float* out, std::size_t blocks, const TypeInfo& type) {
   for (std::size_t i = 0; i < blocks; ++i) Expand(in + i * type.block_bytes, out + i * type.block_elements);
@@ -184,6 +209,12 @@ ExpandBlocks expand_of(Type type) {
       return expand_blocks<expand_q5_k>;
     case Type::q6_k:
       return expand_blocks<expand_q6_k>;
+    case Type::iq4_nl:
+      return expand_blocks<expand_iq4_nl>;
+    case Type::iq4_xs:
+      return expand_blocks<expand_iq4_xs>;
+    case Type::mxfp4:
+      return expand_blocks<expand_mxfp4>;
   }
   return nullptr;
 }

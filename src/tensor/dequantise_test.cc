@@ -99,9 +99,9 @@ TEST(Type, NumbersNamesAndSizes) {
     EXPECT_EQ(row_bytes(type.type, 3 * type.block_elements), 3 * type.block_bytes);
     EXPECT_EQ(&info(type.type), &type);
   }
-  EXPECT_EQ(type_from_number(39), std::nullopt);
-  EXPECT_EQ(unsupported_type_name(20), "IQ4_NL");
-  EXPECT_EQ(unsupported_type_name(39), "MXFP4");
+  EXPECT_EQ(type_from_number(40), std::nullopt);
+  EXPECT_EQ(unsupported_type_name(16), "IQ2_XXS");
+  EXPECT_EQ(unsupported_type_name(40), "NVFP4");
   EXPECT_EQ(unsupported_type_name(42), "");
   EXPECT_EQ(unsupported_type_name(12345), "");
 }

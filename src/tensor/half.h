@@ -61,6 +61,12 @@ using bf16 = std::uint16_t;  ///< Bits of a bfloat16: the upper half of a float.
   return std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16);
 }
 
+/// 2^(exponent - 128) as a bf16, exactly: the scale of an MXFP4 block, half of what its byte says, because its codebook
+/// holds twice the values.
+[[nodiscard]] constexpr bf16 e8m0_to_bf16(std::uint8_t exponent) {
+  return static_cast<bf16>(exponent < 2 ? 0x20U << exponent : (exponent - 1U) << 7);
+}
+
 /// Rounds to nearest, ties to even; NaN stays a quiet NaN.
 [[nodiscard]] constexpr bf16 f32_to_bf16(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);

@@ -10,7 +10,7 @@
 namespace plait::tensor {
 namespace {
 
-constexpr std::array<TypeInfo, 13> kTypes{{
+constexpr std::array<TypeInfo, 16> kTypes{{
     {Type::f32, "F32", 1, 4},
     {Type::f16, "F16", 1, 2},
     {Type::bf16, "BF16", 1, 2},
@@ -24,15 +24,18 @@ constexpr std::array<TypeInfo, 13> kTypes{{
     {Type::q4_k, "Q4_K", 256, 144},
     {Type::q5_k, "Q5_K", 256, 176},
     {Type::q6_k, "Q6_K", 256, 210},
+    {Type::iq4_nl, "IQ4_NL", 32, 18},
+    {Type::iq4_xs, "IQ4_XS", 256, 136},
+    {Type::mxfp4, "MXFP4", 32, 17},
 }};
 
 // Numbers of the format that plait does not compute with, those that files no longer carry included.
-constexpr std::array<std::pair<std::uint32_t, std::string_view>, 29> kOthers{{
-    {4, "Q4_2"},        {5, "Q4_3"},        {9, "Q8_1"},      {15, "Q8_K"},  {16, "IQ2_XXS"}, {17, "IQ2_XS"},
-    {18, "IQ3_XXS"},    {19, "IQ1_S"},      {20, "IQ4_NL"},   {21, "IQ3_S"}, {22, "IQ2_S"},   {23, "IQ4_XS"},
-    {24, "I8"},         {25, "I16"},        {26, "I32"},      {27, "I64"},   {28, "F64"},     {29, "IQ1_M"},
-    {31, "Q4_0_4_4"},   {32, "Q4_0_4_8"},   {33, "Q4_0_8_8"}, {34, "TQ1_0"}, {35, "TQ2_0"},   {36, "IQ4_NL_4_4"},
-    {37, "IQ4_NL_4_8"}, {38, "IQ4_NL_8_8"}, {39, "MXFP4"},    {40, "NVFP4"}, {41, "Q1_0"},
+constexpr std::array<std::pair<std::uint32_t, std::string_view>, 26> kOthers{{
+    {4, "Q4_2"},      {5, "Q4_3"},   {9, "Q8_1"},   {15, "Q8_K"},       {16, "IQ2_XXS"},    {17, "IQ2_XS"},
+    {18, "IQ3_XXS"},  {19, "IQ1_S"}, {21, "IQ3_S"}, {22, "IQ2_S"},      {24, "I8"},         {25, "I16"},
+    {26, "I32"},      {27, "I64"},   {28, "F64"},   {29, "IQ1_M"},      {31, "Q4_0_4_4"},   {32, "Q4_0_4_8"},
+    {33, "Q4_0_8_8"}, {34, "TQ1_0"}, {35, "TQ2_0"}, {36, "IQ4_NL_4_4"}, {37, "IQ4_NL_4_8"}, {38, "IQ4_NL_8_8"},
+    {40, "NVFP4"},    {41, "Q1_0"},
 }};
 
 }  // namespace

@@ -25,7 +25,10 @@ enum class Type : std::uint32_t {
   q4_k = 12,
   q5_k = 13,
   q6_k = 14,
+  iq4_nl = 20,
+  iq4_xs = 23,
   bf16 = 30,
+  mxfp4 = 39,
 };
 
 struct TypeInfo {
@@ -41,7 +44,7 @@ struct TypeInfo {
 [[nodiscard]] const TypeInfo& info(Type type);
 /// The supported type with this GGUF number, or nothing.
 [[nodiscard]] std::optional<Type> type_from_number(std::uint32_t number);
-/// The name of a GGUF type number that exists in the format but is not supported here ("IQ4_NL", "MXFP4"), else empty.
+/// The name of a GGUF type number that exists in the format but is not supported here ("IQ2_XS", "NVFP4"), else empty.
 [[nodiscard]] std::string_view unsupported_type_name(std::uint32_t number);
 
 /// Bytes of a row of `elements`. Requires: elements is a multiple of the type's block_elements.

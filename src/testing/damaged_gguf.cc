@@ -86,7 +86,7 @@ void add_bad_types(const GgufWriter& writer, std::string_view label, std::vector
   const std::string bytes = writer.bytes();
   for (const GgufField& field : writer.fields()) {
     if (!field.name.starts_with("t.") || !field.name.ends_with(" type")) continue;
-    for (const unsigned number : {4U, 5U, 9U, 15U, 16U, 20U, 23U, 24U, 28U, 34U, 39U, 40U}) {
+    for (const unsigned number : {4U, 5U, 9U, 15U, 16U, 19U, 22U, 24U, 28U, 34U, 38U, 40U}) {
       out.push_back({fmt::format("{}: '{}' = {}", label, field.name, number),
                      field.name.substr(0, field.name.size() - 5), with_field(bytes, field, number)});
     }

@@ -116,6 +116,11 @@ std::vector<ScaleField> scale_fields(Type type) {
       return {{0, 3, false}, {2, 7, false}};
     case Type::q6_k:
       return {{208, 1, false}};
+    case Type::iq4_nl:
+      return {{0, 5, false}};
+    case Type::iq4_xs:
+      return {{0, 1, false}};
+    case Type::mxfp4:  // one byte, see random_blocks()
     case Type::f32:
     case Type::f16:
     case Type::bf16:
@@ -162,6 +167,7 @@ std::string random_blocks(Type type, std::size_t elements, std::uint64_t seed) {
   const std::vector<ScaleField> fields = scale_fields(type);
   for (std::size_t block = 0; block < blocks; ++block) {
     const std::uint64_t word = base::random_u64(~seed, block);
+    if (type == Type::mxfp4) out[block * info.block_bytes] = static_cast<char>(120 + word % 3);
     std::uint32_t sign = static_cast<std::uint32_t>(word >> 63);
     for (std::size_t i = 0; i < fields.size(); ++i) {
       if (fields[i].negated) sign ^= 1;

@@ -12,7 +12,10 @@ import numpy as np
 
 SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 BLOCKS = {0: (1, 4), 1: (1, 2), 30: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34),
-          10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210)}
+          10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210),
+          20: (32, 18), 23: (256, 136), 39: (32, 17)}
+IQ4 = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.float64)
+E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, -4, -6])
 
 
 class Gguf:
@@ -138,6 +141,17 @@ def dequantise(kind, b):
         quants = (low.astype(np.float64) + 16 * high - 32).reshape(n, 16, 16)
         scales = b[:, 192:208].view(np.int8).astype(np.float64)
         return halves(b, 208)[:, :, None] * scales[:, :, None] * quants
+    if kind == 20:
+        return halves(b, 0) * IQ4[nibbles(b[:, 2:]).astype(int)]
+    if kind == 23:
+        high, low = np.ascontiguousarray(b[:, 2:4]).view("<u2"), b[:, 4:8]
+        low4 = np.stack([low & 15, low >> 4], axis=2).reshape(n, 8).astype(np.float64)
+        scales = low4 + 16 * ((high >> np.arange(0, 16, 2, dtype=np.uint16)) & 3) - 32
+        packed = b[:, 8:].reshape(n, 8, 16)
+        quants = IQ4[np.concatenate([packed & 15, packed >> 4], axis=2)]
+        return halves(b, 0)[:, :, None] * scales[:, :, None] * quants
+    if kind == 39:
+        return 2.0 ** (b[:, :1].astype(np.float64) - 127) * E2M1[nibbles(b[:, 1:]).astype(int)]
     raise ValueError(f"type {kind}")
 
 

@@ -20,8 +20,10 @@ TYPES = {
     "Q8_0": (8, 32, 34, [(0, 5, False)]), "Q2_K": (10, 256, 84, [(80, 8, False), (82, 8, False)]),
     "Q3_K": (11, 256, 110, [(108, 5, False)]), "Q4_K": (12, 256, 144, [(0, 4, False), (2, 7, False)]),
     "Q5_K": (13, 256, 176, [(0, 3, False), (2, 7, False)]), "Q6_K": (14, 256, 210, [(208, 1, False)]),
+    "IQ4_NL": (20, 32, 18, [(0, 5, False)]), "IQ4_XS": (23, 256, 136, [(0, 1, False)]), "MXFP4": (39, 32, 17, []),
 }
-TYPE_ORDER = ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"]
+TYPE_ORDER = ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K",
+              "IQ4_NL", "IQ4_XS", "MXFP4"]
 VARIANTS = [("llama", "linear"), ("llama", "llama3"), ("llama", "yarn"), ("llama", "bias"), ("llama", "mixed"),
             ("qwen2", "yarn"), ("qwen2", "partial"), ("qwen2", "mixed"), ("qwen3", "yarn"), ("qwen3", "linear"),
             ("gemma3", "linear"), ("gemma3", "flags"), ("gemma3", "caps"), ("gemma3", "mixed")]
@@ -68,6 +70,8 @@ def random_blocks(kind, elements, seed):
     raw = np.frombuffer(random_words(seed, (size + 7) // 8).astype("<u8").tobytes()[:size], np.uint8).copy()
     raw = raw.reshape(blocks, block_bytes)
     words = random_words(~seed, blocks)
+    if kind == "MXFP4":
+        raw[:, 0] = (words % np.uint64(3)).astype(np.uint8) + 120
     sign = words >> np.uint64(63)
     for i, (offset, exponent, negated) in enumerate(fields):
         if negated:

@@ -92,6 +92,9 @@ constinit const KernelTable kAmxKernels{
     .q4_k = multiply<kQ4K, as_avx512<&KernelTable::q4_k>>,
     .q5_k = multiply<kQ5K, as_avx512<&KernelTable::q5_k>>,
     .q6_k = multiply<kQ6K, as_avx512<&KernelTable::q6_k>>,
+    .iq4_nl = multiply<kIq4Nl, as_avx512<&KernelTable::iq4_nl>>,
+    .iq4_xs = multiply<kIq4Xs, as_avx512<&KernelTable::iq4_xs>>,
+    .mxfp4 = multiply<kMxfp4, as_avx512<&KernelTable::mxfp4>>,
     .quantise = quantise,
     .finish = release_tiles,
 };

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "kernels/cpu/panel_kernels.h"
-#include "kernels/pack_format.h"
+#include "kernels/pack_decode.h"
 #include "tensor/half.h"
 
 namespace plait::kernels::cpu {
@@ -28,17 +28,18 @@ void unpack(const std::byte* planes, Unpacked& w) {
         if constexpr (F.base_bits == 2) q = (base[64 * (2 * t + r / 4) + at] >> pair_shift) & 3;
         if constexpr (F.high_bits == 1) q |= ((high[64 * t + at] >> r) & 1) << F.base_bits;
         if constexpr (F.high_bits == 2) q |= ((high[64 * (2 * t + r / 4) + at] >> pair_shift) & 3) << F.base_bits;
-        w[4 * r + at % 4][16 * t + at / 4] = static_cast<std::int16_t>(q - F.offset);
+        w[4 * r + at % 4][16 * t + at / 4] = static_cast<std::int16_t>(weight_of<F>(q));
       }
     }
   }
 }
 
-void halves_to_floats(const std::byte* from, float (&to)[kPanel]) {
+template <PanelFormat F>
+void scales_to_floats(const std::byte* from, float (&to)[kPanel]) {
   for (std::size_t c = 0; c < kPanel; ++c) {
-    tensor::f16 bits;
+    std::uint16_t bits;
     std::memcpy(&bits, from + 2 * c, 2);
-    to[c] = tensor::f16_to_f32(bits);
+    to[c] = scale_of<F>(bits);
   }
 }
 
@@ -62,6 +63,8 @@ void group_scales(const std::byte* scales, const float (&d)[kPanel], const float
     if constexpr (F.sub_scales == 0) {
       out.d[o] = d[o];
       out.min[o] = min[o];
+    } else if constexpr (F.scales_in_header()) {
+      out.d[o] = d[o] * static_cast<float>(static_cast<std::int8_t>(bytes[o]));
     } else if constexpr (F.sub_scales == 1) {
       out.d[o] = d[o] * static_cast<float>(bytes[o]);
       out.min[o] = -(min[o] * static_cast<float>(bytes[32 + o]));
@@ -112,13 +115,14 @@ void block_of_rows(const PanelTask& task, std::size_t first, std::size_t count) 
   std::size_t group = 0;
   while (group < rows.groups) {
     float d[kPanel], min[kPanel] = {};
-    halves_to_floats(at, d);
-    if constexpr (F.has_min) halves_to_floats(at + 64, min);
+    scales_to_floats<F>(at, d);
+    if constexpr (F.has_min) scales_to_floats<F>(at + 64, min);
+    const std::byte* header = at;
     at += F.header_bytes();
-    for (int i = 0; i < F.groups; ++i, ++group) {
+    for (std::size_t i = 0; i < F.groups; ++i, ++group) {
       GroupScales scales;
       Unpacked w;
-      group_scales<F>(at, d, min, scales);
+      group_scales<F>(F.scales_in_header() ? header + 64 + 32 * i : at, d, min, scales);
       unpack<F>(at + F.scales_bytes(), w);
       for (std::size_t r = 0; r < count; ++r) {
         const std::size_t index = first * rows.groups + group * count + r;
@@ -244,6 +248,9 @@ constinit const KernelTable kGenericKernels{
     .q4_k = multiply<kQ4K>,
     .q5_k = multiply<kQ5K>,
     .q6_k = multiply<kQ6K>,
+    .iq4_nl = multiply<kIq4Nl>,
+    .iq4_xs = multiply<kIq4Xs>,
+    .mxfp4 = multiply<kMxfp4>,
     .quantise = quantise,
 };
 

@@ -42,7 +42,7 @@ struct QuantiseTask {
 using QuantiseKernel = void (*)(const QuantiseTask& task);
 
 struct KernelTable {
-  PanelKernel f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k;
+  PanelKernel f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs, mxfp4;
   QuantiseKernel quantise;
   void (*finish)() = nullptr;  ///< If not null: to be called by each thread after its last panel of a product.
 };

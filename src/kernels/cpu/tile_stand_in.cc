@@ -54,6 +54,13 @@ struct V {
       return tensor::f16_to_f32(bits);
     });
   }
+  static Float load_brains(const std::byte* p) {
+    return each([&](int i) {
+      tensor::bf16 bits;
+      std::memcpy(&bits, p + 2 * i, 2);
+      return tensor::bf16_to_f32(bits);
+    });
+  }
   static Float load_u8(const std::byte* p) {
     return each([&](int i) { return static_cast<float>(std::to_integer<std::uint8_t>(p[i])); });
   }
@@ -79,6 +86,9 @@ struct V {
   template <int shift, int mask>
   static Int bits(const Int& x) {
     return each_byte([&](int i) { return (shift >= 0 ? x.bytes[i] >> shift : x.bytes[i] << -shift) & mask; });
+  }
+  static Int lookup(const std::uint8_t* table, const Int& index) {
+    return each_byte([&](int i) { return table[index.bytes[i]]; });
   }
   static Int or_(const Int& a, const Int& b) {
     return each_byte([&](int i) { return a.bytes[i] | b.bytes[i]; });
@@ -202,6 +212,9 @@ constinit const KernelTable kTileStandIn{
     .q4_k = multiply<kQ4K, as_generic<&KernelTable::q4_k>>,
     .q5_k = multiply<kQ5K, as_generic<&KernelTable::q5_k>>,
     .q6_k = multiply<kQ6K, as_generic<&KernelTable::q6_k>>,
+    .iq4_nl = multiply<kIq4Nl, as_generic<&KernelTable::iq4_nl>>,
+    .iq4_xs = multiply<kIq4Xs, as_generic<&KernelTable::iq4_xs>>,
+    .mxfp4 = multiply<kMxfp4, as_generic<&KernelTable::mxfp4>>,
     .quantise = quantise,
     .finish = release_tiles,
 };
