@@ -109,12 +109,14 @@ class Value {
   using UndefinedRef = std::shared_ptr<const Undefined>;
 
   Value() = default;  ///< None.
+  // NOLINTBEGIN(google-explicit-constructor): what a template computes becomes a value without ceremony
   Value(bool value) : data_(value) {}
   Value(double value) : data_(value) {}
   Value(Object* object) : data_(object) {}
   Value(CallableRef callable) : data_(std::move(callable)) {}
   Value(DictRef dict) : data_(std::move(dict)) {}
   Value(SequenceRef sequence) : data_(std::move(sequence)) {}
+  // NOLINTEND(google-explicit-constructor)
   static Value integer(Int value);
   static Value count(std::size_t value) { return integer(static_cast<Int>(value)); }
   static Value string(std::string valid_utf8, bool markup = false);
