@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <span>
 
 #include "os/cpu.h"
+#include "os/topology.h"
 
 namespace plait::parallel {
 namespace {
@@ -44,7 +46,7 @@ void pause() {
 
 }  // namespace
 
-Team::Team(int threads, TeamOptions options)
+Team::Team(int threads, const TeamOptions& options)
     : size_(threads),
       // More members than cores: the one we wait for may need this very core, so give it back soon.
       spin_ns_max_(std::int64_t{1000} * options.spin_us_max / (threads > os::usable_cores() ? 100 : 1)) {
@@ -52,10 +54,18 @@ Team::Team(int threads, TeamOptions options)
   const auto count = static_cast<std::size_t>(threads);
   shares_ = std::vector<Share>(count);
   errors_.resize(count);
-  workers_.reserve(count - 1);
+  start_workers(options.cores);
+}
+
+void Team::start_workers(const std::vector<int>& cores) {
+  workers_.reserve(static_cast<std::size_t>(size_ - 1));
   try {
-    for (int member = 1; member < threads; ++member) {
-      workers_.emplace_back([this, member] { work(member); });
+    for (int member = 1; member < size_; ++member) {
+      const int core = cores.empty() ? -1 : cores[static_cast<std::size_t>(member) % cores.size()];
+      workers_.emplace_back([this, member, core] {
+        if (core >= 0) os::bind_this_thread(std::span(&core, 1));  // a refusal costs speed only
+        work(member);
+      });
     }
   } catch (...) {  // the threads that did start must not be waited for in vain
     stop_ = true;

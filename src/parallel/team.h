@@ -59,12 +59,15 @@ struct TeamOptions {
   /// parks at once and polls for half as long from then on; every full time of polling undisturbed gives an eighth
   /// back.
   int spin_us_max = 200;
+  /// The system's numbers of cores to bind workers to, member m to cores[m % cores.size()] (see cores_of_members());
+  /// member 0 is the caller and stays where it is. Empty: the system chooses, better where others want the cores too.
+  std::vector<int> cores = {};
 };
 
 class Team {
  public:
   /// Starts threads - 1 workers. Requires: threads >= 1. Throws std::system_error when the machine refuses a thread.
-  explicit Team(int threads, TeamOptions options = {});
+  explicit Team(int threads, const TeamOptions& options = {});
   ~Team();
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
@@ -81,6 +84,17 @@ class Team {
     using Function = std::remove_reference_t<F>;
     run_erased([](void* function, int member) { (*static_cast<Function*>(function))(member); },
                const_cast<void*>(static_cast<const void*>(std::addressof(f))));
+  }
+
+  /// run() with every member's share on a thread of its own, member 0's on the caller's: waits until all threads run.
+  /// For what belongs to threads, such as touching memory first.
+  template <class F>
+  void run_on_own_threads(F&& f) {
+    if (size_ == 1 || inside()) return run(f);
+    run([&](int member) {
+      barrier();  // by T5 nobody can take over a share now
+      f(member);
+    });
   }
 
   /// Calls f(Range) for every chunk of `granule` items of [0, n), the last one shorter, each exactly once, in parallel;
@@ -130,6 +144,7 @@ class Team {
   void run_erased(Call call, void* function);
   void call_member(int member) noexcept;
   void take_shares(std::uint32_t epoch, int first);
+  void start_workers(const std::vector<int>& cores);
   void work(int member);
   bool inside() const;
   template <class Done>
