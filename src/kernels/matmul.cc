@@ -14,6 +14,9 @@ namespace {
 // level-2 cache beside two panels.
 constexpr std::size_t kRowsAtOnce = 256;
 
+// Reading a panel costs about as much as computing this many rows with it.
+constexpr std::size_t kRowsPerRead = 4;
+
 // A span of panels across the stacked parts, by bytes.
 struct Work {
   const PackedMatrix& w;
@@ -49,6 +52,13 @@ void multiply_panels(const Work& work, std::size_t begin, std::size_t end, std::
   }
 }
 
+// Panels [begin, end) with all rows.
+void multiply_share(const Work& work, std::size_t begin, std::size_t end) {
+  for (std::size_t row = 0; row < work.rows.m; row += kRowsAtOnce) {
+    multiply_panels(work, begin, end, row, std::min(work.rows.m, row + kRowsAtOnce));
+  }
+}
+
 // The first panel at or after `byte` of the packed stream: cuts the work by what is read, not by panels.
 std::size_t panel_at(const PackedMatrix& w, std::size_t byte) {
   std::size_t first = 0;
@@ -67,6 +77,8 @@ std::size_t stream_bytes(const PackedMatrix& w) {
   return bytes;
 }
 
+std::size_t group_cost(const RowGroup& group) { return stream_bytes(*group.w) * (group.rows + kRowsPerRead); }
+
 }  // namespace
 
 void matmul(Isa isa, const PackedMatrix& w, const QuantisedRows& x, float* y, std::size_t y_stride,
@@ -75,16 +87,47 @@ void matmul(Isa isa, const PackedMatrix& w, const QuantisedRows& x, float* y, st
   PLAIT_ASSERT(y_stride >= w.outputs() || x.rows() <= 1, y_stride, w.outputs());
   const Work work{w, x.view(), kernel_table(isa), y, y_stride};
   const std::size_t bytes = stream_bytes(w);
-  const std::size_t rows = x.rows();
   team.run([&](int member) {
     const auto members = static_cast<std::size_t>(team.size());
     const auto self = static_cast<std::size_t>(member);
     const std::size_t begin = panel_at(w, bytes / members * self);
     const std::size_t end = self + 1 == members ? panel_at(w, bytes) : panel_at(w, bytes / members * (self + 1));
-    for (std::size_t row = 0; row < rows; row += kRowsAtOnce) {
-      multiply_panels(work, begin, end, row, std::min(rows, row + kRowsAtOnce));
-    }
+    multiply_share(work, begin, end);
     if (work.kernels.finish != nullptr) work.kernels.finish();
+  });
+}
+
+void matmul_grouped(Isa isa, std::span<const RowGroup> groups, const float* x, std::size_t x_stride, float* y,
+                    std::size_t y_stride, std::vector<QuantisedRows>& scratch, parallel::Team& team) {
+  if (groups.empty()) return;
+  if (scratch.size() < groups.size()) scratch.resize(groups.size());
+  const cpu::KernelTable& kernels = kernel_table(isa);
+  const std::size_t rows = groups.back().first + groups.back().rows;
+  std::size_t total = 0;
+  for (const RowGroup& group : groups) total += group_cost(group);
+  team.run([&](int member) {
+    const auto members = static_cast<std::size_t>(team.size());
+    const auto self = static_cast<std::size_t>(member);
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      const RowGroup& group = groups[i];
+      if (group.first * members / rows != self) continue;
+      quantise_rows(isa, x + group.first * x_stride, group.rows, group.w->inputs(), x_stride, scratch[i], team);
+    }
+    team.barrier();
+    const std::size_t begin = total / members * self;
+    const std::size_t end = self + 1 == members ? total : total / members * (self + 1);
+    std::size_t first = 0;  // cost of the groups before
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      const RowGroup& group = groups[i];
+      const std::size_t cost = group_cost(group);
+      const auto panel = [&](std::size_t at) {  // the border of shares at cost `at`
+        return panel_at(*group.w, std::min(at - std::min(at, first), cost) / (group.rows + kRowsPerRead));
+      };
+      multiply_share({*group.w, scratch[i].view(), kernels, y + group.first * y_stride, y_stride}, panel(begin),
+                     panel(end));
+      first += cost;
+    }
+    if (kernels.finish != nullptr) kernels.finish();
   });
 }
 

@@ -120,6 +120,19 @@ void quantise_rows(Isa isa, const float* x, std::size_t m, std::size_t k, std::s
 void matmul(Isa isa, const PackedMatrix& w, const QuantisedRows& x, float* y, std::size_t y_stride,
             parallel::Team& team);
 
+/// Rows [first, first + rows) of a batch and the weights that they go through: one expert's share.
+struct RowGroup {
+  const PackedMatrix* w = nullptr;
+  std::size_t first = 0;
+  std::size_t rows = 0;
+};
+
+/// y = W x for the rows of every group, each with its group's weights, which are read once: a row's bits are those of
+/// matmul(). x: row stride x_stride, y: row stride y_stride. `scratch` grows to the largest call and stays, one call at
+/// a time. Requires: groups ascending and disjoint. One region of the team.
+void matmul_grouped(Isa isa, std::span<const RowGroup> groups, const float* x, std::size_t x_stride, float* y,
+                    std::size_t y_stride, std::vector<QuantisedRows>& scratch, parallel::Team& team);
+
 /// The definition above in scalar code, from blocks as they are in the file: one part, y [m, rows] with row stride
 /// y_stride. The oracle of the kernels' tests; slow.
 void matmul_reference(const tensor::MatrixView& w, const float* x, std::size_t m, std::size_t x_stride, float* y,

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -350,6 +351,42 @@ TEST(Matmul, ScalesThatAreExponentsOfEverySize) {
     const auto expected = reference({&w.view, 1}, x, 14);
     for (const Isa isa : usable_isas()) {
       EXPECT_EQ(first_difference(product(isa, packed, x, 14, team), expected), expected.size()) << name(isa) << size;
+    }
+  }
+}
+
+TEST(Matmul, GroupsGiveTheBitsOfSingleProducts) {
+  constexpr std::size_t kColumns = 512;
+  const std::array types{Type::mxfp4, Type::q4_k, Type::f16, Type::iq4_xs, Type::mxfp4, Type::q8_0};
+  for (const std::vector<std::size_t>& sizes :
+       {std::vector<std::size_t>{1}, {1, 1, 1, 1, 1, 1}, {40, 1, 3, 0, 17, 2}}) {
+    parallel::Team loader(1);
+    std::vector<PackedMatrix> packed;
+    std::vector<RowGroup> groups;
+    std::vector<float> expected;
+    std::size_t rows = 0;
+    for (const std::size_t size : sizes) rows += size;
+    const auto x = random_rows(rows * kColumns, rows);
+    rows = 0;
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      const auto w = random_weights(types[i], 70, kColumns, i);
+      packed.push_back(PackedMatrix::pack({&w.view, 1}, loader).value());
+      groups.push_back({nullptr, rows, sizes[i]});
+      const auto begin = x.begin() + static_cast<std::ptrdiff_t>(rows * kColumns);
+      const std::vector<float> own(begin, begin + static_cast<std::ptrdiff_t>(sizes[i] * kColumns));
+      const auto y = reference({&w.view, 1}, own, sizes[i]);
+      expected.insert(expected.end(), y.begin(), y.end());
+      rows += sizes[i];
+    }
+    for (std::size_t i = 0; i < groups.size(); ++i) groups[i].w = &packed[i];
+    for (int threads = 1; threads <= 4; ++threads) {
+      parallel::Team team(threads);
+      std::vector<QuantisedRows> scratch;
+      for (const Isa isa : usable_isas()) {
+        std::vector<float> y(rows * 70, 12345.0F);
+        matmul_grouped(isa, groups, x.data(), kColumns, y.data(), 70, scratch, team);
+        ASSERT_EQ(first_difference(y, expected), y.size()) << name(isa) << ", " << threads << " threads";
+      }
     }
   }
 }

@@ -19,11 +19,13 @@ using base::ErrorCode;
 using base::fail;
 using base::Result;
 
-constexpr std::array<std::pair<Architecture, std::string_view>, 4> kArchitectures{{
+constexpr std::array<std::pair<Architecture, std::string_view>, 6> kArchitectures{{
     {Architecture::llama, "llama"},
     {Architecture::qwen2, "qwen2"},
     {Architecture::qwen3, "qwen3"},
     {Architecture::gemma3, "gemma3"},
+    {Architecture::qwen2moe, "qwen2moe"},
+    {Architecture::qwen3moe, "qwen3moe"},
 }};
 
 // Far above every published model, and small enough that no product of a few of them overflows.
@@ -32,6 +34,7 @@ constexpr std::size_t kHeadsMax = 1024;
 constexpr std::size_t kHeadDimMax = 1024;
 constexpr std::size_t kWidthMax = std::size_t{1} << 17;
 constexpr std::size_t kFfnMax = std::size_t{1} << 20;
+constexpr std::size_t kExpertsMax = 1024;
 constexpr std::size_t kVocabularyMax = std::size_t{1} << 24;
 constexpr std::size_t kContextMax = std::size_t{1} << 26;
 
@@ -40,8 +43,10 @@ Result<Architecture> read_architecture(const GgufFile& file) {
   for (const auto& [architecture, text] : kArchitectures) {
     if (text == found) return architecture;
   }
-  return fail(ErrorCode::unsupported,
-              fmt::format("general.architecture is \"{}\"; plait computes llama, qwen2, qwen3 and gemma3", found));
+  return fail(
+      ErrorCode::unsupported,
+      fmt::format("general.architecture is \"{}\"; plait computes llama, qwen2, qwen3, gemma3, qwen2moe and qwen3moe",
+                  found));
 }
 
 /// Reads keys below the architecture's name and checks their ranges.
@@ -93,7 +98,6 @@ class Reader {
 Result<void> read_sizes(const Reader& reader, Config& config) {
   PLAIT_TRY(config.layers, reader.count("block_count", kLayersMax));
   PLAIT_TRY(config.width, reader.count("embedding_length", kWidthMax));
-  PLAIT_TRY(config.ffn, reader.count("feed_forward_length", kFfnMax));
   PLAIT_TRY(config.context, reader.count("context_length", kContextMax));
   PLAIT_TRY(config.heads, reader.count("attention.head_count", kHeadsMax));
   PLAIT_TRY(config.kv_heads, reader.count_or("attention.head_count_kv", kHeadsMax, config.heads));
@@ -115,12 +119,26 @@ Result<void> read_sizes(const Reader& reader, Config& config) {
     return reader.bad("attention.key_length", fmt::to_string(config.head_dim),
                       fmt::format("a multiple of 16 to {}", kHeadDimMax));
   }
-  if (reader.has("expert_count")) {
-    PLAIT_TRY(const auto experts, reader.file().require<std::int64_t>(reader.key("expert_count")));
+  return {};
+}
+
+Result<void> read_feed_forward(const Reader& reader, Config& config) {
+  const bool shared = config.architecture == Architecture::qwen2moe;
+  if (!shared && config.architecture != Architecture::qwen3moe) {
+    PLAIT_TRY(const auto experts, reader.file().get_or<std::int64_t>(reader.key("expert_count"), 0));
     if (experts != 0) {
-      return fail(ErrorCode::unsupported, fmt::format("{} is {}; plait does not compute mixtures of experts",
-                                                      reader.key("expert_count"), experts));
+      return fail(ErrorCode::unsupported, fmt::format("{} is {}; plait does not compute mixtures of experts of {}",
+                                                      reader.key("expert_count"), experts, name(config.architecture)));
     }
+    PLAIT_TRY(config.ffn, reader.count("feed_forward_length", kFfnMax));
+    return {};
+  }
+  PLAIT_TRY(config.mixture.experts, reader.count("expert_count", kExpertsMax));
+  PLAIT_TRY(config.mixture.used, reader.count("expert_used_count", config.mixture.experts));
+  PLAIT_TRY(config.ffn, reader.count("expert_feed_forward_length", kFfnMax));
+  config.mixture.normalised = !shared;
+  if (shared) {
+    PLAIT_TRY(config.mixture.shared_ffn, reader.count("expert_shared_feed_forward_length", kFfnMax));
   }
   return {};
 }
@@ -266,6 +284,7 @@ Result<Config> read_config(const GgufFile& file) {
   if (const auto title = file.get<std::string_view>("general.name")) config.name = *title;
   const Reader reader(file, config.architecture);
   PLAIT_TRY_VOID(read_sizes(reader, config));
+  PLAIT_TRY_VOID(read_feed_forward(reader, config));
   PLAIT_TRY_VOID(read_vocabulary(file, config));
   PLAIT_TRY_VOID(read_windows(reader, config));
   PLAIT_TRY_VOID(read_rope(reader, config));

@@ -15,17 +15,26 @@ namespace plait::models {
 
 class GgufFile;
 
-enum class Architecture { llama, qwen2, qwen3, gemma3 };
+enum class Architecture { llama, qwen2, qwen3, gemma3, qwen2moe, qwen3moe };
 
 /// As in the file's `general.architecture`.
 [[nodiscard]] std::string_view name(Architecture architecture);
+
+/// Feed-forward parts of which each row uses a few, chosen by a router.
+struct Mixture {
+  std::size_t experts = 0;     ///< 0: the model is no mixture, each layer has one feed-forward part.
+  std::size_t used = 0;        ///< Experts of a row.
+  std::size_t shared_ffn = 0;  ///< Inner width of an expert that every row uses besides; 0: none.
+  bool normalised = false;     ///< The used experts' weights are made to add up to one.
+};
 
 struct Config {
   Architecture architecture = Architecture::llama;
   std::string name;  ///< `general.name`; may be empty.
   std::size_t layers = 0;
   std::size_t width = 0;  ///< Of the residual stream.
-  std::size_t ffn = 0;    ///< Inner width of the feed-forward part.
+  std::size_t ffn = 0;    ///< Inner width of the feed-forward part, or of one expert.
+  Mixture mixture;
   std::size_t heads = 0;  ///< Query heads; a multiple of kv_heads.
   std::size_t kv_heads = 0;
   std::size_t head_dim = 0;    ///< Of queries, keys and values.

@@ -5,12 +5,15 @@
 // stay on the caller, where they cost less than a region of the team.
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <vector>
 
 #include "kernels/attention.h"
 #include "kernels/elementwise.h"
+#include "kernels/logits.h"
 #include "kernels/rope.h"
 #include "models/operations.h"
+#include "models/routing.h"
 #include "tensor/dequantise.h"
 
 namespace plait::models {
@@ -74,15 +77,7 @@ class ExactOperations final : public Operations {
   }
 
   void project(const Linear& linear, const float* x, std::span<const float> norm, std::size_t rows, float* y) override {
-    if (!norm.empty()) {
-      grow(normed_, rows * linear.inputs);
-      for_rows(rows, [&](std::size_t row) {
-        kernels::rms_norm(isa_, x + row * linear.inputs, norm.data(), config_.norm_epsilon, linear.inputs,
-                          normed_.data() + row * linear.inputs);
-      });
-      x = normed_.data();
-      lap(StepPart::norm);
-    }
+    if (!norm.empty()) x = normalise(x, norm, rows);
     kernels::quantise_rows(isa_, x, rows, linear.inputs, linear.inputs, quantised_, team_);
     lap(StepPart::quantise);
     kernels::matmul(isa_, *linear.packed, quantised_, y, linear.outputs, team_);
@@ -127,13 +122,38 @@ class ExactOperations final : public Operations {
     lap(StepPart::attention);
   }
 
-  void gate(const float* gate_up, std::size_t rows, float* out) override {
+  void gate(const float* gate_up, std::size_t ffn, std::size_t rows, float* out) override {
     for_rows(rows, [&](std::size_t row) {
-      const float* gates = gate_up + row * 2 * config_.ffn;
+      const float* gates = gate_up + row * 2 * ffn;
       const auto multiply = config_.gelu ? kernels::gelu_mul : kernels::silu_mul;
-      multiply(isa_, gates, gates + config_.ffn, config_.ffn, out + row * config_.ffn);
+      multiply(isa_, gates, gates + ffn, ffn, out + row * ffn);
     });
     lap(StepPart::activation);
+  }
+
+  void mix(const Experts& experts, const float* x, std::span<const float> norm, std::size_t rows, float* y) override {
+    const std::size_t width = config_.width;
+    const float* normed = normalise(x, norm, rows);
+    choose(experts.router, normed, rows);
+    const std::size_t places = routing_.places();
+    grow(gathered_, places * width);
+    grow(gate_up_, places * 2 * config_.ffn);
+    grow(gated_, places * config_.ffn);
+    for_rows(places, [&](std::size_t place) {
+      std::copy_n(normed + routing_.row_of(place) * width, width, gathered_.data() + place * width);
+    });
+    project_places(experts.gate_up, gathered_.data(), gate_up_.data());
+    gate(gate_up_.data(), config_.ffn, places, gated_.data());
+    project_places(experts.down, gated_.data(), gathered_.data());
+    for_rows(rows, [&](std::size_t row) {
+      float* sum = y + row * width;
+      std::fill_n(sum, width, 0.0F);
+      for (const Routing::Choice& choice : routing_.row(row)) {
+        add_weighted(gathered_.data() + choice.place * width, choice.weight, sum);
+      }
+    });
+    lap(StepPart::residual);
+    if (config_.mixture.shared_ffn != 0) add_shared(experts, normed, rows, y);
   }
 
   void add(const float* y, std::span<const float> norm, std::size_t rows, float* x) override {
@@ -161,6 +181,85 @@ class ExactOperations final : public Operations {
   }
 
  private:
+  /// n(x) of project(), [rows, width], in normed_.
+  const float* normalise(const float* x, std::span<const float> norm, std::size_t rows) {
+    const std::size_t width = norm.size();
+    grow(normed_, rows * width);
+    for_rows(rows, [&](std::size_t row) {
+      kernels::rms_norm(isa_, x + row * width, norm.data(), config_.norm_epsilon, width, normed_.data() + row * width);
+    });
+    lap(StepPart::norm);
+    return normed_.data();
+  }
+
+  /// The experts of each row, x being the router's input, into routing_.
+  void choose(const Linear& router, const float* x, std::size_t rows) {
+    const std::size_t experts = config_.mixture.experts;
+    grow(scores_, rows * experts);
+    project(router, x, {}, rows, scores_.data());
+    routing_.resize(rows, config_.mixture.used);
+    for (std::size_t row = 0; row < rows; ++row) {
+      choose_row(std::span(scores_).subspan(row * experts, experts), routing_.row(row));
+    }
+    routing_.order(experts);
+    lap(StepPart::activation);
+  }
+
+  /// Overwrites the scores.
+  void choose_row(std::span<float> scores, std::span<Routing::Choice> choices) {
+    const std::span<const kernels::Candidate> best = top_.select(isa_, scores, choices.size());
+    const bool numbers = best.size() == choices.size();  // else so many are NaN that the row is lost
+    for (std::size_t i = 0; i < choices.size(); ++i) {
+      choices[i].expert = numbers ? best[i].index : i;
+      choices[i].weight = numbers ? best[i].logit : std::numeric_limits<float>::quiet_NaN();
+    }
+    if (!numbers) return;
+    if (config_.mixture.normalised) {
+      for (std::size_t i = 0; i < choices.size(); ++i) scores[i] = choices[i].weight;
+      kernels::softmax(isa_, scores.data(), choices.size(), scores.data());
+      for (std::size_t i = 0; i < choices.size(); ++i) choices[i].weight = scores[i];
+    } else {
+      kernels::softmax(isa_, scores.data(), scores.size(), scores.data());
+      for (Routing::Choice& choice : choices) choice.weight = scores[choice.expert];
+    }
+  }
+
+  /// y = W x + bias, each place with its expert's.
+  void project_places(std::span<const Linear> linears, const float* x, float* y) {
+    groups_.clear();
+    for (const Routing::Group& group : routing_.groups()) {
+      groups_.push_back({&*linears[group.expert].packed, group.first, group.count});
+    }
+    const std::size_t outputs = linears.front().outputs;
+    kernels::matmul_grouped(isa_, groups_, x, linears.front().inputs, y, outputs, grouped_, team_);
+    lap(StepPart::product);
+  }
+
+  /// sum += weight * values, both [width]; overwrites the values.
+  void add_weighted(float* values, float weight, float* sum) const {
+    kernels::scale(isa_, values, weight, config_.width, values);
+    kernels::add(isa_, sum, values, config_.width, sum);
+  }
+
+  /// y += sigmoid(gate) * the shared expert's outputs, x being its input.
+  void add_shared(const Experts& experts, const float* x, std::size_t rows, float* y) {
+    const std::size_t ffn = config_.mixture.shared_ffn;
+    grow(gathered_, rows * config_.width);
+    grow(gate_up_, rows * 2 * ffn);
+    grow(gated_, rows * ffn);
+    grow(scores_, rows);
+    project(experts.shared_gate_up, x, {}, rows, gate_up_.data());
+    gate(gate_up_.data(), ffn, rows, gated_.data());
+    project(experts.shared_down, gated_.data(), {}, rows, gathered_.data());
+    project(experts.shared_gate, x, {}, rows, scores_.data());
+    for_rows(rows, [&](std::size_t row) {
+      float power = -scores_[row];
+      kernels::exp(isa_, &power, 1, &power);
+      add_weighted(gathered_.data() + row * config_.width, 1 / (1 + power), y + row * config_.width);
+    });
+    lap(StepPart::residual);
+  }
+
   [[nodiscard]] std::size_t qkv_width() const { return (config_.heads + 2 * config_.kv_heads) * config_.head_dim; }
 
   [[nodiscard]] kernels::AttentionShape attention_shape(std::size_t layer) const {
@@ -233,6 +332,14 @@ class ExactOperations final : public Operations {
   std::span<const Segment> segments_;
   std::size_t rows_ = 0;
   os::HugeVector<float> normed_;
+  Routing routing_;
+  kernels::TopK top_;
+  std::vector<kernels::RowGroup> groups_;
+  std::vector<kernels::QuantisedRows> grouped_;
+  std::vector<float> scores_;       ///< [rows, experts]
+  os::HugeVector<float> gathered_;  ///< [places, width]
+  os::HugeVector<float> gate_up_;   ///< [places, 2 * ffn]
+  os::HugeVector<float> gated_;     ///< [places, ffn]
   kernels::QuantisedRows quantised_;
   std::vector<kernels::AttentionRows> batch_;
   kernels::AttentionWorkspace attention_;

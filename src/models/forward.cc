@@ -80,9 +80,13 @@ void run_chunk(const Model::Parts& model, Workspace::Buffers& buffers, float* lo
     operations.project(layer.attention_output, attended, {}, rows, branch);
     operations.add(branch, layer.attention_post_norm, rows, stream);
 
-    operations.project(layer.gate_up, stream, layer.ffn_norm, rows, buffers.gate_up.data());
-    operations.gate(buffers.gate_up.data(), rows, buffers.gated.data());
-    operations.project(layer.down, buffers.gated.data(), {}, rows, branch);
+    if (layer.experts) {
+      operations.mix(*layer.experts, stream, layer.ffn_norm, rows, branch);
+    } else {
+      operations.project(layer.gate_up, stream, layer.ffn_norm, rows, buffers.gate_up.data());
+      operations.gate(buffers.gate_up.data(), config.ffn, rows, buffers.gated.data());
+      operations.project(layer.down, buffers.gated.data(), {}, rows, branch);
+    }
     operations.add(branch, layer.ffn_post_norm, rows, stream);
   }
   operations.project(model.weights.output, stream, model.weights.output_norm, rows, logits);

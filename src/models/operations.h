@@ -46,7 +46,10 @@ class Operations {
   /// Attention of every row over its sequence up to itself. out: [rows, heads * dim]
   virtual void attend(std::size_t layer, const float* qkv, float* out) = 0;
   /// out = activation(gate) * up. gate_up: [rows, 2 * ffn], out: [rows, ffn]
-  virtual void gate(const float* gate_up, std::size_t rows, float* out) = 0;
+  virtual void gate(const float* gate_up, std::size_t ffn, std::size_t rows, float* out) = 0;
+  /// y = the weighted sum of what each row's experts make of n(x), in the order of their weights, then the shared
+  /// expert's share, if there is one; n as in project(). Both [rows, width].
+  virtual void mix(const Experts& experts, const float* x, std::span<const float> norm, std::size_t rows, float* y) = 0;
   /// x += n(y), n as in project(). Both [rows, width].
   virtual void add(const float* y, std::span<const float> norm, std::size_t rows, float* x) = 0;
   /// Soft cap of logits, if the model has one. [rows, vocabulary]

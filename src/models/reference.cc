@@ -7,10 +7,13 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <numbers>
+#include <numeric>
 #include <vector>
 
 #include "models/operations.h"
+#include "models/routing.h"
 #include "tensor/dequantise.h"
 
 namespace plait::models {
@@ -159,12 +162,44 @@ class ReferenceOperations final : public Operations {
     }
   }
 
-  void gate(const float* gate_up, std::size_t rows, float* out) override {
+  void gate(const float* gate_up, std::size_t ffn, std::size_t rows, float* out) override {
     for (std::size_t row = 0; row < rows; ++row) {
-      const float* gates = gate_up + row * 2 * config_.ffn;
-      for (std::size_t i = 0; i < config_.ffn; ++i) {
-        out[row * config_.ffn + i] = (config_.gelu ? gelu(gates[i]) : silu(gates[i])) * gates[config_.ffn + i];
+      const float* gates = gate_up + row * 2 * ffn;
+      for (std::size_t i = 0; i < ffn; ++i) {
+        out[row * ffn + i] = (config_.gelu ? gelu(gates[i]) : silu(gates[i])) * gates[ffn + i];
       }
+    }
+  }
+
+  void mix(const Experts& experts, const float* x, std::span<const float> norm, std::size_t rows, float* y) override {
+    const std::size_t width = config_.width;
+    std::vector<float> normed(rows * width);
+    for (std::size_t row = 0; row < rows; ++row) {
+      rms_norm(x + row * width, norm, config_.norm_epsilon, normed.data() + row * width);
+    }
+    choose(experts.router, normed, rows);
+    std::vector<float> outputs(routing_.places() * width);
+    for (const Routing::Group& group : routing_.groups()) {
+      std::vector<float> inputs(group.count * width);
+      for (std::size_t i = 0; i < group.count; ++i) {
+        std::copy_n(normed.data() + routing_.row_of(group.first + i) * width, width, inputs.data() + i * width);
+      }
+      feed_forward(experts.gate_up[group.expert], experts.down[group.expert], inputs.data(), group.count,
+                   outputs.data() + group.first * width);
+    }
+    std::fill_n(y, rows * width, 0.0F);
+    for (std::size_t row = 0; row < rows; ++row) {
+      for (const Routing::Choice& choice : routing_.row(row)) {
+        add_weighted(outputs.data() + choice.place * width, choice.weight, y + row * width);
+      }
+    }
+    if (config_.mixture.shared_ffn == 0) return;
+    std::vector<float> gates(rows);
+    project(experts.shared_gate, normed.data(), {}, rows, gates.data());
+    outputs.resize(std::max(outputs.size(), rows * width));
+    feed_forward(experts.shared_gate_up, experts.shared_down, normed.data(), rows, outputs.data());
+    for (std::size_t row = 0; row < rows; ++row) {
+      add_weighted(outputs.data() + row * width, 1 / (1 + std::exp(-gates[row])), y + row * width);
     }
   }
 
@@ -186,6 +221,42 @@ class ReferenceOperations final : public Operations {
   }
 
  private:
+  /// The experts of each row, x being the router's input, into routing_.
+  void choose(const Linear& router, const std::vector<float>& x, std::size_t rows) {
+    const Mixture& mixture = config_.mixture;
+    std::vector<float> scores(rows * mixture.experts);
+    project(router, x.data(), {}, rows, scores.data());
+    routing_.resize(rows, mixture.used);
+    std::vector<std::size_t> order(mixture.experts);
+    for (std::size_t row = 0; row < rows; ++row) {
+      const float* score = scores.data() + row * mixture.experts;
+      std::iota(order.begin(), order.end(), std::size_t{0});
+      std::ranges::stable_sort(order, std::ranges::greater{}, [&](std::size_t expert) {
+        return std::isnan(score[expert]) ? -INFINITY : score[expert];
+      });
+      const std::size_t summed = mixture.normalised ? mixture.used : mixture.experts;
+      double sum = 0;
+      for (std::size_t i = 0; i < summed; ++i) sum += std::exp(static_cast<double>(score[order[i]] - score[order[0]]));
+      for (std::size_t rank = 0; rank < mixture.used; ++rank) {
+        const double power = std::exp(static_cast<double>(score[order[rank]] - score[order[0]]));
+        routing_.row(row)[rank] = {order[rank], static_cast<float>(power / sum)};
+      }
+    }
+    routing_.order(mixture.experts);
+  }
+
+  void feed_forward(const Linear& gate_up, const Linear& down, const float* x, std::size_t rows, float* y) {
+    std::vector<float> both(rows * gate_up.outputs);
+    std::vector<float> gated(rows * down.inputs);
+    project(gate_up, x, {}, rows, both.data());
+    gate(both.data(), down.inputs, rows, gated.data());
+    project(down, gated.data(), {}, rows, y);
+  }
+
+  void add_weighted(const float* values, float weight, float* sum) const {
+    for (std::size_t i = 0; i < config_.width; ++i) sum[i] += weight * values[i];
+  }
+
   [[nodiscard]] std::size_t qkv_width() const { return (config_.heads + 2 * config_.kv_heads) * config_.head_dim; }
 
   void multiply_from_file(const Linear& linear, const float* x, std::size_t rows, float* y) {
@@ -263,6 +334,7 @@ class ReferenceOperations final : public Operations {
   parallel::Team& team_;
   std::span<const Segment> segments_;
   std::vector<float> normed_;
+  Routing routing_;
   kernels::QuantisedRows rows_view_;         ///< For expanded weights, which read the floats themselves.
   std::vector<std::vector<float>> scratch_;  ///< One for each member.
 };

@@ -64,10 +64,11 @@ std::unique_ptr<Model> load_tiny(std::span<const std::byte> bytes, LoadOptions o
 
 /// One small model of every architecture and the variants with other steps.
 std::vector<TinyModel> small_zoo() {
-  return {{"llama", tensor::Type::q4_1, true, "plain"},  {"llama", tensor::Type::q8_0, false, "bias"},
-          {"qwen2", tensor::Type::q5_0, false, "mixed"}, {"qwen2", tensor::Type::f16, true, "partial"},
-          {"qwen3", tensor::Type::q4_k, true, "yarn"},   {"gemma3", tensor::Type::q6_k, true, "plain"},
-          {"gemma3", tensor::Type::q4_0, false, "caps"}};
+  return {{"llama", tensor::Type::q4_1, true, "plain"},       {"llama", tensor::Type::q8_0, false, "bias"},
+          {"qwen2", tensor::Type::q5_0, false, "mixed"},      {"qwen2", tensor::Type::f16, true, "partial"},
+          {"qwen3", tensor::Type::q4_k, true, "yarn"},        {"gemma3", tensor::Type::q6_k, true, "plain"},
+          {"gemma3", tensor::Type::q4_0, false, "caps"},      {"qwen2moe", tensor::Type::mxfp4, true, "mixed"},
+          {"qwen3moe", tensor::Type::iq4_xs, false, "plain"}, {"qwen3moe", tensor::Type::f16, true, "plain"}};
 }
 
 void check_batch(const TinyModel& tiny) {
@@ -150,6 +151,8 @@ INSTANTIATE_TEST_SUITE_P(Tiny, SameBits, ::testing::ValuesIn(small_zoo()), test_
 TEST(SameBitsInABatch, OfManySequences) {
   check_batch({"llama", tensor::Type::q4_1, true, "plain"});
   check_batch({"gemma3", tensor::Type::q8_0, false, "plain"});
+  check_batch({"qwen2moe", tensor::Type::q4_k, true, "plain"});
+  check_batch({"qwen3moe", tensor::Type::mxfp4, false, "plain"});
 }
 
 TEST(SameBitsReal, SmolLm2) {

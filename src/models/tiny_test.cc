@@ -130,8 +130,9 @@ TEST(TinyModels, ReferenceEqualsFloat64) {
 
 TEST(TinyModels, ExpandedWeightsAreTheSameReference) {
   parallel::Team team(2);
-  for (const TinyModel& tiny : {TinyModel{"llama", tensor::Type::q4_1, true, "plain"},
-                                TinyModel{"gemma3", tensor::Type::q6_k, false, "mixed"}}) {
+  for (const TinyModel& tiny :
+       {TinyModel{"llama", tensor::Type::q4_1, true, "plain"}, TinyModel{"gemma3", tensor::Type::q6_k, false, "mixed"},
+        TinyModel{"qwen2moe", tensor::Type::q5_0, true, "mixed"}}) {
     const std::vector<std::byte> bytes = testing::make_tiny_model(tiny);
     std::vector<std::vector<float>> logits;
     for (const bool expanded : {false, true}) {

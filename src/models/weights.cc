@@ -2,7 +2,9 @@
 #include "models/weights.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string_view>
 #include <unordered_set>
@@ -61,12 +63,35 @@ class Finder {
     return linear;
   }
 
+  /// The same once for each of `count` experts, whose matrices lie one after another in one tensor.
+  Result<std::vector<Linear>> experts(const std::string& prefix,
+                                      std::initializer_list<std::pair<std::string_view, std::size_t>> names,
+                                      std::size_t inputs, std::size_t count, std::vector<const TensorInfo*>& tensors) {
+    std::vector<Linear> linears(count);
+    for (const auto& [suffix, outputs] : names) {
+      PLAIT_TRY(const TensorInfo* info, tensor(fmt::format("{}{}.weight", prefix, suffix), {inputs, outputs, count}));
+      tensors.push_back(info);
+      const tensor::MatrixView all = file_.matrix(*info);
+      const std::size_t bytes = outputs * tensor::row_bytes(all.type, all.columns);
+      for (std::size_t i = 0; i < count; ++i) {
+        linears[i].parts.push_back({all.type, outputs, inputs, all.bytes.subspan(i * bytes, bytes)});
+        linears[i].inputs = inputs;
+        linears[i].outputs += outputs;
+      }
+    }
+    return linears;
+  }
+
+  /// One output is a vector in files.
   Result<const TensorInfo*> matrix(const std::string& name, std::size_t rows, std::size_t columns) {
+    return rows == 1 ? tensor(name, {columns}) : tensor(name, {columns, rows});
+  }
+
+  Result<const TensorInfo*> tensor(const std::string& name, std::initializer_list<std::size_t> dims) {
     const TensorInfo* info = file_.find(name);
     if (info == nullptr) return fail(ErrorCode::not_found, fmt::format("the file has no tensor {}", name));
-    if (info->dim_count != 2 || info->dims[0] != columns || info->dims[1] != rows) {
-      return wrong_shape(*info, fmt::format("[{}, {}]", columns, rows));
-    }
+    const std::span<const std::uint64_t> found(info->dims.data(), static_cast<std::size_t>(info->dim_count));
+    if (!std::ranges::equal(found, dims)) return wrong_shape(*info, fmt::format("[{}]", fmt::join(dims, ", ")));
     taken_.insert(info->name);
     return info;
   }
@@ -83,17 +108,31 @@ class Finder {
 
  private:
   static std::unexpected<base::Error> wrong_shape(const TensorInfo& info, const std::string& wanted) {
-    std::string found;
-    for (int i = 0; i < info.dim_count; ++i) {
-      found += fmt::format("{}{}", i == 0 ? "" : ", ", info.dims[static_cast<std::size_t>(i)]);
-    }
+    const std::span<const std::uint64_t> found(info.dims.data(), static_cast<std::size_t>(info.dim_count));
     return fail(ErrorCode::invalid_data,
-                fmt::format("tensor {} is [{}]; the metadata asks for {}", info.name, found, wanted));
+                fmt::format("tensor {} is [{}]; the metadata asks for {}", info.name, fmt::join(found, ", "), wanted));
   }
 
   const GgufFile& file_;
   std::unordered_set<std::string_view> taken_;
 };
+
+Result<Experts> find_experts(Finder& finder, const Config& config, const std::string& prefix) {
+  const std::size_t count = config.mixture.experts;
+  const std::size_t shared = config.mixture.shared_ffn;
+  Experts experts;
+  PLAIT_TRY(experts.router, finder.linear(prefix, {{"ffn_gate_inp", count}}, config.width));
+  PLAIT_TRY(experts.gate_up, finder.experts(prefix, {{"ffn_gate_exps", config.ffn}, {"ffn_up_exps", config.ffn}},
+                                            config.width, count, experts.tensors));
+  PLAIT_TRY(experts.down,
+            finder.experts(prefix, {{"ffn_down_exps", config.width}}, config.ffn, count, experts.tensors));
+  if (shared == 0) return experts;
+  PLAIT_TRY(experts.shared_gate, finder.linear(prefix, {{"ffn_gate_inp_shexp", 1}}, config.width));
+  PLAIT_TRY(experts.shared_gate_up,
+            finder.linear(prefix, {{"ffn_gate_shexp", shared}, {"ffn_up_shexp", shared}}, config.width));
+  PLAIT_TRY(experts.shared_down, finder.linear(prefix, {{"ffn_down_shexp", config.width}}, shared));
+  return experts;
+}
 
 Result<Layer> find_layer(Finder& finder, const Config& config, std::size_t index) {
   const std::string prefix = fmt::format("blk.{}.", index);
@@ -105,9 +144,15 @@ Result<Layer> find_layer(Finder& finder, const Config& config, std::size_t index
             finder.linear(prefix, {{"attn_q", query}, {"attn_k", kv}, {"attn_v", kv}}, config.width));
   PLAIT_TRY(layer.attention_output, finder.linear(prefix, {{"attn_output", config.width}}, query));
   PLAIT_TRY(layer.ffn_norm, finder.vector(prefix + "ffn_norm.weight", config.width));
-  PLAIT_TRY(layer.gate_up, finder.linear(prefix, {{"ffn_gate", config.ffn}, {"ffn_up", config.ffn}}, config.width));
-  PLAIT_TRY(layer.down, finder.linear(prefix, {{"ffn_down", config.width}}, config.ffn));
-  if (config.architecture == Architecture::qwen3 || config.architecture == Architecture::gemma3) {
+  if (config.mixture.experts != 0) {
+    PLAIT_TRY(layer.experts, find_experts(finder, config, prefix));
+  } else {
+    PLAIT_TRY(layer.gate_up, finder.linear(prefix, {{"ffn_gate", config.ffn}, {"ffn_up", config.ffn}}, config.width));
+    PLAIT_TRY(layer.down, finder.linear(prefix, {{"ffn_down", config.width}}, config.ffn));
+  }
+  const Architecture architecture = config.architecture;
+  if (architecture == Architecture::qwen3 || architecture == Architecture::qwen3moe ||
+      architecture == Architecture::gemma3) {
     PLAIT_TRY(layer.query_norm, finder.vector(prefix + "attn_q_norm.weight", config.head_dim));
     PLAIT_TRY(layer.key_norm, finder.vector(prefix + "attn_k_norm.weight", config.head_dim));
   }
@@ -118,21 +163,46 @@ Result<Layer> find_layer(Finder& finder, const Config& config, std::size_t index
   return layer;
 }
 
+/// function(linear, share), share being the part of the rows that go through it when every expert is as likely.
 template <class Function>
 void for_each_linear(const Weights& weights, Function&& function) {
   for (const Layer& layer : weights.layers) {
-    function(layer.query_key_value);
-    function(layer.attention_output);
-    function(layer.gate_up);
-    function(layer.down);
+    function(layer.query_key_value, 1.0);
+    function(layer.attention_output, 1.0);
+    if (!layer.experts) {
+      function(layer.gate_up, 1.0);
+      function(layer.down, 1.0);
+      continue;
+    }
+    const Experts& experts = *layer.experts;
+    for (const Linear* linear :
+         {&experts.router, &experts.shared_gate, &experts.shared_gate_up, &experts.shared_down}) {
+      function(*linear, 1.0);
+    }
+    for (const Linear& linear : experts.gate_up) function(linear, weights.expert_share);
+    for (const Linear& linear : experts.down) function(linear, weights.expert_share);
   }
-  function(weights.output);
+  function(weights.output, 1.0);
 }
 
 Result<void> pack(const GgufFile& file, Linear& linear, kernels::Weights form, kernels::WeightMemory& memory,
                   parallel::Team& team) {
+  if (linear.parts.empty()) return {};
   PLAIT_TRY(linear.packed, kernels::PackedMatrix::pack(linear.parts, team, form, &memory));
   for (const TensorInfo* info : linear.tensors) file.drop_pages(*info);
+  return {};
+}
+
+Result<void> pack(const GgufFile& file, Experts& experts, kernels::Weights form, kernels::WeightMemory& memory,
+                  parallel::Team& team) {
+  for (Linear* linear : {&experts.router, &experts.shared_gate, &experts.shared_gate_up, &experts.shared_down}) {
+    PLAIT_TRY_VOID(pack(file, *linear, form, memory, team));
+  }
+  for (std::size_t i = 0; i < experts.gate_up.size(); ++i) {
+    PLAIT_TRY_VOID(pack(file, experts.gate_up[i], form, memory, team));
+    PLAIT_TRY_VOID(pack(file, experts.down[i], form, memory, team));
+  }
+  for (const TensorInfo* info : experts.tensors) file.drop_pages(*info);
   return {};
 }
 
@@ -148,6 +218,9 @@ Result<Weights> find_weights(const GgufFile& file, const Config& config) {
     PLAIT_TRY(Layer layer, find_layer(finder, config, index));
     weights.layers.push_back(std::move(layer));
   }
+  if (config.mixture.experts != 0) {
+    weights.expert_share = static_cast<double>(config.mixture.used) / static_cast<double>(config.mixture.experts);
+  }
   PLAIT_TRY(weights.output_norm, finder.vector("output_norm.weight", config.width));
   weights.tied = file.find("output.weight") == nullptr;
   PLAIT_TRY(weights.output,
@@ -162,6 +235,9 @@ Result<void> pack_weights(const GgufFile& file, Weights& weights, kernels::Weigh
   for (Layer& layer : weights.layers) {
     PLAIT_TRY_VOID(pack(file, layer.query_key_value, form, memory, team));
     PLAIT_TRY_VOID(pack(file, layer.attention_output, form, memory, team));
+    if (layer.experts) {
+      PLAIT_TRY_VOID(pack(file, *layer.experts, form, memory, team));
+    }
     PLAIT_TRY_VOID(pack(file, layer.gate_up, form, memory, team));
     PLAIT_TRY_VOID(pack(file, layer.down, form, memory, team));
   }
@@ -171,22 +247,22 @@ Result<void> pack_weights(const GgufFile& file, Weights& weights, kernels::Weigh
 
 base::Bytes Weights::packed_bytes() const {
   base::Bytes bytes = 0;
-  for_each_linear(*this, [&](const Linear& linear) { bytes += linear.packed ? linear.packed->bytes() : 0; });
+  for_each_linear(*this, [&](const Linear& linear, double) { bytes += linear.packed ? linear.packed->bytes() : 0; });
   return bytes;
 }
 
 base::Bytes Weights::file_bytes_per_step() const {
-  base::Bytes bytes = tensor::row_bytes(embedding.type, embedding.columns);
-  for_each_linear(*this, [&](const Linear& linear) {
-    for (const tensor::MatrixView& part : linear.parts) bytes += part.bytes.size();
+  auto bytes = static_cast<double>(tensor::row_bytes(embedding.type, embedding.columns));
+  for_each_linear(*this, [&](const Linear& linear, double share) {
+    for (const tensor::MatrixView& part : linear.parts) bytes += share * static_cast<double>(part.bytes.size());
   });
-  return bytes;
+  return static_cast<base::Bytes>(std::llround(bytes));
 }
 
 double Weights::operations_per_token() const {
   double operations = 0;
-  for_each_linear(*this, [&](const Linear& linear) {
-    operations += 2 * static_cast<double>(linear.inputs) * static_cast<double>(linear.outputs);
+  for_each_linear(*this, [&](const Linear& linear, double share) {
+    operations += 2 * share * static_cast<double>(linear.inputs) * static_cast<double>(linear.outputs);
   });
   return operations;
 }

@@ -30,6 +30,17 @@ struct Linear {
   std::size_t outputs = 0;
 };
 
+/// The feed-forward part of a layer that is a mixture of experts.
+struct Experts {
+  Linear router;                           ///< One output for each expert.
+  std::vector<Linear> gate_up;             ///< [experts]: ffn gates, then ffn ups. They have no `tensors` of their own.
+  std::vector<Linear> down;                ///< [experts], likewise.
+  std::vector<const TensorInfo*> tensors;  ///< Those of all experts together.
+  Linear shared_gate;                      ///< One output; the three of the shared expert, if there is one.
+  Linear shared_gate_up;
+  Linear shared_down;
+};
+
 /// Vectors are [width] or, for query and key norms, [head_dim]; empty where the architecture has none.
 struct Layer {
   std::vector<float> attention_norm;
@@ -41,6 +52,7 @@ struct Layer {
   std::vector<float> ffn_norm;
   Linear gate_up;  ///< ffn gates, then ffn ups
   Linear down;
+  std::optional<Experts> experts;  ///< Instead of gate_up and down.
   std::vector<float> ffn_post_norm;
 };
 
@@ -50,8 +62,10 @@ struct Weights {
   std::vector<float> output_norm;
   Linear output;  ///< [vocabulary, width]; the embedding itself when tied.
   bool tied = false;
+  double expert_share = 1;  ///< Used experts over all experts.
 
   [[nodiscard]] base::Bytes packed_bytes() const;
+  /// Of one row: of experts, those it uses.
   [[nodiscard]] base::Bytes file_bytes_per_step() const;
   [[nodiscard]] double operations_per_token() const;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "testing/tiny_model.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
@@ -18,6 +19,9 @@ constexpr std::size_t kLayers = 2;
 constexpr std::size_t kWidth = 256;
 constexpr std::size_t kFfn = 512;
 constexpr std::size_t kHeads = 4;
+constexpr std::size_t kExperts = 6;
+constexpr std::size_t kExpertsUsed = 2;
+constexpr std::size_t kExpertFfn = 256;
 
 /// A little-endian GGUF file under construction.
 class Writer {
@@ -190,7 +194,8 @@ class Builder {
  public:
   explicit Builder(const TinyModel& model)
       : model_(model),
-        large_heads_(model.architecture == "qwen3" || model.architecture == "gemma3"),
+        mixture_(model.architecture.ends_with("moe")),
+        large_heads_(model.architecture.starts_with("qwen3") || model.architecture == "gemma3"),
         head_dim_(large_heads_ ? 128 : 64),
         kv_heads_(model.architecture == "gemma3" ? 1 : 2) {}
 
@@ -238,6 +243,12 @@ class Builder {
     metadata_.number(key("attention.head_count"), kHeads);
     metadata_.number(key("attention.head_count_kv"), static_cast<std::uint32_t>(kv_heads_));
     metadata_.real(key("attention.layer_norm_rms_epsilon"), 0x1p-17F);
+    if (mixture_) {
+      metadata_.number(key("expert_count"), kExperts);
+      metadata_.number(key("expert_used_count"), kExpertsUsed);
+      metadata_.number(key("expert_feed_forward_length"), kExpertFfn);
+    }
+    if (model_.architecture == "qwen2moe") metadata_.number(key("expert_shared_feed_forward_length"), kFfn);
     if (large_heads_) {
       metadata_.number(key("attention.key_length"), static_cast<std::uint32_t>(head_dim_));
       metadata_.number(key("attention.value_length"), static_cast<std::uint32_t>(head_dim_));
@@ -327,17 +338,24 @@ class Builder {
     return base::random_u64(hash_bytes(model_.name()), hash_bytes(name));
   }
 
-  void matrix(const std::string& name, std::size_t columns, std::size_t rows) {
+  /// `count`: so many of them in one tensor of three dimensions; 0: one of two.
+  void matrix(const std::string& name, std::size_t columns, std::size_t rows, std::size_t count = 0) {
     Type type = model_.type;
     if (model_.variant == "mixed") {
       const auto types = tensor::all_types();
       type = types[hash_bytes(name) % types.size()].type;
     }
-    add(name, type, {columns, rows}, random_blocks(type, columns * rows, seed(name)));
+    std::vector<std::uint64_t> dims{columns, rows};
+    if (count != 0) dims.push_back(count);
+    add(name, type, std::move(dims), random_blocks(type, columns * rows * std::max<std::size_t>(count, 1), seed(name)));
   }
 
-  void bias(const std::string& name, std::size_t size) {
-    add(name, Type::f32, {size}, random_blocks(Type::f32, size, seed(name)));
+  void bias(const std::string& name, std::size_t size) { floats(name, {size}); }
+
+  void floats(const std::string& name, std::vector<std::uint64_t> dims) {
+    std::size_t size = 1;
+    for (const std::uint64_t dim : dims) size *= dim;
+    add(name, Type::f32, std::move(dims), random_blocks(Type::f32, size, seed(name)));
   }
 
   /// Positive numbers from 2^(low - 127) up to eight times that.
@@ -363,7 +381,7 @@ class Builder {
     positives(prefix + "attn_norm.weight", kWidth, 125);
     for (const auto& [name, outputs] : {std::pair("attn_q", query), std::pair("attn_k", kv), std::pair("attn_v", kv)}) {
       matrix(prefix + name + ".weight", kWidth, outputs);
-      if (all_biases || model_.architecture == "qwen2") bias(prefix + name + ".bias", outputs);
+      if (all_biases || model_.architecture.starts_with("qwen2")) bias(prefix + name + ".bias", outputs);
     }
     if (large_heads_) {
       positives(prefix + "attn_q_norm.weight", head_dim_, 126);
@@ -373,6 +391,7 @@ class Builder {
     if (all_biases) bias(prefix + "attn_output.bias", kWidth);
     if (model_.architecture == "gemma3") positives(prefix + "post_attention_norm.weight", kWidth, 125);
     positives(prefix + "ffn_norm.weight", kWidth, 125);
+    if (mixture_) return add_experts(prefix);
     for (const char* name : {"ffn_gate", "ffn_up"}) {
       matrix(prefix + name + ".weight", kWidth, kFfn);
       if (all_biases) bias(prefix + name + ".bias", kFfn);
@@ -382,7 +401,20 @@ class Builder {
     if (model_.architecture == "gemma3") positives(prefix + "post_ffw_norm.weight", kWidth, 125);
   }
 
+  void add_experts(const std::string& prefix) {
+    floats(prefix + "ffn_gate_inp.weight", {kWidth, kExperts});
+    matrix(prefix + "ffn_gate_exps.weight", kWidth, kExpertFfn, kExperts);
+    matrix(prefix + "ffn_up_exps.weight", kWidth, kExpertFfn, kExperts);
+    matrix(prefix + "ffn_down_exps.weight", kExpertFfn, kWidth, kExperts);
+    if (model_.architecture != "qwen2moe") return;
+    floats(prefix + "ffn_gate_inp_shexp.weight", {kWidth});
+    matrix(prefix + "ffn_gate_shexp.weight", kWidth, kFfn);
+    matrix(prefix + "ffn_up_shexp.weight", kWidth, kFfn);
+    matrix(prefix + "ffn_down_shexp.weight", kFfn, kWidth);
+  }
+
   const TinyModel& model_;
+  bool mixture_;
   bool large_heads_;
   std::size_t head_dim_;
   std::size_t kv_heads_;
@@ -426,6 +458,12 @@ std::vector<TinyModel> tiny_model_zoo() {
   for (const auto& [architecture, variant] : variants) {
     tied = !tied;
     zoo.push_back({architecture, Type::q8_0, tied, variant});
+  }
+  for (const char* architecture : {"qwen2moe", "qwen3moe"}) {
+    for (const Type type : {Type::f16, Type::q8_0, Type::q4_k, Type::mxfp4}) {
+      tied = !tied;
+      zoo.push_back({architecture, type, tied, type == Type::q8_0 ? "mixed" : "plain"});
+    }
   }
   return zoo;
 }

@@ -172,6 +172,7 @@ class Model:
         self.windowed = [bool(self.window) and bool(flag) for flag in flags]
         self.attention_cap = key("attn_logit_softcapping", 0.0)
         self.logit_cap = key("final_logit_softcapping", 0.0)
+        self.experts, self.experts_used = key("expert_count", 0), key("expert_used_count", 0)
         self.scale = 1 / np.sqrt(self.dim)
         if a == "gemma3" and self.layers == 62:
             self.scale = 1 / np.sqrt(self.width // self.heads)
@@ -233,14 +234,34 @@ class Model:
         scores /= scores.sum(axis=-1, keepdims=True)
         return self.linear(np.einsum("hij,jhd->ihd", scores, v).reshape(len(x), -1), prefix + "attn_output")
 
-    def feed_forward(self, x, layer):
-        prefix = f"blk.{layer}."
-        gate, up = self.linear(x, prefix + "ffn_gate"), self.linear(x, prefix + "ffn_up")
+    def activation(self, gate):
         if self.architecture == "gemma3":
-            gate = 0.5 * gate * (1 + np.tanh(np.sqrt(2 / np.pi) * (gate + 0.044715 * gate ** 3)))
-        else:
-            gate = gate / (1 + np.exp(-gate))
-        return self.linear(gate * up, prefix + "ffn_down")
+            return 0.5 * gate * (1 + np.tanh(np.sqrt(2 / np.pi) * (gate + 0.044715 * gate ** 3)))
+        return gate / (1 + np.exp(-gate))
+
+    def feed_forward(self, x, prefix, suffix=""):
+        gate, up = self.linear(x, f"{prefix}ffn_gate{suffix}"), self.linear(x, f"{prefix}ffn_up{suffix}")
+        return self.linear(self.activation(gate) * up, f"{prefix}ffn_down{suffix}")
+
+    def mixture(self, x, prefix):
+        stack = lambda name, columns: self.file.tensor(f"{prefix}{name}_exps.weight").reshape(self.experts, -1, columns)
+        gate, up = stack("ffn_gate", self.width), stack("ffn_up", self.width)
+        down = stack("ffn_down", gate.shape[1])
+        share = np.exp(self.linear(x, prefix + "ffn_gate_inp"))
+        share /= share.sum(axis=1, keepdims=True)
+        y = np.zeros_like(x)
+        for token in range(len(x)):
+            best = np.argsort(-share[token])[:self.experts_used]
+            weights = share[token][best]
+            if self.architecture == "qwen3moe":
+                weights = weights / weights.sum()
+            for expert, weight in zip(best, weights):
+                inner = self.activation(gate[expert] @ x[token]) * (up[expert] @ x[token])
+                y[token] += weight * (down[expert] @ inner)
+        if self.architecture == "qwen2moe":
+            shared_share = 1 / (1 + np.exp(-x @ self.file.tensor(prefix + "ffn_gate_inp_shexp.weight")))
+            y += shared_share[:, None] * self.feed_forward(x, prefix, "_shexp")
+        return y
 
     def logits(self, tokens):
         """[token, vocabulary]"""
@@ -252,7 +273,8 @@ class Model:
             prefix = f"blk.{layer}."
             y = self.attention(self.norm(x, prefix + "attn_norm.weight"), layer)
             x = x + (self.norm(y, prefix + "post_attention_norm.weight") if gemma else y)
-            y = self.feed_forward(self.norm(x, prefix + "ffn_norm.weight"), layer)
+            y = self.norm(x, prefix + "ffn_norm.weight")
+            y = self.mixture(y, prefix) if self.experts else self.feed_forward(y, prefix)
             x = x + (self.norm(y, prefix + "post_ffw_norm.weight") if gemma else y)
         x = self.norm(x, "output_norm.weight")
         x = self.linear(x, "output" if self.file.has("output.weight") else "token_embd")

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 
 LAYERS, WIDTH, FFN, HEADS, VOCABULARY = 2, 256, 512, 4, 288
+EXPERTS, EXPERTS_USED, EXPERT_FFN = 6, 2, 256
 MASK = (1 << 64) - 1
 
 # name: (number, elements per block, bytes per block, [(offset, exponent, negated) of half-precision scales])
@@ -126,7 +127,8 @@ class Builder:
     def __init__(self, architecture, kind, tied, variant):
         self.architecture, self.kind, self.tied, self.variant = architecture, kind, tied, variant
         self.name = f"{architecture}/{kind}/{'tied' if tied else 'separate'}/{variant}"
-        self.large_heads = architecture in ("qwen3", "gemma3")
+        self.mixture = architecture.endswith("moe")
+        self.large_heads = architecture in ("qwen3", "qwen3moe", "gemma3")
         self.head_dim = 128 if self.large_heads else 64
         self.kv_heads = 1 if architecture == "gemma3" else 2
         self.metadata, self.tensors = Metadata(), []
@@ -144,6 +146,12 @@ class Builder:
         m.number(key("attention.head_count"), HEADS)
         m.number(key("attention.head_count_kv"), self.kv_heads)
         m.real(key("attention.layer_norm_rms_epsilon"), 2.0 ** -17)
+        if self.mixture:
+            m.number(key("expert_count"), EXPERTS)
+            m.number(key("expert_used_count"), EXPERTS_USED)
+            m.number(key("expert_feed_forward_length"), EXPERT_FFN)
+        if self.architecture == "qwen2moe":
+            m.number(key("expert_shared_feed_forward_length"), FFN)
         if self.large_heads:
             m.number(key("attention.key_length"), self.head_dim)
             m.number(key("attention.value_length"), self.head_dim)
@@ -187,12 +195,15 @@ class Builder:
     def seed(self, name):
         return int(random_words(fnv(self.name.encode()), 1, fnv(name.encode()))[0])
 
-    def matrix(self, name, columns, rows):
+    def matrix(self, name, columns, rows, count=0):
         kind = TYPE_ORDER[fnv(name.encode()) % len(TYPE_ORDER)] if self.variant == "mixed" else self.kind
-        self.tensors.append((name, kind, [columns, rows], random_blocks(kind, columns * rows, self.seed(name))))
+        data = random_blocks(kind, columns * rows * max(count, 1), self.seed(name))
+        self.tensors.append((name, kind, [columns, rows] + ([count] if count else []), data))
 
-    def bias(self, name, size):
-        self.tensors.append((name, "F32", [size], random_blocks("F32", size, self.seed(name))))
+    def bias(self, name, size): self.floats(name, [size])
+
+    def floats(self, name, dims):
+        self.tensors.append((name, "F32", dims, random_blocks("F32", int(np.prod(dims)), self.seed(name))))
 
     def positives(self, name, size, low):
         data = random_floats(random_words(self.seed(name), size), 23, 8, low, True).astype("<u4").tobytes()
@@ -215,7 +226,7 @@ class Builder:
         self.positives(prefix + "attn_norm.weight", WIDTH, 125)
         for name, outputs in (("attn_q", query), ("attn_k", kv), ("attn_v", kv)):
             self.matrix(prefix + name + ".weight", WIDTH, outputs)
-            if biases or self.architecture == "qwen2":
+            if biases or self.architecture in ("qwen2", "qwen2moe"):
                 self.bias(prefix + name + ".bias", outputs)
         if self.large_heads:
             self.positives(prefix + "attn_q_norm.weight", self.head_dim, 126)
@@ -226,6 +237,8 @@ class Builder:
         if gemma:
             self.positives(prefix + "post_attention_norm.weight", WIDTH, 125)
         self.positives(prefix + "ffn_norm.weight", WIDTH, 125)
+        if self.mixture:
+            return self.add_experts(prefix)
         for name in ("ffn_gate", "ffn_up"):
             self.matrix(prefix + name + ".weight", WIDTH, FFN)
             if biases:
@@ -235,6 +248,17 @@ class Builder:
             self.bias(prefix + "ffn_down.bias", WIDTH)
         if gemma:
             self.positives(prefix + "post_ffw_norm.weight", WIDTH, 125)
+
+    def add_experts(self, prefix):
+        self.floats(prefix + "ffn_gate_inp.weight", [WIDTH, EXPERTS])
+        self.matrix(prefix + "ffn_gate_exps.weight", WIDTH, EXPERT_FFN, EXPERTS)
+        self.matrix(prefix + "ffn_up_exps.weight", WIDTH, EXPERT_FFN, EXPERTS)
+        self.matrix(prefix + "ffn_down_exps.weight", EXPERT_FFN, WIDTH, EXPERTS)
+        if self.architecture == "qwen2moe":
+            self.floats(prefix + "ffn_gate_inp_shexp.weight", [WIDTH])
+            self.matrix(prefix + "ffn_gate_shexp.weight", WIDTH, FFN)
+            self.matrix(prefix + "ffn_up_shexp.weight", WIDTH, FFN)
+            self.matrix(prefix + "ffn_down_shexp.weight", FFN, WIDTH)
 
     def file(self):
         self.sizes()
@@ -260,6 +284,10 @@ def zoo():
     for architecture, variant in VARIANTS:
         tied = not tied
         models.append(Builder(architecture, "Q8_0", tied, variant))
+    for architecture in ("qwen2moe", "qwen3moe"):
+        for kind in ("F16", "Q8_0", "Q4_K", "MXFP4"):
+            tied = not tied
+            models.append(Builder(architecture, kind, tied, "mixed" if kind == "Q8_0" else "plain"))
     return models
 
 
