@@ -45,6 +45,10 @@ void gelu_mul(Isa isa, const float* gate, const float* up, std::size_t n, float*
   elementwise_table(isa).gelu_mul(gate, up, n, out);
 }
 
+void clamped_swiglu(Isa isa, const float* gate, const float* up, std::size_t n, float* out) {
+  elementwise_table(isa).clamped_swiglu(gate, up, n, out);
+}
+
 void add(Isa isa, const float* a, const float* b, std::size_t n, float* out) {
   elementwise_table(isa).add(a, b, n, out);
 }

@@ -37,6 +37,8 @@ void silu_mul(Isa isa, const float* gate, const float* up, std::size_t n, float*
 /// out[i] = gelu(gate[i]) * up[i] with the tanh form of gelu.
 void gelu_mul(Isa isa, const float* gate, const float* up, std::size_t n, float* out);
 
+/// out[i] = g / (1 + e^(-1.702 g)) * (u + 1), g = gate[i] but at most 7, u = up[i] but from -7 to 7: gpt-oss.
+void clamped_swiglu(Isa isa, const float* gate, const float* up, std::size_t n, float* out);
 /// out[i] = a[i] + b[i]
 void add(Isa isa, const float* a, const float* b, std::size_t n, float* out);
 

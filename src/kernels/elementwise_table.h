@@ -19,6 +19,7 @@ struct ElementwiseTable {
                     const float* sin);
   void (*silu_mul)(const float* gate, const float* up, std::size_t n, float* out);
   void (*gelu_mul)(const float* gate, const float* up, std::size_t n, float* out);
+  void (*clamped_swiglu)(const float* gate, const float* up, std::size_t n, float* out);
   void (*add)(const float* a, const float* b, std::size_t n, float* out);
   void (*scale)(const float* x, float factor, std::size_t n, float* out);
   void (*soft_cap)(const float* x, float cap, std::size_t n, float* out);

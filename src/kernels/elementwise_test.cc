@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <functional>
@@ -67,6 +68,7 @@ TEST(Elementwise, EveryIsaGivesTheSameBits) {
   expect_same_bits([](Isa isa, const float* x, std::size_t n, float* out) { tanh(isa, x, n, out); });
   expect_same_bits([](Isa isa, const float* x, std::size_t n, float* out) { silu_mul(isa, x, x, n, out); });
   expect_same_bits([](Isa isa, const float* x, std::size_t n, float* out) { gelu_mul(isa, x, x, n, out); });
+  expect_same_bits([](Isa isa, const float* x, std::size_t n, float* out) { clamped_swiglu(isa, x, x, n, out); });
   expect_same_bits([](Isa isa, const float* x, std::size_t n, float* out) { add(isa, x, x, n, out); });
   expect_same_bits([](Isa isa, const float* x, std::size_t n, float* out) { scale(isa, x, 0.3F, n, out); });
   expect_same_bits([](Isa isa, const float* x, std::size_t n, float* out) { soft_cap(isa, x, 30, n, out); });
@@ -175,6 +177,19 @@ TEST(Elementwise, NormsAndGatesFollowTheirDefinition) {
     const double u = std::sqrt(2 / 3.14159265358979) * (a + 0.044715 * a * a * a);
     EXPECT_NEAR(static_cast<double>(gelu[i]), a * (1 + std::tanh(u)) / 2 * b, 4e-6);
     EXPECT_NEAR(static_cast<double>(soft[i]) * total / std::exp(a), 1, 4e-6);
+  }
+}
+
+TEST(Elementwise, ClampedGatesFollowTheirDefinition) {
+  const std::size_t n = 577;
+  const std::vector<float> gate = random(n, 1, 20);
+  const std::vector<float> up = random(n, 2, 20);
+  std::vector<float> y(n);
+  clamped_swiglu(best_isa(), gate.data(), up.data(), n, y.data());
+  for (std::size_t i = 0; i < n; ++i) {
+    const double g = std::min(static_cast<double>(gate[i]), 7.0);
+    const double u = std::clamp(static_cast<double>(up[i]), -7.0, 7.0);
+    EXPECT_NEAR(static_cast<double>(y[i]), g / (1 + std::exp(-1.702 * g)) * (u + 1), 2e-5);
   }
 }
 

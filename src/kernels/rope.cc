@@ -21,8 +21,8 @@ void apply_yarn(RopeFrequencies& frequencies, double base, const RopeScaling& sc
   const auto rotated = static_cast<double>(2 * frequencies.radians.size());
   const double fast = pair_of_turns(scaling.beta_fast, rotated, base, scaling.original_context);
   const double slow = pair_of_turns(scaling.beta_slow, rotated, base, scaling.original_context);
-  const double low = std::max(0.0, std::floor(fast));
-  const double high = std::min(rotated - 1, std::ceil(slow));
+  const double low = std::max(0.0, scaling.whole_pairs ? std::floor(fast) : fast);
+  const double high = std::min(rotated - 1, scaling.whole_pairs ? std::ceil(slow) : slow);
   const double width = std::max(0.001, high - low);
   for (std::size_t i = 0; i < frequencies.radians.size(); ++i) {
     const double ramp = std::clamp((static_cast<double>(i) - low) / width, 0.0, 1.0);

@@ -20,8 +20,9 @@ struct RopeScaling {
   double original_context = 0;  ///< YaRN: tokens the model was first trained for.
   double extrapolation = 1;     ///< YaRN: share of the correction, 1 (`ext_factor`).
   double attention_factor = 1;  ///< Multiplies cosines and sines, on top of YaRN's own 1 + 0.1 ln(factor).
-  double beta_fast = 32;  ///< YaRN: pairs that turn more often than this in the original context stay as they are.
-  double beta_slow = 1;   ///< YaRN: pairs that turn less often are interpolated wholly.
+  double beta_fast = 32;    ///< YaRN: pairs that turn more often than this in the original context stay as they are.
+  bool whole_pairs = true;  ///< YaRN: the borders between fast and slow are rounded outwards to whole pairs.
+  double beta_slow = 1;     ///< YaRN: pairs that turn less often are interpolated wholly.
 };
 
 /// Angles per position and the factor of cosines and sines.

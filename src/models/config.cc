@@ -19,13 +19,14 @@ using base::ErrorCode;
 using base::fail;
 using base::Result;
 
-constexpr std::array<std::pair<Architecture, std::string_view>, 6> kArchitectures{{
+constexpr std::array<std::pair<Architecture, std::string_view>, 7> kArchitectures{{
     {Architecture::llama, "llama"},
     {Architecture::qwen2, "qwen2"},
     {Architecture::qwen3, "qwen3"},
     {Architecture::gemma3, "gemma3"},
     {Architecture::qwen2moe, "qwen2moe"},
     {Architecture::qwen3moe, "qwen3moe"},
+    {Architecture::gpt_oss, "gpt-oss"},
 }};
 
 // Far above every published model, and small enough that no product of a few of them overflows.
@@ -124,7 +125,8 @@ Result<void> read_sizes(const Reader& reader, Config& config) {
 
 Result<void> read_feed_forward(const Reader& reader, Config& config) {
   const bool shared = config.architecture == Architecture::qwen2moe;
-  if (!shared && config.architecture != Architecture::qwen3moe) {
+  const bool gpt_oss = config.architecture == Architecture::gpt_oss;
+  if (!shared && !gpt_oss && config.architecture != Architecture::qwen3moe) {
     PLAIT_TRY(const auto experts, reader.file().get_or<std::int64_t>(reader.key("expert_count"), 0));
     if (experts != 0) {
       return fail(ErrorCode::unsupported, fmt::format("{} is {}; plait does not compute mixtures of experts of {}",
@@ -137,6 +139,7 @@ Result<void> read_feed_forward(const Reader& reader, Config& config) {
   PLAIT_TRY(config.mixture.used, reader.count("expert_used_count", config.mixture.experts));
   PLAIT_TRY(config.ffn, reader.count("expert_feed_forward_length", kFfnMax));
   config.mixture.normalised = !shared;
+  if (gpt_oss) config.activation = Activation::clamped_swiglu;
   if (shared) {
     PLAIT_TRY(config.mixture.shared_ffn, reader.count("expert_shared_feed_forward_length", kFfnMax));
   }
@@ -157,7 +160,9 @@ Result<void> read_vocabulary(const GgufFile& file, Config& config) {
 
 Result<void> read_windows(const Reader& reader, Config& config) {
   config.layer_windowed.assign(config.layers, false);
-  if (config.architecture != Architecture::gemma3 || !reader.has("attention.sliding_window")) return {};
+  const bool gpt_oss = config.architecture == Architecture::gpt_oss;
+  if (!gpt_oss && config.architecture != Architecture::gemma3) return {};
+  if (!reader.has("attention.sliding_window")) return {};
   PLAIT_TRY(const auto window, reader.file().require<std::int64_t>(reader.key("attention.sliding_window")));
   if (window < 0 || std::cmp_greater(window, kContextMax)) {
     return reader.bad("attention.sliding_window", fmt::to_string(window), fmt::format("0 to {}", kContextMax));
@@ -175,8 +180,8 @@ Result<void> read_windows(const Reader& reader, Config& config) {
     }
     return {};
   }
-  // Every sixth layer of Gemma 3 sees everything; files say so only when they differ.
-  PLAIT_TRY(const std::size_t period, reader.count_or("attention.sliding_window_pattern", kLayersMax, 6));
+  // Every sixth layer of Gemma 3 and every other one of gpt-oss sees everything; files say so only when they differ.
+  PLAIT_TRY(const std::size_t period, reader.count_or("attention.sliding_window_pattern", kLayersMax, gpt_oss ? 2 : 6));
   for (std::size_t layer = 0; layer < config.layers; ++layer)
     config.layer_windowed[layer] = layer % period + 1 < period;
   return {};
@@ -207,6 +212,7 @@ Result<kernels::RopeScaling> read_scaling(const Reader& reader, const Config& co
   // Some models were trained with another growth of the magnitude, 1 + 0.1 m ln(factor), which divides the usual one;
   // and a shrunk context leaves the magnitude alone.
   PLAIT_TRY(const double multiplier, reader.number_or("rope.scaling.yarn_log_multiplier", -10, 10, 0));
+  scaling.whole_pairs = config.architecture != Architecture::gpt_oss;
   const double growth = 0.1 * std::log(scaling.factor);
   scaling.attention_factor /= 1 + (scaling.factor > 1 ? multiplier : 1.0) * growth;
   return scaling;
@@ -244,7 +250,11 @@ Result<void> read_rope(const Reader& reader, Config& config) {
   }
   config.rope = kernels::rope_frequencies(config.rotated, static_cast<double>(base), scaling, factors);
   if (config.window == 0) return {};
-  // Windowed layers have their own base and are never stretched.
+  if (config.architecture == Architecture::gpt_oss) {
+    config.rope_window = config.rope;
+    return {};
+  }
+  // Windowed layers of Gemma 3 have their own base and are never stretched.
   PLAIT_TRY(const float window_base, reader.number_or("rope.freq_base_swa", 1.5, 1e12, 10000));
   kernels::RopeScaling unscaled = scaling;
   unscaled.factor = 1;
@@ -260,7 +270,7 @@ Result<void> read_scales(const Reader& reader, Config& config) {
     // The largest Gemma 3 scales by its width per head instead; its 62 layers tell it apart.
     if (config.layers == 62) scale = 1 / std::sqrt(static_cast<double>(config.width / config.heads));
     config.embedding_scale = std::sqrt(static_cast<float>(config.width));
-    config.gelu = true;
+    config.activation = Activation::gelu;
   }
   PLAIT_TRY(config.attention_scale, reader.number_or("attention.scale", 0, 1e3, 0));
   if (config.attention_scale == 0) config.attention_scale = static_cast<float>(scale);

@@ -15,11 +15,13 @@ namespace plait::models {
 
 class GgufFile;
 
-enum class Architecture { llama, qwen2, qwen3, gemma3, qwen2moe, qwen3moe };
+enum class Architecture { llama, qwen2, qwen3, gemma3, qwen2moe, qwen3moe, gpt_oss };
 
 /// As in the file's `general.architecture`.
 [[nodiscard]] std::string_view name(Architecture architecture);
 
+/// What a feed-forward part makes of gate and up.
+enum class Activation { silu, gelu, clamped_swiglu };
 /// Feed-forward parts of which each row uses a few, chosen by a router.
 struct Mixture {
   std::size_t experts = 0;     ///< 0: the model is no mixture, each layer has one feed-forward part.
@@ -55,7 +57,7 @@ struct Config {
   std::size_t window = 0;  ///< A windowed layer's query at position p sees positions > p - window. 0: no such layers.
   std::vector<bool> layer_windowed;  ///< [layers]
 
-  bool gelu = false;  ///< Gate by GELU (tanh form) instead of SiLU.
+  Activation activation = Activation::silu;
 };
 
 /// Reads and checks the metadata, the embedding matrix's shape and the optional `rope_freqs.weight`.

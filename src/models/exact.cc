@@ -125,8 +125,7 @@ class ExactOperations final : public Operations {
   void gate(const float* gate_up, std::size_t ffn, std::size_t rows, float* out) override {
     for_rows(rows, [&](std::size_t row) {
       const float* gates = gate_up + row * 2 * ffn;
-      const auto multiply = config_.gelu ? kernels::gelu_mul : kernels::silu_mul;
-      multiply(isa_, gates, gates + ffn, ffn, out + row * ffn);
+      activation()(isa_, gates, gates + ffn, ffn, out + row * ffn);
     });
     lap(StepPart::activation);
   }
@@ -181,6 +180,18 @@ class ExactOperations final : public Operations {
   }
 
  private:
+  [[nodiscard]] decltype(&kernels::silu_mul) activation() const {
+    switch (config_.activation) {
+      case Activation::gelu:
+        return kernels::gelu_mul;
+      case Activation::clamped_swiglu:
+        return kernels::clamped_swiglu;
+      case Activation::silu:
+        break;
+    }
+    return kernels::silu_mul;
+  }
+
   /// n(x) of project(), [rows, width], in normed_.
   const float* normalise(const float* x, std::span<const float> norm, std::size_t rows) {
     const std::size_t width = norm.size();
@@ -233,6 +244,12 @@ class ExactOperations final : public Operations {
     const std::size_t outputs = linears.front().outputs;
     kernels::matmul_grouped(isa_, groups_, x, linears.front().inputs, y, outputs, grouped_, team_);
     lap(StepPart::product);
+    if (linears.front().bias.empty()) return;
+    for_rows(routing_.places(), [&](std::size_t place) {
+      float* row = y + place * outputs;
+      kernels::add(isa_, row, linears[routing_.expert_of(place)].bias.data(), outputs, row);
+    });
+    lap(StepPart::residual);
   }
 
   /// sum += weight * values, both [width]; overwrites the values.

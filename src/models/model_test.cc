@@ -78,6 +78,19 @@ TEST(Model, SizesThatDoNotFitTheTensorsAreRefused) {
   EXPECT_EQ(fewer.error().code, ErrorCode::unsupported);
 }
 
+TEST(Model, MixturesThatDoNotFitTheTensorsAreRefused) {
+  const std::vector<std::byte> good = testing::make_tiny_model({"qwen2moe", tensor::Type::q4_0, true, "plain"});
+  ASSERT_TRUE(load(good));
+  for (const auto& [suffix, value] :
+       {std::pair("expert_count", 0U), std::pair("expert_count", 5U), std::pair("expert_count", 1U << 20),
+        std::pair("expert_used_count", 0U), std::pair("expert_used_count", 7U),
+        std::pair("expert_feed_forward_length", 512U), std::pair("expert_shared_feed_forward_length", 256U)}) {
+    const auto model = load(with_number(good, std::string("qwen2moe.") + suffix, value));
+    ASSERT_FALSE(model) << suffix << " = " << value;
+    EXPECT_EQ(model.error().code, ErrorCode::invalid_data) << model.error().message;
+  }
+}
+
 TEST(Model, TooLargeForMemoryIsSaidBeforeLoading) {
   const std::vector<std::byte> bytes = testing::make_tiny_model({});
   const auto model = load(bytes, {.memory = 100'000});

@@ -93,6 +93,13 @@ float gelu(float x) {
   return 0.5F * x * (1 + std::tanh(inner));
 }
 
+float activate(Activation activation, float gate, float up) {
+  if (activation == Activation::gelu) return gelu(gate) * up;
+  if (activation == Activation::silu) return silu(gate) * up;
+  const float limited = std::min(gate, 7.0F);
+  return limited / (1 + std::exp(-1.702F * limited)) * (std::clamp(up, -7.0F, 7.0F) + 1);
+}
+
 class ReferenceOperations final : public Operations {
  public:
   ReferenceOperations(const Config& config, const Weights& weights, parallel::Team& team)
@@ -166,7 +173,7 @@ class ReferenceOperations final : public Operations {
     for (std::size_t row = 0; row < rows; ++row) {
       const float* gates = gate_up + row * 2 * ffn;
       for (std::size_t i = 0; i < ffn; ++i) {
-        out[row * ffn + i] = (config_.gelu ? gelu(gates[i]) : silu(gates[i])) * gates[ffn + i];
+        out[row * ffn + i] = activate(config_.activation, gates[i], gates[ffn + i]);
       }
     }
   }
@@ -309,13 +316,14 @@ class ReferenceOperations final : public Operations {
     const float* values = segment.cache->values(layer) + kv_head * dim;
 
     scores.resize(std::max(scores.size(), end - first));
-    float largest = -INFINITY;
+    const std::vector<float>& sinks = weights_.layers[layer].sinks;
+    float largest = sinks.empty() ? -INFINITY : sinks[head];
     for (std::size_t t = first; t < end; ++t) {
       dot_tile<1, 1>(keys + t * kv, query, dim, dim, &scores[t - first], 1);
       scores[t - first] = cap(scores[t - first] * config_.attention_scale, config_.attention_soft_cap);
       largest = std::max(largest, scores[t - first]);
     }
-    double sum = 0;
+    double sum = sinks.empty() ? 0 : static_cast<double>(std::exp(sinks[head] - largest));
     for (std::size_t t = first; t < end; ++t) {
       scores[t - first] = std::exp(scores[t - first] - largest);
       sum += static_cast<double>(scores[t - first]);

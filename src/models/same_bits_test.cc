@@ -68,7 +68,8 @@ std::vector<TinyModel> small_zoo() {
           {"qwen2", tensor::Type::q5_0, false, "mixed"},      {"qwen2", tensor::Type::f16, true, "partial"},
           {"qwen3", tensor::Type::q4_k, true, "yarn"},        {"gemma3", tensor::Type::q6_k, true, "plain"},
           {"gemma3", tensor::Type::q4_0, false, "caps"},      {"qwen2moe", tensor::Type::mxfp4, true, "mixed"},
-          {"qwen3moe", tensor::Type::iq4_xs, false, "plain"}, {"qwen3moe", tensor::Type::f16, true, "plain"}};
+          {"qwen3moe", tensor::Type::iq4_xs, false, "plain"}, {"qwen3moe", tensor::Type::f16, true, "plain"},
+          {"gpt-oss", tensor::Type::mxfp4, true, "sinkless"}};
 }
 
 void check_batch(const TinyModel& tiny) {
@@ -144,6 +145,7 @@ TEST_P(SameBits, AfterTrimming) {
 std::string test_name(const ::testing::TestParamInfo<TinyModel>& info) {
   std::string name = info.param.name();
   std::ranges::replace(name, '/', '_');
+  std::ranges::replace(name, '-', '_');
   return name;
 }
 INSTANTIATE_TEST_SUITE_P(Tiny, SameBits, ::testing::ValuesIn(small_zoo()), test_name);

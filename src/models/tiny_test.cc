@@ -132,6 +132,7 @@ TEST(TinyModels, ExpandedWeightsAreTheSameReference) {
   parallel::Team team(2);
   for (const TinyModel& tiny :
        {TinyModel{"llama", tensor::Type::q4_1, true, "plain"}, TinyModel{"gemma3", tensor::Type::q6_k, false, "mixed"},
+        TinyModel{"gpt-oss", tensor::Type::mxfp4, true, "plain"},
         TinyModel{"qwen2moe", tensor::Type::q5_0, true, "mixed"}}) {
     const std::vector<std::byte> bytes = testing::make_tiny_model(tiny);
     std::vector<std::vector<float>> logits;
@@ -149,6 +150,16 @@ TEST(TinyModels, ExpandedWeightsAreTheSameReference) {
     }
     EXPECT_LE(worst, 1e-3) << tiny.name();
   }
+}
+
+TEST(TinyModels, AttentionSinksAreRefusedByTheProductionPath) {
+  parallel::Team team(1);
+  const std::vector<std::byte> bytes = testing::make_tiny_model({"gpt-oss", tensor::Type::mxfp4, true, "plain"});
+  auto file = GgufFile::parse(bytes);
+  ASSERT_TRUE(file);
+  const auto model = Model::load(*std::move(file), {}, team);
+  ASSERT_FALSE(model);
+  EXPECT_EQ(model.error().code, base::ErrorCode::unsupported);
 }
 
 }  // namespace

@@ -25,16 +25,8 @@ class Finder {
   explicit Finder(const GgufFile& file) : file_(file) {}
 
   Result<std::vector<float>> vector(const std::string& name, std::size_t size) {
-    const TensorInfo* info = file_.find(name);
-    if (info == nullptr) return fail(ErrorCode::not_found, fmt::format("the file has no tensor {}", name));
-    if (info->dim_count != 1 || info->dims[0] != size) return wrong_shape(*info, fmt::format("[{}]", size));
-    taken_.insert(info->name);
-    std::vector<float> values(size);
-    tensor::dequantise(info->type, file_.matrix(*info).bytes, values);
-    for (const float value : values) {
-      if (!std::isfinite(value)) return fail(ErrorCode::invalid_data, fmt::format("tensor {} holds {}", name, value));
-    }
-    return values;
+    PLAIT_TRY(const TensorInfo* info, tensor(name, {size}));
+    return floats(*info);
   }
 
   Result<std::vector<float>> vector_or_none(const std::string& name, std::size_t size) {
@@ -78,8 +70,26 @@ class Finder {
         linears[i].inputs = inputs;
         linears[i].outputs += outputs;
       }
+      PLAIT_TRY_VOID(expert_biases(fmt::format("{}{}.bias", prefix, suffix), outputs, linears));
+    }
+    for (Linear& linear : linears) {
+      if (!linear.bias.empty()) linear.bias.resize(linear.outputs);
     }
     return linears;
+  }
+
+  /// Appends each expert's row of the tensor [count, outputs], if it is there.
+  Result<void> expert_biases(const std::string& name, std::size_t outputs, std::vector<Linear>& linears) {
+    if (file_.find(name) == nullptr) return {};
+    PLAIT_TRY(const TensorInfo* info, tensor(name, {outputs, linears.size()}));
+    PLAIT_TRY(const std::vector<float> values, floats(*info));
+    for (std::size_t i = 0; i < linears.size(); ++i) {
+      const auto row = values.begin() + static_cast<std::ptrdiff_t>(i * outputs);
+      std::vector<float>& bias = linears[i].bias;
+      bias.resize(linears[i].outputs - outputs);  // absent ones before count as zeros
+      bias.insert(bias.end(), row, row + static_cast<std::ptrdiff_t>(outputs));
+    }
+    return {};
   }
 
   /// One output is a vector in files.
@@ -107,6 +117,17 @@ class Finder {
   }
 
  private:
+  Result<std::vector<float>> floats(const TensorInfo& info) {
+    std::vector<float> values(info.elements());
+    tensor::dequantise(info.type, file_.matrix(info).bytes, values);
+    for (const float value : values) {
+      if (!std::isfinite(value)) {
+        return fail(ErrorCode::invalid_data, fmt::format("tensor {} holds {}", info.name, value));
+      }
+    }
+    return values;
+  }
+
   static std::unexpected<base::Error> wrong_shape(const TensorInfo& info, const std::string& wanted) {
     const std::span<const std::uint64_t> found(info.dims.data(), static_cast<std::size_t>(info.dim_count));
     return fail(ErrorCode::invalid_data,
@@ -143,7 +164,12 @@ Result<Layer> find_layer(Finder& finder, const Config& config, std::size_t index
   PLAIT_TRY(layer.query_key_value,
             finder.linear(prefix, {{"attn_q", query}, {"attn_k", kv}, {"attn_v", kv}}, config.width));
   PLAIT_TRY(layer.attention_output, finder.linear(prefix, {{"attn_output", config.width}}, query));
-  PLAIT_TRY(layer.ffn_norm, finder.vector(prefix + "ffn_norm.weight", config.width));
+  const bool gpt_oss = config.architecture == Architecture::gpt_oss;
+  PLAIT_TRY(layer.ffn_norm,
+            finder.vector(prefix + (gpt_oss ? "post_attention_norm.weight" : "ffn_norm.weight"), config.width));
+  if (gpt_oss) {
+    PLAIT_TRY(layer.sinks, finder.vector_or_none(prefix + "attn_sinks.weight", config.heads));
+  }
   if (config.mixture.experts != 0) {
     PLAIT_TRY(layer.experts, find_experts(finder, config, prefix));
   } else {

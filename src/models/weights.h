@@ -47,6 +47,8 @@ struct Layer {
   Linear query_key_value;  ///< heads * dim, kv_heads * dim, kv_heads * dim outputs
   std::vector<float> query_norm;
   std::vector<float> key_norm;
+  std::vector<float>
+      sinks;  ///< [heads]: a score of nothing for each head, which takes a share of the weights; or empty.
   Linear attention_output;
   std::vector<float> attention_post_norm;
   std::vector<float> ffn_norm;

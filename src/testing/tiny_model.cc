@@ -194,7 +194,8 @@ class Builder {
  public:
   explicit Builder(const TinyModel& model)
       : model_(model),
-        mixture_(model.architecture.ends_with("moe")),
+        gpt_oss_(model.architecture == "gpt-oss"),
+        mixture_(gpt_oss_ || model.architecture.ends_with("moe")),
         large_heads_(model.architecture.starts_with("qwen3") || model.architecture == "gemma3"),
         head_dim_(large_heads_ ? 128 : 64),
         kv_heads_(model.architecture == "gemma3" ? 1 : 2) {}
@@ -253,6 +254,7 @@ class Builder {
       metadata_.number(key("attention.key_length"), static_cast<std::uint32_t>(head_dim_));
       metadata_.number(key("attention.value_length"), static_cast<std::uint32_t>(head_dim_));
     }
+    if (gpt_oss_) metadata_.number(key("attention.sliding_window"), 8);
     if (model_.architecture == "gemma3") {
       metadata_.number(key("attention.sliding_window"), 8);
       if (model_.variant == "flags") {
@@ -272,11 +274,12 @@ class Builder {
     if (model_.variant == "partial") {
       metadata_.number(key("rope.dimension_count"), static_cast<std::uint32_t>(head_dim_ / 2));
     }
-    if (model_.variant == "linear" || model_.variant == "yarn") {
-      metadata_.text(key("rope.scaling.type"), model_.variant);
+    const bool yarn = gpt_oss_ || model_.variant == "yarn";
+    if (yarn || model_.variant == "linear") {
+      metadata_.text(key("rope.scaling.type"), yarn ? "yarn" : "linear");
       metadata_.real(key("rope.scaling.factor"), 4);
     }
-    if (model_.variant == "yarn") metadata_.number(key("rope.scaling.original_context_length"), 128);
+    if (yarn) metadata_.number(key("rope.scaling.original_context_length"), 128);
   }
 
   void tokenizer() {
@@ -377,7 +380,7 @@ class Builder {
   void add_layer(const std::string& prefix) {
     const std::size_t query = kHeads * head_dim_;
     const std::size_t kv = kv_heads_ * head_dim_;
-    const bool all_biases = model_.variant == "bias";
+    const bool all_biases = gpt_oss_ || model_.variant == "bias";
     positives(prefix + "attn_norm.weight", kWidth, 125);
     for (const auto& [name, outputs] : {std::pair("attn_q", query), std::pair("attn_k", kv), std::pair("attn_v", kv)}) {
       matrix(prefix + name + ".weight", kWidth, outputs);
@@ -390,7 +393,9 @@ class Builder {
     matrix(prefix + "attn_output.weight", query, kWidth);
     if (all_biases) bias(prefix + "attn_output.bias", kWidth);
     if (model_.architecture == "gemma3") positives(prefix + "post_attention_norm.weight", kWidth, 125);
-    positives(prefix + "ffn_norm.weight", kWidth, 125);
+    if (gpt_oss_ && model_.variant != "sinkless") bias(prefix + "attn_sinks.weight", kHeads);
+    // Large enough that gates reach gpt-oss's clamps.
+    positives(prefix + (gpt_oss_ ? "post_attention_norm.weight" : "ffn_norm.weight"), kWidth, gpt_oss_ ? 128 : 125);
     if (mixture_) return add_experts(prefix);
     for (const char* name : {"ffn_gate", "ffn_up"}) {
       matrix(prefix + name + ".weight", kWidth, kFfn);
@@ -406,6 +411,12 @@ class Builder {
     matrix(prefix + "ffn_gate_exps.weight", kWidth, kExpertFfn, kExperts);
     matrix(prefix + "ffn_up_exps.weight", kWidth, kExpertFfn, kExperts);
     matrix(prefix + "ffn_down_exps.weight", kExpertFfn, kWidth, kExperts);
+    if (gpt_oss_) {
+      bias(prefix + "ffn_gate_inp.bias", kExperts);
+      floats(prefix + "ffn_gate_exps.bias", {kExpertFfn, kExperts});
+      floats(prefix + "ffn_up_exps.bias", {kExpertFfn, kExperts});
+      floats(prefix + "ffn_down_exps.bias", {kWidth, kExperts});
+    }
     if (model_.architecture != "qwen2moe") return;
     floats(prefix + "ffn_gate_inp_shexp.weight", {kWidth});
     matrix(prefix + "ffn_gate_shexp.weight", kWidth, kFfn);
@@ -414,6 +425,7 @@ class Builder {
   }
 
   const TinyModel& model_;
+  bool gpt_oss_;
   bool mixture_;
   bool large_heads_;
   std::size_t head_dim_;
@@ -459,12 +471,13 @@ std::vector<TinyModel> tiny_model_zoo() {
     tied = !tied;
     zoo.push_back({architecture, Type::q8_0, tied, variant});
   }
-  for (const char* architecture : {"qwen2moe", "qwen3moe"}) {
+  for (const char* architecture : {"qwen2moe", "qwen3moe", "gpt-oss"}) {
     for (const Type type : {Type::f16, Type::q8_0, Type::q4_k, Type::mxfp4}) {
       tied = !tied;
       zoo.push_back({architecture, type, tied, type == Type::q8_0 ? "mixed" : "plain"});
     }
   }
+  zoo.push_back({"gpt-oss", Type::mxfp4, true, "sinkless"});
   return zoo;
 }
 

@@ -166,8 +166,8 @@ class Model:
         self.dim = key("attention.key_length", self.width // self.heads)
         self.epsilon = key("attention.layer_norm_rms_epsilon")
         self.rotated = key("rope.dimension_count", self.dim)
-        self.window = key("attention.sliding_window", 0) if a == "gemma3" else 0
-        pattern = key("attention.sliding_window_pattern", 6)
+        self.window = key("attention.sliding_window", 0) if a in ("gemma3", "gpt-oss") else 0
+        pattern = key("attention.sliding_window_pattern", 2 if a == "gpt-oss" else 6)
         flags = pattern if isinstance(pattern, list) else [i % pattern < pattern - 1 for i in range(self.layers)]
         self.windowed = [bool(self.window) and bool(flag) for flag in flags]
         self.attention_cap = key("attn_logit_softcapping", 0.0)
@@ -179,6 +179,8 @@ class Model:
         factors = g.tensor("rope_freqs.weight") if g.has("rope_freqs.weight") else 1.0
         self.rope = self.frequencies(key, key("rope.freq_base", 10000.0), key("rope.scaling.factor", 1.0), factors)
         self.rope_windowed = self.frequencies(key, key("rope.freq_base_swa", 10000.0), 1.0, 1.0)
+        if a == "gpt-oss":
+            self.rope_windowed = self.rope
 
     def frequencies(self, key, base, factor, factors):
         pair = np.arange(self.rotated // 2, dtype=np.float64)
@@ -187,8 +189,11 @@ class Model:
             return frequency / factor, 1.0
         context = key("rope.scaling.original_context_length", key("context_length"))
         turns_to_pair = lambda turns: self.rotated * np.log(context / (turns * 2 * np.pi)) / (2 * np.log(base))
-        low = max(0.0, np.floor(turns_to_pair(key("rope.scaling.yarn_beta_fast", 32.0))))
-        high = min(self.rotated - 1.0, np.ceil(turns_to_pair(key("rope.scaling.yarn_beta_slow", 1.0))))
+        low = turns_to_pair(key("rope.scaling.yarn_beta_fast", 32.0))
+        high = turns_to_pair(key("rope.scaling.yarn_beta_slow", 1.0))
+        if self.architecture != "gpt-oss":
+            low, high = np.floor(low), np.ceil(high)
+        low, high = max(0.0, low), min(self.rotated - 1.0, high)
         interpolated = np.clip((pair - low) / max(0.001, high - low), 0, 1)
         frequency = frequency / factor * interpolated + frequency * (1 - interpolated)
         return frequency, 1 + 0.1 * np.log(factor) if factor > 1 else 1.0
@@ -230,34 +235,44 @@ class Model:
         i, j = np.arange(len(x))[:, None], np.arange(len(x))[None, :]
         hidden = (j > i) | (windowed & (i - j >= self.window))
         scores = np.where(hidden, -np.inf, scores)
+        if self.file.has(prefix + "attn_sinks.weight"):  # one more score, whose value is nothing
+            sinks = self.file.tensor(prefix + "attn_sinks.weight")[:, None, None]
+            scores = np.concatenate([scores, np.broadcast_to(sinks, scores[:, :, :1].shape)], axis=-1)
         scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
         scores /= scores.sum(axis=-1, keepdims=True)
-        return self.linear(np.einsum("hij,jhd->ihd", scores, v).reshape(len(x), -1), prefix + "attn_output")
+        y = np.einsum("hij,jhd->ihd", scores[:, :, :len(x)], v)
+        return self.linear(y.reshape(len(x), -1), prefix + "attn_output")
 
-    def activation(self, gate):
+    def activation(self, gate, up):
+        if self.architecture == "gpt-oss":
+            gate = np.minimum(gate, 7)
+            return gate / (1 + np.exp(-1.702 * gate)) * (np.clip(up, -7, 7) + 1)
         if self.architecture == "gemma3":
-            return 0.5 * gate * (1 + np.tanh(np.sqrt(2 / np.pi) * (gate + 0.044715 * gate ** 3)))
-        return gate / (1 + np.exp(-gate))
+            return up * 0.5 * gate * (1 + np.tanh(np.sqrt(2 / np.pi) * (gate + 0.044715 * gate ** 3)))
+        return up * gate / (1 + np.exp(-gate))
 
     def feed_forward(self, x, prefix, suffix=""):
         gate, up = self.linear(x, f"{prefix}ffn_gate{suffix}"), self.linear(x, f"{prefix}ffn_up{suffix}")
-        return self.linear(self.activation(gate) * up, f"{prefix}ffn_down{suffix}")
+        return self.linear(self.activation(gate, up), f"{prefix}ffn_down{suffix}")
 
     def mixture(self, x, prefix):
         stack = lambda name, columns: self.file.tensor(f"{prefix}{name}_exps.weight").reshape(self.experts, -1, columns)
         gate, up = stack("ffn_gate", self.width), stack("ffn_up", self.width)
         down = stack("ffn_down", gate.shape[1])
+        bias = lambda name: (self.file.tensor(f"{prefix}{name}_exps.bias") if self.architecture == "gpt-oss"
+                             else np.zeros((self.experts, 1)))
         share = np.exp(self.linear(x, prefix + "ffn_gate_inp"))
         share /= share.sum(axis=1, keepdims=True)
         y = np.zeros_like(x)
         for token in range(len(x)):
             best = np.argsort(-share[token])[:self.experts_used]
             weights = share[token][best]
-            if self.architecture == "qwen3moe":
+            if self.architecture != "qwen2moe":
                 weights = weights / weights.sum()
             for expert, weight in zip(best, weights):
-                inner = self.activation(gate[expert] @ x[token]) * (up[expert] @ x[token])
-                y[token] += weight * (down[expert] @ inner)
+                inner = self.activation(gate[expert] @ x[token] + bias("ffn_gate")[expert],
+                                        up[expert] @ x[token] + bias("ffn_up")[expert])
+                y[token] += weight * (down[expert] @ inner + bias("ffn_down")[expert])
         if self.architecture == "qwen2moe":
             shared_share = 1 / (1 + np.exp(-x @ self.file.tensor(prefix + "ffn_gate_inp_shexp.weight")))
             y += shared_share[:, None] * self.feed_forward(x, prefix, "_shexp")
@@ -273,7 +288,8 @@ class Model:
             prefix = f"blk.{layer}."
             y = self.attention(self.norm(x, prefix + "attn_norm.weight"), layer)
             x = x + (self.norm(y, prefix + "post_attention_norm.weight") if gemma else y)
-            y = self.norm(x, prefix + "ffn_norm.weight")
+            norm = "post_attention_norm" if self.architecture == "gpt-oss" else "ffn_norm"
+            y = self.norm(x, f"{prefix}{norm}.weight")
             y = self.mixture(y, prefix) if self.experts else self.feed_forward(y, prefix)
             x = x + (self.norm(y, prefix + "post_ffw_norm.weight") if gemma else y)
         x = self.norm(x, "output_norm.weight")

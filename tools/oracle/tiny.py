@@ -127,7 +127,8 @@ class Builder:
     def __init__(self, architecture, kind, tied, variant):
         self.architecture, self.kind, self.tied, self.variant = architecture, kind, tied, variant
         self.name = f"{architecture}/{kind}/{'tied' if tied else 'separate'}/{variant}"
-        self.mixture = architecture.endswith("moe")
+        self.gpt_oss = architecture == "gpt-oss"
+        self.mixture = self.gpt_oss or architecture.endswith("moe")
         self.large_heads = architecture in ("qwen3", "qwen3moe", "gemma3")
         self.head_dim = 128 if self.large_heads else 64
         self.kv_heads = 1 if architecture == "gemma3" else 2
@@ -155,6 +156,8 @@ class Builder:
         if self.large_heads:
             m.number(key("attention.key_length"), self.head_dim)
             m.number(key("attention.value_length"), self.head_dim)
+        if self.gpt_oss:
+            m.number(key("attention.sliding_window"), 8)
         if self.architecture == "gemma3":
             m.number(key("attention.sliding_window"), 8)
             if self.variant == "flags":
@@ -170,10 +173,11 @@ class Builder:
         m.real(key("rope.freq_base"), 10000 if self.architecture == "llama" else 1000000)
         if self.variant == "partial":
             m.number(key("rope.dimension_count"), self.head_dim // 2)
-        if self.variant in ("linear", "yarn"):
-            m.text(key("rope.scaling.type"), self.variant)
+        yarn = self.gpt_oss or self.variant == "yarn"
+        if yarn or self.variant == "linear":
+            m.text(key("rope.scaling.type"), "yarn" if yarn else "linear")
             m.real(key("rope.scaling.factor"), 4)
-        if self.variant == "yarn":
+        if yarn:
             m.number(key("rope.scaling.original_context_length"), 128)
 
     def tokenizer(self):
@@ -221,7 +225,7 @@ class Builder:
 
     def add_layer(self, prefix):
         query, kv = HEADS * self.head_dim, self.kv_heads * self.head_dim
-        biases = self.variant == "bias"
+        biases = self.gpt_oss or self.variant == "bias"
         gemma = self.architecture == "gemma3"
         self.positives(prefix + "attn_norm.weight", WIDTH, 125)
         for name, outputs in (("attn_q", query), ("attn_k", kv), ("attn_v", kv)):
@@ -236,7 +240,10 @@ class Builder:
             self.bias(prefix + "attn_output.bias", WIDTH)
         if gemma:
             self.positives(prefix + "post_attention_norm.weight", WIDTH, 125)
-        self.positives(prefix + "ffn_norm.weight", WIDTH, 125)
+        if self.gpt_oss and self.variant != "sinkless":
+            self.bias(prefix + "attn_sinks.weight", HEADS)
+        norm = "post_attention_norm.weight" if self.gpt_oss else "ffn_norm.weight"
+        self.positives(prefix + norm, WIDTH, 128 if self.gpt_oss else 125)
         if self.mixture:
             return self.add_experts(prefix)
         for name in ("ffn_gate", "ffn_up"):
@@ -254,6 +261,11 @@ class Builder:
         self.matrix(prefix + "ffn_gate_exps.weight", WIDTH, EXPERT_FFN, EXPERTS)
         self.matrix(prefix + "ffn_up_exps.weight", WIDTH, EXPERT_FFN, EXPERTS)
         self.matrix(prefix + "ffn_down_exps.weight", EXPERT_FFN, WIDTH, EXPERTS)
+        if self.gpt_oss:
+            self.bias(prefix + "ffn_gate_inp.bias", EXPERTS)
+            self.floats(prefix + "ffn_gate_exps.bias", [EXPERT_FFN, EXPERTS])
+            self.floats(prefix + "ffn_up_exps.bias", [EXPERT_FFN, EXPERTS])
+            self.floats(prefix + "ffn_down_exps.bias", [WIDTH, EXPERTS])
         if self.architecture == "qwen2moe":
             self.floats(prefix + "ffn_gate_inp_shexp.weight", [WIDTH])
             self.matrix(prefix + "ffn_gate_shexp.weight", WIDTH, FFN)
@@ -284,10 +296,11 @@ def zoo():
     for architecture, variant in VARIANTS:
         tied = not tied
         models.append(Builder(architecture, "Q8_0", tied, variant))
-    for architecture in ("qwen2moe", "qwen3moe"):
+    for architecture in ("qwen2moe", "qwen3moe", "gpt-oss"):
         for kind in ("F16", "Q8_0", "Q4_K", "MXFP4"):
             tied = not tied
             models.append(Builder(architecture, kind, tied, "mixed" if kind == "Q8_0" else "plain"))
+    models.append(Builder("gpt-oss", "MXFP4", True, "sinkless"))
     return models
 
 
