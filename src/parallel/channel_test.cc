@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12, under address checks, about std::jthread's own code
+#endif
 #include "parallel/channel.h"
 
 #include <gtest/gtest.h>
