@@ -80,8 +80,8 @@ TEST(Elementwise, EveryIsaGivesTheSameBits) {
 
 TEST(Elementwise, RotationsGiveTheSameBits) {
   const std::vector<float> x = random(7 * 256, 5);
-  const std::vector<float> cos = random(128, 6, 1);
-  const std::vector<float> sin = random(128, 7, 1);
+  const std::vector<float> cos = random(129, 6, 1);
+  const std::vector<float> sin = random(129, 7, 1);
   for (const auto rotate : {&rope_neox, &rope_norm}) {
     for (const std::size_t dim : {2, 16, 32, 64, 80, 96, 128, 256}) {
       for (const std::size_t rotated : {dim, dim / 2 / 2 * 2, dim / 4 / 2 * 2}) {
