@@ -57,10 +57,15 @@ def build_peer(folder: pathlib.Path) -> pathlib.Path:
     return source / "build" / "bin"
 
 
+def bench_of_plait(program: str, model: str, threads: int, *options: str) -> dict:
+    """The report of one `plait bench`, rates only."""
+    command = [program, "bench", "--model", model, "--threads", str(threads), *options, "--repeats", "1", "--no-probe",
+               "--json"]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
 def run_plait(program: str, model: str, threads: int, prompt: int, decode: int) -> dict:
-    command = [program, "bench", "--model", model, "--threads", str(threads), "--prompt", str(prompt),
-               "--decode", str(decode), "--repeats", "1", "--no-probe", "--json"]
-    report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    report = bench_of_plait(program, model, threads, "--prompt", str(prompt), "--decode", str(decode))
     return {f"prompt of {prompt}": report["prompt"]["tokens_per_second"],
             "decode": report["decode"][0]["tokens_per_second"]}
 
@@ -74,9 +79,8 @@ def run_llama(folder: pathlib.Path, path: str, threads: int, prompt: int, decode
 
 def rows_of_plait(program: str, model: str, threads: int, rows: list[int], prompt: int, decode: int) -> dict:
     """Decode tokens/s of all sequences together, by their number."""
-    command = [program, "bench", "--model", model, "--threads", str(threads), "--prompt", "0", "--depth", str(prompt),
-               "--decode", str(decode), "--rows", ",".join(map(str, rows)), "--repeats", "1", "--no-probe", "--json"]
-    report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    report = bench_of_plait(program, model, threads, "--prompt", "0", "--depth", str(prompt), "--decode", str(decode),
+                            "--rows", ",".join(map(str, rows)))
     return {entry["rows"]: entry["tokens_per_second"] for entry in report["decode"]}
 
 
@@ -95,9 +99,8 @@ LOAD = "32 requests, 158 in, 32 out"
 def load_of_plait(program: str, model: str, threads: int, prompt: int, decode: int) -> dict:
     """As OpenVINO's figures; the load as the sum of its prompts, one after the other, and its steps of 32 rows."""
     single = run_plait(program, model, threads, prompt, decode)
-    command = [program, "bench", "--model", model, "--threads", str(threads), "--prompt", "158", "--depth", "158",
-               "--decode", "32", "--rows", "32", "--repeats", "1", "--no-probe", "--json"]
-    report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    report = bench_of_plait(program, model, threads, "--prompt", "158", "--depth", "158", "--decode", "32", "--rows",
+                            "32")
     seconds = 32 * 158 / report["prompt"]["tokens_per_second"] + 32 * 32 / report["decode"][0]["tokens_per_second"]
     return {**single, LOAD: 32 * (158 + 32) / seconds}
 

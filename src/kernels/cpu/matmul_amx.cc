@@ -69,34 +69,8 @@ void release_tiles() {
   asm volatile("tilerelease");
 }
 
-void quantise(const QuantiseTask& task) { kAvx512Kernels.quantise(task); }
-
-template <PanelKernel KernelTable::* kKernel>
-void as_avx512(const PanelTask& task) {
-  (kAvx512Kernels.*kKernel)(task);
-}
-
 }  // namespace
 
-constinit const KernelTable kAmxKernels{
-    .f32 = as_avx512<&KernelTable::f32>,
-    .f16 = as_avx512<&KernelTable::f16>,
-    .bf16 = as_avx512<&KernelTable::bf16>,
-    .q4_0 = multiply<kQ4_0, as_avx512<&KernelTable::q4_0>>,
-    .q4_1 = multiply<kQ4_1, as_avx512<&KernelTable::q4_1>>,
-    .q5_0 = multiply<kQ5_0, as_avx512<&KernelTable::q5_0>>,
-    .q5_1 = multiply<kQ5_1, as_avx512<&KernelTable::q5_1>>,
-    .q8_0 = multiply<kQ8_0, as_avx512<&KernelTable::q8_0>>,
-    .q2_k = multiply<kQ2K, as_avx512<&KernelTable::q2_k>>,
-    .q3_k = multiply<kQ3K, as_avx512<&KernelTable::q3_k>>,
-    .q4_k = multiply<kQ4K, as_avx512<&KernelTable::q4_k>>,
-    .q5_k = multiply<kQ5K, as_avx512<&KernelTable::q5_k>>,
-    .q6_k = multiply<kQ6K, as_avx512<&KernelTable::q6_k>>,
-    .iq4_nl = multiply<kIq4Nl, as_avx512<&KernelTable::iq4_nl>>,
-    .iq4_xs = multiply<kIq4Xs, as_avx512<&KernelTable::iq4_xs>>,
-    .mxfp4 = multiply<kMxfp4, as_avx512<&KernelTable::mxfp4>>,
-    .quantise = quantise,
-    .finish = release_tiles,
-};
+constinit const KernelTable kAmxKernels = kTileTable<kAvx512Kernels, release_tiles>;
 
 }  // namespace plait::kernels::cpu

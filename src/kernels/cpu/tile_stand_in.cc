@@ -189,34 +189,8 @@ void release_tiles() {
   for (Tile& tile : tiles) tile = {};
 }
 
-void quantise(const QuantiseTask& task) { kGenericKernels.quantise(task); }
-
-template <PanelKernel KernelTable::* kKernel>
-void as_generic(const PanelTask& task) {
-  (kGenericKernels.*kKernel)(task);
-}
-
 }  // namespace
 
-constinit const KernelTable kTileStandIn{
-    .f32 = as_generic<&KernelTable::f32>,
-    .f16 = as_generic<&KernelTable::f16>,
-    .bf16 = as_generic<&KernelTable::bf16>,
-    .q4_0 = multiply<kQ4_0, as_generic<&KernelTable::q4_0>>,
-    .q4_1 = multiply<kQ4_1, as_generic<&KernelTable::q4_1>>,
-    .q5_0 = multiply<kQ5_0, as_generic<&KernelTable::q5_0>>,
-    .q5_1 = multiply<kQ5_1, as_generic<&KernelTable::q5_1>>,
-    .q8_0 = multiply<kQ8_0, as_generic<&KernelTable::q8_0>>,
-    .q2_k = multiply<kQ2K, as_generic<&KernelTable::q2_k>>,
-    .q3_k = multiply<kQ3K, as_generic<&KernelTable::q3_k>>,
-    .q4_k = multiply<kQ4K, as_generic<&KernelTable::q4_k>>,
-    .q5_k = multiply<kQ5K, as_generic<&KernelTable::q5_k>>,
-    .q6_k = multiply<kQ6K, as_generic<&KernelTable::q6_k>>,
-    .iq4_nl = multiply<kIq4Nl, as_generic<&KernelTable::iq4_nl>>,
-    .iq4_xs = multiply<kIq4Xs, as_generic<&KernelTable::iq4_xs>>,
-    .mxfp4 = multiply<kMxfp4, as_generic<&KernelTable::mxfp4>>,
-    .quantise = quantise,
-    .finish = release_tiles,
-};
+constinit const KernelTable kTileStandIn = kTileTable<kGenericKernels, release_tiles>;
 
 }  // namespace plait::kernels::cpu
