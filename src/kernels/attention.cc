@@ -26,6 +26,7 @@ constexpr std::size_t kRowsOfPiece = 384;
 constexpr std::size_t kPiecesOfMember = 4;
 /// Fewest blocks in a piece that is cut along the tokens.
 constexpr std::size_t kBlocksOfPiece = 4;
+constexpr float kLog2E = 0x1.715476p+0F;
 
 const AttentionTable& table_of(Isa isa) {
   switch (isa) {
@@ -84,6 +85,11 @@ AttentionState state_at(float* p, std::size_t rows) {
   return {p, total, total + rows * 16};
 }
 
+/// The same without its first `row` rows.
+AttentionState from_row(const AttentionState& state, std::size_t row, std::size_t dim) {
+  return {state.max + row, state.total + 16 * row, state.sums + row * dim};
+}
+
 void clear(const AttentionState& state, std::size_t rows, std::size_t dim) {
   std::fill_n(state.max, rows, -std::numeric_limits<float>::infinity());
   std::fill_n(state.total, rows * 16, 0.0F);
@@ -101,6 +107,7 @@ struct AttentionWorkspace::Parts {
   std::vector<Piece> pieces;
   std::vector<AlignedFloats> scratch;  // [member]
   AlignedFloats parts;                 // states of pieces that are cut along the tokens
+  AlignedFloats sinks;                 // the state of a block that is nothing but sinks, [heads]
 };
 
 AttentionWorkspace::AttentionWorkspace() : parts_(std::make_unique<Parts>()) {}
@@ -122,6 +129,7 @@ struct Call {
   float* out;
   std::size_t out_stride;
   float* parts;
+  AttentionState sinks;  // [heads]; arrays are null if there are none
 };
 
 /// A member's scratch memory for pieces of up to `rows` query rows (times heads).
@@ -145,6 +153,18 @@ struct Scratch {
     sums = weights + 16 * kBlock;
   }
 };
+
+/// The sinks as what one more block would have gathered; nothing without sinks.
+AttentionState sink_state(const AttentionShape& shape, AlignedFloats& memory) {
+  if (shape.sinks == nullptr) return {};
+  const AttentionState state = state_at(memory.reserve(state_size(shape.heads, shape.dim)), shape.heads);
+  clear(state, shape.heads, shape.dim);
+  for (std::size_t head = 0; head < shape.heads; ++head) {
+    state.max[head] = shape.sinks[head] * kLog2E;
+    state.total[16 * head] = 1;
+  }
+  return state;
+}
 
 /// Cuts the batch into pieces, those with many tokens first, and says how many floats their parts need.
 class Planner {
@@ -238,8 +258,12 @@ const float* query(const Call& call, const Piece& piece, std::size_t row) {
 
 void finish(const Call& call, const Piece& piece, const AttentionState& state) {
   const std::size_t dim = call.shape.dim;
+  const std::size_t head = piece.head * call.group;
   for (std::size_t row = 0; row < piece.rows; ++row) {
-    float* out = call.out + (piece.entry_row + piece.row + row) * call.out_stride + piece.head * call.group * dim;
+    if (call.sinks.max != nullptr) {
+      call.table->merge(call.group, dim, from_row(call.sinks, head, dim), from_row(state, row * call.group, dim));
+    }
+    float* out = call.out + (piece.entry_row + piece.row + row) * call.out_stride + head * dim;
     for (std::size_t h = 0; h < call.group; ++h) {
       const std::size_t i = row * call.group + h;
       call.table->finish(state.sums + i * dim, state.total + 16 * i, dim, out + h * dim);
@@ -292,7 +316,7 @@ void add_block(const Call& call, const Piece& piece, std::size_t block, const Sc
     tile.rows = std::min(rows - row, call.table->tile_rows);
     tile.q = scratch.q + row * dim;
     if (!tile.full && !find_visible(call, first_position, row, begin, tile)) continue;
-    call.table->tile(tile, {state.max + row, state.total + 16 * row, state.sums + row * dim});
+    call.table->tile(tile, from_row(state, row, dim));
   }
 }
 
@@ -350,7 +374,6 @@ void attention(Isa isa, const AttentionShape& shape, std::span<const AttentionRo
   const Planner plan(shape, batch, members, parts.pieces);
   const std::size_t rows = plan.rows_max();
   parts.scratch.resize(std::max(parts.scratch.size(), members));
-  constexpr float kLog2E = 0x1.715476p+0F;
   const bool capped = shape.soft_cap > 0;
   const Call call{.table = &table_of(isa),
                   .shape = shape,
@@ -361,7 +384,8 @@ void attention(Isa isa, const AttentionShape& shape, std::span<const AttentionRo
                   .q_stride = q_stride,
                   .out = out,
                   .out_stride = out_stride,
-                  .parts = parts.parts.reserve(plan.parts_size())};
+                  .parts = parts.parts.reserve(plan.parts_size()),
+                  .sinks = sink_state(shape, parts.sinks)};
   const std::span<const Piece> pieces = parts.pieces;
   std::atomic<std::size_t> next = 0;  // relaxed: pieces are independent, and run() orders everything else
   team.run([&](int member) {

@@ -13,7 +13,8 @@
 // weights are powers of two. For each block: the largest score m of the visible tokens, weights p = 2^(score - m),
 // their sums l in 16 lanes (token modulo 16), and o = the sum over visible tokens in ascending order, one fused
 // multiply-add after the other, of p times value. Blocks are merged in ascending order: with m' = max(m1, m2),
-// a = 2^(m1 - m'), b = 2^(m2 - m'): l = l1 a + l2 b, o = o1 a + o2 b. The result is o over the sum of l's lanes.
+// a = 2^(m1 - m'), b = 2^(m2 - m'): l = l1 a + l2 b, o = o1 a + o2 b. A head's sink is merged last, as a block of one
+// token whose value is nothing. The result is o over the sum of l's lanes.
 // A query at position i sees token t exactly if t <= i and, with a window w, i - t < w. Nothing else is computed with:
 // cache memory of invisible tokens may hold anything.
 #pragma once
@@ -35,6 +36,8 @@ struct AttentionShape {
   float scale = 1;         ///< Factor of query times key.
   float soft_cap = 0;      ///< c: scores become c tanh(score / c); 0: none.
   std::size_t window = 0;  ///< Tokens visible to a query, itself included; 0: all before it.
+  const float* sinks =
+      nullptr;  ///< [heads]: a score that takes a share of each head's weights and adds nothing; or null.
 };
 
 /// Tokens of a block: the unit of arithmetic and of memory. A block of one key-value head is 64 * dim keys, laid out

@@ -15,6 +15,9 @@
 namespace plait::kernels {
 namespace {
 
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr float kAnySink = 0;  // its address asks the fixture for sinks of its own
+
 /// Random queries, keys and values of one sequence, and its cache.
 class Fixture {
  public:
@@ -22,6 +25,10 @@ class Fixture {
     q = random(tokens * shape.heads * shape.dim, 2 * seed, 2.0F);
     k = random(tokens * shape.kv_heads * shape.dim, 2 * seed + 1, 1.0F);
     v = random(tokens * shape.kv_heads * shape.dim, 2 * seed + 5, 1.0F);
+    if (shape.sinks != nullptr) {
+      sinks_ = random(shape.heads, 2 * seed + 7, 3.0F);
+      shape_.sinks = sinks_.data();
+    }
     // What is not written must not matter: a NaN pattern everywhere.
     const std::size_t blocks = (tokens + kAttentionBlock - 1) / kAttentionBlock;
     k_cache_.assign(blocks * kAttentionBlock * shape.kv_heads * shape.dim, 0x7E01);
@@ -64,8 +71,9 @@ class Fixture {
         const std::size_t first = shape_.window != 0 && i + 1 > shape_.window ? i + 1 - shape_.window : 0;
         std::vector<double> p;
         for (std::size_t t = first; t <= i; ++t) p.push_back(score(i, h, t, h / group));
-        const double top = *std::max_element(p.begin(), p.end());
-        double total = 0;
+        const double sink = shape_.sinks != nullptr ? static_cast<double>(shape_.sinks[h]) : -kInfinity;
+        const double top = std::max(sink, *std::max_element(p.begin(), p.end()));
+        double total = std::exp(sink - top);
         for (double& x : p) total += x = std::exp(x - top);
         double* to = out.data() + (i * shape_.heads + h) * shape_.dim;
         for (std::size_t t = first; t <= i; ++t) {
@@ -104,6 +112,7 @@ class Fixture {
   }
 
   AttentionShape shape_;
+  std::vector<float> sinks_;
   std::size_t tokens_;
   std::vector<tensor::f16> k_cache_;
   std::vector<tensor::f16> v_cache_;
@@ -128,6 +137,8 @@ std::vector<Case> cases() {
       {{.heads = 2, .kv_heads = 2, .dim = 80, .scale = 0.11F, .soft_cap = 1.5F}, 129},
       {{.heads = 3, .kv_heads = 1, .dim = 96, .scale = 0.1F, .window = 1}, 67},
       {{.heads = 16, .kv_heads = 1, .dim = 16, .scale = 1, .soft_cap = 30, .window = 64}, 190},
+      {{.heads = 8, .kv_heads = 2, .dim = 64, .scale = 0.125F, .sinks = &kAnySink}, 140},
+      {{.heads = 6, .kv_heads = 2, .dim = 32, .scale = 0.2F, .soft_cap = 2, .window = 66, .sinks = &kAnySink}, 150},
   };
 }
 
@@ -158,7 +169,7 @@ TEST(Attention, CutsAndThreadsDoNotMatter) {
     const auto want = bits(fixture.run(best_isa(), tokens, 1));
     for (const Isa isa : usable_isas()) {
       if (isa == Isa::generic) continue;
-      for (const std::size_t cut : {1, 2, 7, 13, 64, 100}) {
+      for (const std::size_t cut : std::vector<std::size_t>{1, 2, 7, 13, 64, 100}) {
         // Many small regions of several threads take long on a busy machine; the next test has them too.
         for (const int threads : cut < 64 ? std::vector{1} : std::vector{1, 3}) {
           EXPECT_EQ(bits(fixture.run(isa, cut, threads)), want)
@@ -170,7 +181,8 @@ TEST(Attention, CutsAndThreadsDoNotMatter) {
 }
 
 TEST(Attention, ALongContextIsSplitOverThreadsWithTheSameBits) {
-  const AttentionShape shape{.heads = 6, .kv_heads = 2, .dim = 64, .scale = 0.125F};
+  const std::vector<float> sinks{-9, 0, 2, 4, 9, -std::numeric_limits<float>::infinity()};
+  const AttentionShape shape{.heads = 6, .kv_heads = 2, .dim = 64, .scale = 0.125F, .sinks = sinks.data()};
   Fixture fixture(shape, 3000, 17);
   fixture.store(best_isa(), 0, 3000);
   std::vector<std::uint32_t> want;
@@ -192,7 +204,7 @@ TEST(Attention, SequencesOfABatchDoNotTouchEachOther) {
   std::vector<AttentionRows> batch;
   std::vector<float> q;
   std::vector<float> want;
-  for (const std::size_t tokens : {5, 300, 64, 65, 700}) {
+  for (const std::size_t tokens : std::vector<std::size_t>{5, 300, 64, 65, 700}) {
     fixtures.emplace_back(shape, tokens, tokens);
   }
   for (Fixture& fixture : fixtures) {

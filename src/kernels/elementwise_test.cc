@@ -83,7 +83,7 @@ TEST(Elementwise, RotationsGiveTheSameBits) {
   const std::vector<float> cos = random(129, 6, 1);
   const std::vector<float> sin = random(129, 7, 1);
   for (const auto rotate : {&rope_neox, &rope_norm}) {
-    for (const std::size_t dim : {2, 16, 32, 64, 80, 96, 128, 256}) {
+    for (const std::size_t dim : std::vector<std::size_t>{2, 16, 32, 64, 80, 96, 128, 256}) {
       for (const std::size_t rotated : {dim, dim / 2 / 2 * 2, dim / 4 / 2 * 2}) {
         std::vector<float> want = x;
         rotate(Isa::generic, want.data() + 1, 6, dim, rotated, cos.data() + 1, sin.data() + 1);

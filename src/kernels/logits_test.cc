@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "base/random.h"
 
@@ -37,7 +38,7 @@ std::vector<Candidate> sorted(const std::vector<float>& x) {
 
 TEST(Logits, AgreeWithSortingEverything) {
   TopK top;
-  for (const std::size_t n : {1, 5, 16, 17, 100, 1000, 5003, 49'152}) {
+  for (const std::size_t n : std::vector<std::size_t>{1, 5, 16, 17, 100, 1000, 5003, 49'152}) {
     const std::vector<float> x = random(n, n);
     const std::vector<Candidate> all = sorted(x);
     for (const Isa isa : usable_isas()) {
@@ -56,7 +57,7 @@ TEST(Logits, AgreeWithSortingEverything) {
 }
 
 TEST(Logits, LogSumExpIsAccurateAndTheSameForEveryIsa) {
-  for (const std::size_t n : {1, 100, 49'152, 262'144}) {
+  for (const std::size_t n : std::vector<std::size_t>{1, 100, 49'152, 262'144}) {
     std::vector<float> x = random(n, 3);
     for (float& f : x) f = std::isnan(f) ? -kInfinity : f;
     for (const float factor : {1.0F, 0.1F, 5.0F}) {

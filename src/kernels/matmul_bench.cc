@@ -6,6 +6,8 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
+#include <vector>
+
 #include "base/random.h"
 #include "kernels/matmul.h"
 #include "kernels/probe.h"
@@ -114,7 +116,7 @@ void peak(benchmark::State& state, int threads) {
 const int kRegistered = [] {
   for (const int threads : {1, 2}) {
     benchmark::RegisterBenchmark(fmt::format("peak_gops/threads:{}", threads).c_str(), peak, threads)->Iterations(1);
-    for (const std::size_t mebibytes : {1, 24, 66, 300, 1000}) {
+    for (const std::size_t mebibytes : std::vector<std::size_t>{1, 24, 66, 300, 1000}) {
       benchmark::RegisterBenchmark(fmt::format("read/MiB:{}/threads:{}", mebibytes, threads).c_str(), read_limit,
                                    mebibytes, threads)
           ->Iterations(1);
@@ -127,7 +129,7 @@ const int kRegistered = [] {
           ->UseRealTime();
       for (const Isa isa : usable_isas()) {
         if (isa == Isa::generic && stack.layers != 8) continue;
-        for (const std::size_t m : {1, 4, 8, 16, 32, 128, 512}) {
+        for (const std::size_t m : std::vector<std::size_t>{1, 4, 8, 16, 32, 128, 512}) {
           if (m > 32 && isa < Isa::avx512) continue;
           const std::string title = fmt::format("matmul/{}/{}/m:{}/threads:{}", stack.name, name(isa), m, threads);
           benchmark::RegisterBenchmark(title.c_str(), run_stack, stack, isa, m, threads)

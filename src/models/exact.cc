@@ -280,12 +280,14 @@ class ExactOperations final : public Operations {
   [[nodiscard]] std::size_t qkv_width() const { return (config_.heads + 2 * config_.kv_heads) * config_.head_dim; }
 
   [[nodiscard]] kernels::AttentionShape attention_shape(std::size_t layer) const {
+    const std::vector<float>& sinks = weights_.layers[layer].sinks;
     return {.heads = config_.heads,
             .kv_heads = config_.kv_heads,
             .dim = config_.head_dim,
             .scale = config_.attention_scale,
             .soft_cap = config_.attention_soft_cap,
-            .window = config_.layer_windowed[layer] ? config_.window : 0};
+            .window = config_.layer_windowed[layer] ? config_.window : 0,
+            .sinks = sinks.empty() ? nullptr : sinks.data()};
   }
 
   void lap(StepPart part) {

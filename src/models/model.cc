@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "models/parts.h"
@@ -42,10 +41,6 @@ Result<std::unique_ptr<Model>> Model::load(const std::filesystem::path& path, co
 Result<std::unique_ptr<Model>> Model::load(GgufFile file, const LoadOptions& options, parallel::Team& team) {
   PLAIT_TRY(Config config, read_config(file));
   PLAIT_TRY(Weights weights, find_weights(file, config));
-  const bool sinks = std::ranges::any_of(weights.layers, [](const Layer& layer) { return !layer.sinks.empty(); });
-  if (sinks && options.arithmetic == Arithmetic::exact) {
-    return fail(ErrorCode::unsupported, "the model has attention sinks, which only the reference arithmetic computes");
-  }
   PLAIT_TRY_VOID(check_memory(file, options));
   if (options.arithmetic == Arithmetic::exact) {
     PLAIT_TRY_VOID(pack_weights(file, weights, kernels::Weights::exact, team));

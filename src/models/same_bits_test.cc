@@ -69,7 +69,7 @@ std::vector<TinyModel> small_zoo() {
           {"qwen3", tensor::Type::q4_k, true, "yarn"},        {"gemma3", tensor::Type::q6_k, true, "plain"},
           {"gemma3", tensor::Type::q4_0, false, "caps"},      {"qwen2moe", tensor::Type::mxfp4, true, "mixed"},
           {"qwen3moe", tensor::Type::iq4_xs, false, "plain"}, {"qwen3moe", tensor::Type::f16, true, "plain"},
-          {"gpt-oss", tensor::Type::mxfp4, true, "sinkless"}};
+          {"gpt-oss", tensor::Type::mxfp4, true, "plain"}};
 }
 
 void check_batch(const TinyModel& tiny) {
@@ -80,7 +80,7 @@ void check_batch(const TinyModel& tiny) {
   // Enough rows for several chunks; prompts of different length beside single tokens.
   std::vector<std::vector<TokenId>> prompts;
   std::vector<Sequence> sequences;
-  for (const std::size_t length : {1, 200, 2, 64, 90, 180}) {
+  for (const std::size_t length : std::vector<std::size_t>{1, 200, 2, 64, 90, 180}) {
     prompts.push_back(random_prompt(length, length, testing::kTinyVocabulary));
     sequences.emplace_back(*model);
   }
@@ -109,7 +109,7 @@ TEST_P(SameBits, ForAnyThreadsAndPieces) {
   const std::vector<float> whole = logits_in_pieces(*model, tokens_, tokens_.size(), one);
   for (const int threads : {1, 2, 3}) {
     parallel::Team team(threads);
-    for (const std::size_t piece : {1, 7, 64}) {
+    for (const std::size_t piece : std::vector<std::size_t>{1, 7, 64}) {
       EXPECT_TRUE(same_bits(whole, logits_in_pieces(*model, tokens_, piece, team)))
           << threads << " threads, pieces of " << piece;
     }

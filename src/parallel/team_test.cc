@@ -98,7 +98,8 @@ TEST_P(TeamOf, ParkedMembersWakeUp) {
   std::atomic<int> calls{0};
   for (int round = 0; round < 300; ++round) {
     team.run([&](int member) {
-      const auto delay = base::random_u64(7, static_cast<std::uint64_t>(round * 8 + member)) % 60;
+      const auto delay =
+          base::random_u64(7, static_cast<std::uint64_t>(round) * 8 + static_cast<std::uint64_t>(member)) % 60;
       if (delay < 20) std::this_thread::sleep_for(std::chrono::microseconds(delay));
       team.barrier();
       ++calls;
