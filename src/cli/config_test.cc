@@ -17,7 +17,7 @@ namespace {
 using base::ErrorCode;
 using testing::TempDir;
 
-Config::Sources sources_with(std::map<std::string, std::string> environment) {
+Config::Sources sources_with(const std::map<std::string, std::string>& environment) {
   return {.command_line = {},
           .environment = [environment](const std::string& name) -> std::optional<std::string> {
             const auto found = environment.find(name);

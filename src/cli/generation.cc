@@ -96,7 +96,7 @@ base::Result<void> Generator::decode(const GenerationOptions& options, Generatio
   PLAIT_TRY(auto sampler, models::Sampler::make(options.sampler));
   PLAIT_TRY(auto stop, models::StopStream::make({.strings = options.stop}));
   models::Detokenizer detokenizer(*tokenizer_);
-  const auto give = [&](std::string text) {
+  const auto give = [&](std::string_view text) {
     if (text.empty()) return;
     generation.text += text;
     show(text);
@@ -116,7 +116,7 @@ base::Result<void> Generator::decode(const GenerationOptions& options, Generatio
     generation.tokens.push_back(sample.token);
     if (sample.logprobs) generation.logprobs.push_back(*std::move(sample.logprobs));
     auto piece = stop.push(detokenizer.push(sample.token));
-    give(std::move(piece.text));
+    give(piece.text);
     if (piece.stopped) {
       generation.reason = FinishReason::stop;
       return {};
