@@ -28,10 +28,13 @@ struct Tokenizer::State {
 
 namespace {
 
+/// Ill-formed texts are left out: they could only be found inside a character, and cut it in two. Well-formed ones
+/// begin and end where characters do.
 SpecialTokens special_tokens(const Vocabulary& vocabulary, bool every) {
   std::vector<SpecialTokens::Entry> entries;
   for (std::size_t id = 0; id < vocabulary.kinds.size(); ++id) {
     const TokenKind kind = vocabulary.kinds[id];
+    if (!text::is_valid(vocabulary.texts[id])) continue;
     if (kind == TokenKind::user_defined || (every && (kind == TokenKind::control || kind == TokenKind::unknown))) {
       entries.push_back({vocabulary.texts[id], TokenId(static_cast<std::int32_t>(id))});
     }

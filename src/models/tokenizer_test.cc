@@ -260,6 +260,17 @@ TEST(TokenizerHoles, MissingBytesAndMergesOfNothing) {
   EXPECT_EQ(t->encode("\xF0\x9F\x98\x80"), Ids{});
 }
 
+TEST(TokenizerHoles, SpecialTokensThatArePartsOfCharacters) {
+  for (Small small : {byte_level(), sentence_pieces(true)}) {
+    for (const char* text : {"\xE2", "\x82", "\xAC", "a\xE2", "\xAC!"}) small.add(text, TokenKind::user_defined);
+    const auto tokenizer = small.make();
+    ASSERT_NE(tokenizer, nullptr);
+    for (const std::string text : {"a\u20AC!", "\u20AC", "\u20AC\u20AC", "\xE2"}) {
+      EXPECT_EQ(tokenizer->decode(tokenizer->encode(text, {.add_special = false}), true), text::sanitize(text));
+    }
+  }
+}
+
 TEST(TokenizerHoles, DuplicatesAndAHugeToken) {
   Small small;
   small.add("x", TokenKind::normal);
