@@ -230,6 +230,7 @@ void print_json(const Report& report, const LoadedModel& loaded, const BenchOpti
       {"model", loaded.name},
       {"cpu", os::cpu_features().model_name},
       {"isa", kernels::name(model.isa())},
+      {"weights", kernels::name(model.weights())},
       {"threads", loaded.team->size()},
       {"load_seconds", loaded.load_seconds},
       {"file_bytes", model.file().file_bytes()},
@@ -303,8 +304,8 @@ void print_text(const Report& report, const LoadedModel& loaded, const BenchOpti
   }
   for (const DecodeReport& decode : report.decode) {
     if (decode.read_share.values.empty()) continue;
-    print("{:<2} row{:<5} {:.1f} GB/s of the file's weights; the probe reads {} at {:.1f} GB/s ({}): {:.0f} %\n",
-          decode.rows, decode.rows == 1 ? "" : "s", decode.read_share.median() * report.read_probe.median() / 1e9,
+    print("{:<2} row{:<5} {:.1f} GB/s of weights; the probe reads {} at {:.1f} GB/s ({}): {:.0f} %\n", decode.rows,
+          decode.rows == 1 ? "" : "s", decode.read_share.median() * report.read_probe.median() / 1e9,
           base::human_bytes(model.bytes_per_step()), report.read_probe.median() / 1e9, report.read_variant,
           100 * decode.read_share.median());
   }

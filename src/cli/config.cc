@@ -38,7 +38,8 @@ constexpr std::array kSettings{
             "Arithmetic of attention: exact gives the same bits everywhere"},
     Setting{"kernels.isa", Kind::choice, "auto", "auto|generic|avx2|avxvnni|avx512|amx|reference",
             "Instruction set of the kernels; all but reference (float activations, slow) give the same bits"},
-    Setting{"kernels.weights", Kind::choice, "exact", "exact", "How weights are held: exact keeps what the file says"},
+    Setting{"kernels.weights", Kind::choice, "exact", "exact|int8",
+            "How weights are held: exact as in the file; int8 requantised, faster with many rows, a little less exact"},
     Setting{"model", Kind::text, "smollm2-135m", "", "The model to use: a name of `plait model list`, or a path"},
     Setting{"threads", Kind::number, "0", "0..1024", "Threads that compute; 0: one for each usable core"},
 };

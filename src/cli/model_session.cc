@@ -45,6 +45,7 @@ void add_model_options(CLI::App& verb, Session& session) {
   add_setting(verb, session, "-t,--threads", "threads");
   add_setting(verb, session, "-c,--context", "context");
   add_setting(verb, session, "--isa", "kernels.isa");
+  add_setting(verb, session, "--weights", "kernels.weights");
 }
 
 void add_sampling_options(CLI::App& verb, SamplingFlags& flags) {
@@ -94,21 +95,21 @@ base::Result<kernels::Isa> chosen_isa(const Session& session) {
   return kernels::parse_isa(text == "reference" ? "auto" : text);
 }
 
-base::Result<LoadedModel> load_model(const Session& session, const std::string& name_or_path,
-                                     models::Arithmetic arithmetic, bool expanded) {
+base::Result<LoadedModel> load_model(const Session& session, const std::string& name_or_path, LoadAs as) {
   const auto start = std::chrono::steady_clock::now();
   LoadedModel loaded;
   loaded.name = name_or_path.empty() ? session.config.text("model") : name_or_path;
   PLAIT_TRY(const auto path, resolve_model(session.config, name_or_path));
   PLAIT_TRY(const auto isa, chosen_isa(session));
   PLAIT_TRY(loaded.team, start_team(thread_count(session)));
-  const bool reference = session.config.text("kernels.isa") == "reference";
-  const models::LoadOptions options{
-      .arithmetic = reference ? models::Arithmetic::reference : arithmetic,
-      .expanded = expanded,
-      .isa = isa,
-      .context = static_cast<std::size_t>(session.config.number("context")),
-  };
+  models::LoadOptions options{.isa = isa, .context = static_cast<std::size_t>(session.config.number("context"))};
+  if (as == LoadAs::reference) {
+    options.arithmetic = models::Arithmetic::reference;
+    options.weights = kernels::Weights::f32;
+  } else if (as == LoadAs::settings) {
+    if (session.config.text("kernels.isa") == "reference") options.arithmetic = models::Arithmetic::reference;
+    if (session.config.text("kernels.weights") == "int8") options.weights = kernels::Weights::int8;
+  }
   PLAIT_TRY(loaded.model, models::Model::load(path, options, *loaded.team));
   PLAIT_TRY(loaded.tokenizer, models::Tokenizer::load(loaded.model->file()));
   if (loaded.tokenizer->size() > loaded.model->vocabulary()) {

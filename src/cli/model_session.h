@@ -25,7 +25,7 @@ struct SamplingFlags {
   std::vector<std::string> logit_bias = {};  ///< "ID=VALUE" or "TEXT=VALUE", VALUE a number or -inf.
 };
 
-/// --model, --threads, --context, --isa: settings (see config.h) under short names.
+/// --model, --threads, --context, --isa, --weights: settings (see config.h) under short names.
 void add_model_options(CLI::App& verb, Session& session);
 /// --temperature, --top-k, … --max-tokens, --stop, --seed.
 void add_sampling_options(CLI::App& verb, SamplingFlags& flags);
@@ -47,9 +47,16 @@ base::Result<std::unique_ptr<parallel::Team>> start_team(int threads);
 /// The instruction set as the setting says. Errors: invalid_argument if the machine lacks it.
 base::Result<kernels::Isa> chosen_isa(const Session& session);
 
-/// Loads the model of the setting `model`, or `name_or_path` if not empty. `expanded`: see models::LoadOptions.
+/// How a model's weights and arithmetic are chosen.
+enum class LoadAs {
+  settings,   ///< kernels.weights and kernels.isa say.
+  exact,      ///< The production path with the file's own weights.
+  reference,  ///< Plain floats all through.
+};
+
+/// Loads the model of the setting `model`, or `name_or_path` if not empty.
 base::Result<LoadedModel> load_model(const Session& session, const std::string& name_or_path = {},
-                                     models::Arithmetic arithmetic = models::Arithmetic::exact, bool expanded = false);
+                                     LoadAs as = LoadAs::settings);
 
 /// Completes the flags that need a vocabulary. Errors: invalid_argument naming the option.
 base::Result<GenerationOptions> generation_options(const SamplingFlags& flags, const models::Tokenizer& tokenizer);

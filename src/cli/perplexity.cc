@@ -76,11 +76,15 @@ base::Result<void> write_positions(const std::string& path, const std::vector<mo
   return os::write_file_atomically(path, text);
 }
 
-// The model to compare with: another one, or, for "reference", the same weights in plain floats.
+// The model to compare with: another one, or the same with the file's weights ("exact") or in plain floats.
 base::Result<std::optional<LoadedModel>> load_base(const PerplexityOptions& options, const Session& session) {
   if (options.against.empty()) return std::nullopt;
   if (options.against == "reference") {
-    PLAIT_TRY(auto loaded, load_model(session, {}, models::Arithmetic::reference, true));
+    PLAIT_TRY(auto loaded, load_model(session, {}, LoadAs::reference));
+    return loaded;
+  }
+  if (options.against == "exact") {
+    PLAIT_TRY(auto loaded, load_model(session, {}, LoadAs::exact));
     return loaded;
   }
   PLAIT_TRY(auto loaded, load_model(session, options.against));
@@ -117,13 +121,16 @@ void add_perplexity(CLI::App& app, Session& session) {
   CLI::App* verb = app.add_subcommand("perplexity", "Measure how well a model predicts a text");
   verb->add_option("file", options->file, "A text file; - for standard input")->required();
   verb->add_option("--against", options->against,
-                   "Compare with another model, or with `reference`: the same weights in plain floats");
+                   "Compare with another model, with `reference`: the same in plain floats, or with `exact`: the same "
+                   "without --weights");
   verb->add_option("--window", options->window, "Tokens read together; their second half is scored")
       ->capture_default_str();
   verb->add_option("--windows", options->windows_max, "Most windows to read; 0: the whole text")->capture_default_str();
   verb->add_option("--positions", options->positions, "Write one line per scored position to this file");
   add_model_options(*verb, session);
-  verb->footer("Example: plait perplexity README.md --against reference");
+  verb->footer(
+      "Example: plait perplexity README.md --against reference\n"
+      "         plait perplexity README.md --weights int8 --against exact");
   verb->callback(
       [&session, options] { session.action = [&session, options] { return perplexity(*options, session); }; });
 }

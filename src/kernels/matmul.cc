@@ -33,7 +33,8 @@ void multiply_panels(const Work& work, std::size_t begin, std::size_t end, std::
   std::size_t first = 0;  // panel of the part
   for (const PackedMatrix::Part& part : work.w.parts()) {
     const std::size_t count = panel_count(part);
-    const cpu::PanelKernel kernel = panel_kernel(work.kernels, part.type);
+    const cpu::PanelKernel kernel =
+        work.rows.form == RowForm::wide ? work.kernels.int8 : panel_kernel(work.kernels, part.type);
     for (std::size_t panel = std::max(begin, first); panel < std::min(end, first + count); ++panel) {
       const std::size_t index = panel - first;
       const std::byte* stream = part.panels + index * part.panel_bytes;
@@ -83,7 +84,7 @@ std::size_t group_cost(const RowGroup& group) { return stream_bytes(*group.w) * 
 
 void matmul(Isa isa, const PackedMatrix& w, const QuantisedRows& x, float* y, std::size_t y_stride,
             parallel::Team& team) {
-  PLAIT_CHECK(w.inputs() == x.inputs(), w.inputs(), x.inputs());
+  PLAIT_CHECK(w.inputs() == x.inputs() && w.row_form() == x.view().form, w.inputs(), x.inputs());
   PLAIT_ASSERT(y_stride >= w.outputs() || x.rows() <= 1, y_stride, w.outputs());
   const Work work{w, x.view(), kernel_table(isa), y, y_stride};
   const std::size_t bytes = stream_bytes(w);
@@ -111,7 +112,8 @@ void matmul_grouped(Isa isa, std::span<const RowGroup> groups, const float* x, s
     for (std::size_t i = 0; i < groups.size(); ++i) {
       const RowGroup& group = groups[i];
       if (group.first * members / rows != self) continue;
-      quantise_rows(isa, x + group.first * x_stride, group.rows, group.w->inputs(), x_stride, scratch[i], team);
+      quantise_rows(isa, x + group.first * x_stride, group.rows, group.w->inputs(), x_stride, group.w->row_form(),
+                    scratch[i], team);
     }
     team.barrier();
     const std::size_t begin = total / members * self;

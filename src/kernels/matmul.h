@@ -4,8 +4,8 @@
 //
 //   PLAIT_TRY(const auto w, PackedMatrix::pack(parts, team));           // once, at load
 //   QuantisedRows rows;                                                // reused
-//   quantise_rows(isa, x, m, w.inputs(), w.inputs(), rows, team);      // once per input, shared by all products with
-//   it matmul(isa, w, rows, y, w.outputs(), team);
+//   quantise_rows(isa, x, m, w.inputs(), w.inputs(), w.row_form(), rows, team);   // once per input and form of rows
+//   matmul(isa, w, rows, y, w.outputs(), team);
 //
 // The arithmetic, for every instruction set, number of rows and number of threads, bit for bit:
 //   Rows. Per group of 32 inputs: largest = max|x|; if largest is below 2^-100, scale = 0 and a = 0; if it is not a
@@ -24,6 +24,8 @@
 //         one per 16 (Q2_K):                      acc = fma(float(m0 * h0 + m1 * h1), scale * -dmin, acc)   h: half
 //         sums of a
 //   Products, formats without blocks (F32, F16, BF16): rows are not quantised; acc = fma(x, w, acc) in ascending order.
+//   Products of weights made int8 at load (Weights::int8): rows and weights are both quantised as rows are above, in
+//     groups of 128 inputs; acc = 0; for each group: acc = fma(float(sum of a * q), scale of a * scale of q, acc).
 // Every fma is one rounding, every other operation is rounded by itself. A row with a number that is not finite gives
 // NaN in every output, and touches no other row.
 #pragma once
@@ -32,6 +34,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -48,8 +51,12 @@ namespace plait::kernels {
 /// How pack() stores the weights.
 enum class Weights {
   exact,  ///< In their own type: the production path.
+  int8,   ///< Requantised to 8 bits in groups of 128: other numbers than the file's, and many rows at once are faster.
   f32,    ///< Expanded to floats, so that activations are not quantised either: the oracle. Four bytes per weight.
 };
+
+/// "exact", "int8", "f32".
+[[nodiscard]] std::string_view name(Weights weights);
 
 /// The weights of one linear layer, or of several that share their input (q, k, v; gate, up) stacked on top of each
 /// other, in the order in which the kernels read them. Immutable; any number of threads may use it.
@@ -57,7 +64,7 @@ class PackedMatrix {
  public:
   /// One stacked matrix in packed form: panels of 32 outputs, each one contiguous stream.
   struct Part {
-    tensor::Type type;         ///< As packed.
+    tensor::Type type;         ///< As packed; if made int8, as in the file.
     std::size_t first_output;  ///< Its rows are outputs [first_output, first_output + rows).
     std::size_t rows;
     std::size_t panel_bytes;  ///< Multiple of 64.
@@ -79,8 +86,10 @@ class PackedMatrix {
   [[nodiscard]] base::Bytes bytes() const { return bytes_; }            ///< Memory held.
   [[nodiscard]] base::Bytes file_bytes() const { return file_bytes_; }  ///< What the parts took in the file.
   [[nodiscard]] std::span<const Part> parts() const { return parts_; }
+  [[nodiscard]] RowForm row_form() const { return row_form_; }  ///< What matmul() wants to be given.
 
-  /// Row `row` of the stacked matrix as floats, [inputs]: the bits of tensor::dequantise. For embeddings.
+  /// Row `row` of the stacked matrix as floats, [inputs]: unless it was made int8, the bits of tensor::dequantise. For
+  /// embeddings.
   /// Requires: row < outputs(), out.size() == inputs().
   void dequantise_row(std::size_t row, std::span<float> out) const;
 
@@ -89,6 +98,7 @@ class PackedMatrix {
   std::size_t inputs_ = 0;
   base::Bytes file_bytes_ = 0;
   base::Bytes bytes_ = 0;
+  RowForm row_form_ = RowForm::floats;
   std::vector<Part> parts_;
   std::shared_ptr<const os::PageBuffer> owner_;
 };
@@ -101,7 +111,7 @@ class QuantisedRows {
   [[nodiscard]] const RowsView& view() const { return view_; }
 
   /// Makes room for [m, k] and sets the view; contents are undefined. For quantise_rows().
-  void resize(std::size_t m, std::size_t k);
+  void resize(std::size_t m, std::size_t k, RowForm form);
   void set_source(const float* x, std::size_t stride);
 
  private:
@@ -111,12 +121,12 @@ class QuantisedRows {
 
 /// Quantises x, [m, k] with row stride `stride` (in floats), into `out`. `x` must stay unchanged as long as `out` is
 /// used with weights of type F32, F16 or BF16, which read the floats themselves.
-void quantise_rows(Isa isa, const float* x, std::size_t m, std::size_t k, std::size_t stride, QuantisedRows& out,
-                   parallel::Team& team);
+void quantise_rows(Isa isa, const float* x, std::size_t m, std::size_t k, std::size_t stride, RowForm form,
+                   QuantisedRows& out, parallel::Team& team);
 
 /// y[row, output] = sum of w[output, i] * x[row, i], y [m, outputs] with row stride y_stride (in floats).
-/// Requires: w.inputs() == x.inputs(), y_stride >= w.outputs(). No allocation in the steady state. One region of the
-/// team.
+/// Requires: w.inputs() == x.inputs(), x in w.row_form(), y_stride >= w.outputs(). No allocation in the steady state.
+/// One region of the team.
 void matmul(Isa isa, const PackedMatrix& w, const QuantisedRows& x, float* y, std::size_t y_stride,
             parallel::Team& team);
 
@@ -134,8 +144,8 @@ void matmul_grouped(Isa isa, std::span<const RowGroup> groups, const float* x, s
                     std::size_t y_stride, std::vector<QuantisedRows>& scratch, parallel::Team& team);
 
 /// The definition above in scalar code, from blocks as they are in the file: one part, y [m, rows] with row stride
-/// y_stride. The oracle of the kernels' tests; slow.
+/// y_stride. `weights`: exact or int8. The oracle of the kernels' tests; slow.
 void matmul_reference(const tensor::MatrixView& w, const float* x, std::size_t m, std::size_t x_stride, float* y,
-                      std::size_t y_stride);
+                      std::size_t y_stride, Weights weights = Weights::exact);
 
 }  // namespace plait::kernels

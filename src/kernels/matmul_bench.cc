@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Linear layers of the four models over a stack of matrices as large as the model, so that weights come from memory.
-//   matmul/<stack>/<isa>/m:<rows>/threads:<n>
-// GB/s counts file bytes of the weights touched, GOP/s two operations for each weight and row.
+//   matmul/<stack>/<isa>/m:<rows>/threads:<n>, and int8/… for the same weights made int8 at load
+// GB/s counts bytes of the weights touched (as in the file; int8: as in memory), GOP/s two operations for each weight
+// and row.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
@@ -46,7 +47,7 @@ const std::vector<Stack>& stacks() {
   return all;
 }
 
-std::vector<std::vector<PackedMatrix>> make(const Stack& stack, parallel::Team& team) {
+std::vector<std::vector<PackedMatrix>> make(const Stack& stack, Weights weights, parallel::Team& team) {
   WeightMemory memory;
   std::vector<std::vector<PackedMatrix>> layers(static_cast<std::size_t>(stack.layers));
   for (const Shape& shape : stack.shapes) {
@@ -54,29 +55,29 @@ std::vector<std::vector<PackedMatrix>> make(const Stack& stack, parallel::Team& 
     for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(base::mix64(i) & 0x3b);
     for (auto& layer : layers) {
       const tensor::MatrixView view{shape.type, shape.outputs, shape.inputs, bytes};
-      layer.push_back(PackedMatrix::pack({&view, 1}, team, Weights::exact, &memory).value());
+      layer.push_back(PackedMatrix::pack({&view, 1}, team, weights, &memory).value());
     }
   }
   return layers;
 }
 
-void run_stack(benchmark::State& state, const Stack& stack, Isa isa, std::size_t m, int threads) {
+void run_stack(benchmark::State& state, const Stack& stack, Weights form, Isa isa, std::size_t m, int threads) {
   parallel::Team team(threads);
-  const auto layers = make(stack, team);
+  const auto layers = make(stack, form, team);
   os::HugeVector<float> x(m * 16384), y(m * 65536);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(base::random_unit(1, i) - 0.5);
   QuantisedRows rows;
   double bytes = 0, weights = 0;
   for (const auto& layer : layers) {
     for (const auto& w : layer) {
-      bytes += static_cast<double>(w.file_bytes());
+      bytes += static_cast<double>(form == Weights::int8 ? w.bytes() : w.file_bytes());
       weights += static_cast<double>(w.outputs() * w.inputs());
     }
   }
   for (auto _ : state) {
     for (const auto& layer : layers) {
       for (const auto& w : layer) {
-        quantise_rows(isa, x.data(), m, w.inputs(), w.inputs(), rows, team);
+        quantise_rows(isa, x.data(), m, w.inputs(), w.inputs(), w.row_form(), rows, team);
         matmul(isa, w, rows, y.data(), w.outputs(), team);
       }
     }
@@ -131,10 +132,13 @@ const int kRegistered = [] {
         if (isa == Isa::generic && stack.layers != 8) continue;
         for (const std::size_t m : std::vector<std::size_t>{1, 4, 8, 16, 32, 128, 512}) {
           if (m > 32 && isa < Isa::avx512) continue;
-          const std::string title = fmt::format("matmul/{}/{}/m:{}/threads:{}", stack.name, name(isa), m, threads);
-          benchmark::RegisterBenchmark(title.c_str(), run_stack, stack, isa, m, threads)
-              ->UseRealTime()
-              ->Unit(benchmark::kMillisecond);
+          for (const Weights form : {Weights::exact, Weights::int8}) {
+            const std::string title = fmt::format("{}/{}/{}/m:{}/threads:{}", form == Weights::int8 ? "int8" : "matmul",
+                                                  stack.name, name(isa), m, threads);
+            benchmark::RegisterBenchmark(title.c_str(), run_stack, stack, form, isa, m, threads)
+                ->UseRealTime()
+                ->Unit(benchmark::kMillisecond);
+          }
         }
       }
     }

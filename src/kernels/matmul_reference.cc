@@ -1,41 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The definition in kernels/matmul.h, one output at a time, from blocks as they are in the file.
-#include <array>
+#include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <vector>
 
 #include "kernels/matmul.h"
 #include "kernels/pack_decode.h"
 #include "kernels/pack_format.h"
+#include "tensor/dequantise.h"
 #include "tensor/half.h"
 
 namespace plait::kernels {
 namespace {
 
 struct Group {
-  std::array<int, 32> a{};
+  std::vector<int> a;
   float scale = 0;
 };
 
-Group quantise(const float* x) {
-  Group group;
-  float largest = 0;
-  bool finite = true;
-  for (int i = 0; i < 32; ++i) {
-    finite = finite && std::isfinite(x[i]);
-    largest = std::fmax(largest, std::fabs(x[i]));
-  }
-  if (!finite) {
-    group.scale = std::numeric_limits<float>::quiet_NaN();
-  } else if (largest >= 0x1p-100F) {
-    group.scale = largest / 127.0F;
-    const float factor = 127.0F / largest;
-    for (std::size_t i = 0; i < 32; ++i) group.a[i] = static_cast<int>(std::nearbyint(x[i] * factor));
-  }
+Group quantise(std::span<const float> x) {
+  const GroupScale by = group_scale(x);
+  Group group{.a = {}, .scale = by.scale};
+  for (const float v : x) group.a.push_back(quantised(v, by));
   return group;
+}
+
+std::vector<Group> quantise(std::span<const float> x, std::size_t group) {
+  std::vector<Group> groups;
+  for (std::size_t k = 0; k < x.size(); k += group)
+    groups.push_back(quantise(x.subspan(k, std::min(group, x.size() - k))));
+  return groups;
 }
 
 template <PanelFormat F>
@@ -95,15 +91,39 @@ float multiply_row(const tensor::MatrixView& w, std::size_t output, const std::v
   return acc;
 }
 
+float multiply_wide_row(const std::vector<Group>& weights, const std::vector<Group>& inputs) {
+  float acc = 0;
+  for (std::size_t g = 0; g < inputs.size(); ++g) {
+    int c = 0;
+    for (std::size_t i = 0; i < inputs[g].a.size(); ++i) c += inputs[g].a[i] * weights[g].a[i];
+    acc = std::fma(static_cast<float>(c), inputs[g].scale * weights[g].scale, acc);
+  }
+  return acc;
+}
+
+void matmul_wide_reference(const tensor::MatrixView& w, const float* x, std::size_t m, std::size_t x_stride, float* y,
+                           std::size_t y_stride) {
+  const std::size_t row_bytes = tensor::row_bytes(w.type, w.columns);
+  std::vector<float> weights(w.columns);
+  for (std::size_t output = 0; output < w.rows; ++output) {
+    tensor::dequantise(w.type, w.bytes.subspan(output * row_bytes, row_bytes), weights);
+    const std::vector<Group> quants = quantise(weights, kWideGroup);
+    for (std::size_t row = 0; row < m; ++row) {
+      y[row * y_stride + output] =
+          multiply_wide_row(quants, quantise(std::span(x + row * x_stride, w.columns), kWideGroup));
+    }
+  }
+}
+
 }  // namespace
 
 void matmul_reference(const tensor::MatrixView& w, const float* x, std::size_t m, std::size_t x_stride, float* y,
-                      std::size_t y_stride) {
+                      std::size_t y_stride, Weights weights) {
+  if (weights == Weights::int8) return matmul_wide_reference(w, x, m, x_stride, y, y_stride);
   const bool blocks = tensor::info(w.type).block_elements > 1;
   for (std::size_t row = 0; row < m; ++row) {
     const float* in = x + row * x_stride;
-    std::vector<Group> groups;
-    for (std::size_t k = 0; blocks && k < w.columns; k += kGroup) groups.push_back(quantise(in + k));
+    const std::vector<Group> groups = blocks ? quantise(std::span(in, w.columns), kGroup) : std::vector<Group>{};
     for (std::size_t output = 0; output < w.rows; ++output) {
       float& out = y[row * y_stride + output];
       if (blocks) {

@@ -27,6 +27,13 @@ std::size_t panel_bytes(Type type, std::size_t columns) {
   return columns / info.block_elements * with_format(type, []<PanelFormat F>() { return F.block_bytes(); });
 }
 
+constexpr std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
+
+std::size_t wide_panel_bytes(std::size_t columns) {
+  return round_up(columns, kWideStep) / kWideStep * kWideStepBytes +
+         round_up(columns, kWideGroup) / kWideGroup * kWideHeaderBytes;
+}
+
 // Four neighbouring quants of an output as one word: byte b is input 4 r + b.
 std::uint32_t four(const std::uint8_t* q) {
   std::uint32_t word;
@@ -134,6 +141,47 @@ void pack_expanded_panel(const tensor::MatrixView& view, std::size_t first, std:
   }
 }
 
+// Requantises outputs [first, first + 32) to 8 bits: for each wide group d f32[32], then its steps of 64 inputs. A step
+// is 16 rows of 128 bytes, each the 32 outputs x 4 inputs: output c's inputs 4 r … 4 r + 3 at 128 r + 4 c, plus 128.
+void pack_wide_panel(const tensor::MatrixView& view, std::size_t first, std::byte* out) {
+  const std::size_t row_bytes = tensor::row_bytes(view.type, view.columns);
+  const std::size_t rows = std::min(kPanel, view.rows - first);
+  std::vector<float> row(round_up(view.columns, kWideStep));
+  std::memset(out, 0x80, wide_panel_bytes(view.columns));  // quants of zero, also of outputs that are not there
+  for (std::size_t c = 0; c < kPanel; ++c) {
+    if (c < rows) {
+      tensor::dequantise(view.type, view.bytes.subspan((first + c) * row_bytes, row_bytes),
+                         std::span(row).first(view.columns));
+    } else {
+      std::ranges::fill(row, 0.0F);
+    }
+    std::byte* at = out;
+    for (std::size_t k = 0; k < row.size(); k += kWideGroup) {
+      const std::span<const float> group = std::span(row).subspan(k, std::min(kWideGroup, row.size() - k));
+      const GroupScale scale = group_scale(group);
+      std::memcpy(at + 4 * c, &scale.scale, 4);
+      at += kWideHeaderBytes;
+      for (std::size_t i = 0; i < group.size(); ++i) {
+        const std::byte q{static_cast<std::uint8_t>(quantised(group[i], scale) + 128)};
+        at[i / kWideStep * kWideStepBytes + i % kWideStep / 4 * 128 + 4 * c + i % 4] = q;
+      }
+      at += group.size() / kWideStep * kWideStepBytes;
+    }
+  }
+}
+
+void dequantise_wide_row(const std::byte* panel, std::size_t c, std::span<float> out) {
+  for (std::size_t k = 0; k < out.size(); ++k) {
+    const std::size_t in_group = k % kWideGroup;
+    const std::byte* group = panel + k / kWideGroup * (kWideHeaderBytes + kWideGroup / kWideStep * kWideStepBytes);
+    float scale;
+    std::memcpy(&scale, group + 4 * c, 4);
+    const std::byte* step = group + kWideHeaderBytes + in_group / kWideStep * kWideStepBytes;
+    const int q = std::to_integer<int>(step[in_group % kWideStep / 4 * 128 + 4 * c + in_group % 4]) - 128;
+    out[k] = scale * static_cast<float>(q);
+  }
+}
+
 base::Result<void> check_parts(std::span<const tensor::MatrixView> parts) {
   if (parts.empty()) return base::fail(ErrorCode::invalid_argument, "a packed matrix needs at least one part");
   for (const tensor::MatrixView& view : parts) {
@@ -204,17 +252,33 @@ void dequantise_panel_row(const std::byte* panel, std::size_t c, std::span<float
 
 }  // namespace
 
+std::string_view name(Weights weights) {
+  switch (weights) {
+    case Weights::exact:
+      return "exact";
+    case Weights::int8:
+      return "int8";
+    case Weights::f32:
+      return "f32";
+  }
+  return {};
+}
+
 base::Result<PackedMatrix> PackedMatrix::pack(std::span<const tensor::MatrixView> parts, parallel::Team& team,
                                               Weights weights, WeightMemory* memory) {
   PLAIT_TRY_VOID(check_parts(parts));
   PackedMatrix packed;
   packed.inputs_ = parts.front().columns;
+  const bool wide = weights == Weights::int8;
+  if (wide) packed.row_form_ = RowForm::wide;
   std::vector<std::size_t> first_panel{0};  // of each part, then the end
   std::size_t bytes = 0;
   for (const tensor::MatrixView& view : parts) {
     const Type type = weights == Weights::f32 ? Type::f32 : view.type;
     const std::size_t panels = (view.rows + kPanel - 1) / kPanel;
-    packed.parts_.push_back({type, packed.outputs_, view.rows, panel_bytes(type, view.columns), nullptr});
+    const std::size_t size = wide ? wide_panel_bytes(view.columns) : panel_bytes(type, view.columns);
+    packed.parts_.push_back({type, packed.outputs_, view.rows, size, nullptr});
+    if (!wide && has_blocks(type)) packed.row_form_ = RowForm::groups;
     packed.outputs_ += view.rows;
     packed.file_bytes_ += view.bytes.size();
     bytes += panels * packed.parts_.back().panel_bytes;
@@ -241,7 +305,9 @@ base::Result<PackedMatrix> PackedMatrix::pack(std::span<const tensor::MatrixView
       const std::size_t index = panel - first_panel[i];
       std::byte* out = slice.data + (packed.parts_[i].panels - slice.data) +
                        static_cast<std::ptrdiff_t>(index * packed.parts_[i].panel_bytes);
-      if (packed.parts_[i].type != view.type) {
+      if (wide) {
+        pack_wide_panel(view, index * kPanel, out);
+      } else if (packed.parts_[i].type != view.type) {
         pack_expanded_panel(view, index * kPanel, out);
       } else if (has_blocks(view.type)) {
         with_format(view.type, [&]<PanelFormat F>() { pack_panel<F>(view, index * kPanel, out); });
@@ -260,6 +326,7 @@ void PackedMatrix::dequantise_row(std::size_t row, std::span<float> out) const {
   const std::size_t index = row - part.first_output;
   const std::byte* panel = part.panels + index / kPanel * part.panel_bytes;
   const std::size_t c = index % kPanel;
+  if (row_form_ == RowForm::wide) return dequantise_wide_row(panel, c, out);
   if (has_blocks(part.type)) {
     with_format(part.type, [&]<PanelFormat F>() { dequantise_panel_row<F>(panel, c, out); });
     return;

@@ -3,7 +3,9 @@
 // Where each number of a block sits. Source: the block structures of the GGUF format.
 #include "kernels/pack_decode.h"
 
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 namespace plait::kernels {
 namespace {
@@ -142,6 +144,20 @@ void decode_small(tensor::Type type, const uint8_t* p, DecodedBlock& out) {
 }
 
 }  // namespace
+
+GroupScale group_scale(std::span<const float> x) {
+  float largest = 0;
+  for (const float v : x) {
+    if (!std::isfinite(v)) return {.scale = std::numeric_limits<float>::quiet_NaN()};
+    largest = std::fmax(largest, std::fabs(v));
+  }
+  if (largest < 0x1p-100F) return {};
+  return {.scale = largest / 127.0F, .factor = 127.0F / largest};
+}
+
+int quantised(float x, const GroupScale& by) {
+  return by.factor == 0 ? 0 : static_cast<int>(std::nearbyint(x * by.factor));
+}
 
 void decode_block(tensor::Type type, const std::byte* bytes, DecodedBlock& out) {
   const auto* p = reinterpret_cast<const uint8_t*>(bytes);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "kernels/pack_format.h"
 #include "tensor/half.h"
@@ -28,6 +29,15 @@ int weight_of(int stored) {
   if constexpr (F.codebook != Codebook::none) stored = kCodeBytes<F>.bytes[stored];
   return stored - F.offset;
 }
+
+/// How the numbers of one group become 8 bits, rows and weights alike: see matmul.h.
+struct GroupScale {
+  float scale = 0;   ///< NaN if a number is not finite.
+  float factor = 0;  ///< 0: all quants are 0.
+};
+[[nodiscard]] GroupScale group_scale(std::span<const float> x);
+/// In [-127, 127]. Requires: x is of the group that `by` was made for.
+[[nodiscard]] int quantised(float x, const GroupScale& by);
 
 /// The scale `d` of a block or panel as a float.
 template <PanelFormat F>

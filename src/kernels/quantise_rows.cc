@@ -32,6 +32,22 @@ void quantise_block(const cpu::KernelTable& kernels, const RowsView& rows, std::
   }
 }
 
+// Wide groups [begin, end) of all rows of the block that starts at row `first`.
+void quantise_wide_block(const cpu::KernelTable& kernels, const RowsView& rows, std::size_t first, std::size_t begin,
+                         std::size_t end) {
+  const std::size_t count = std::min(kRowBlock, rows.m - first);
+  const std::size_t step = begin * (kWideGroup / kWideStep);
+  for (std::size_t row = 0; row < count; ++row) {
+    const std::size_t at = first * rows.groups + begin * count + row;
+    kernels.quantise_wide({.x = rows.x + (first + row) * rows.x_stride + begin * kWideGroup,
+                           .k = std::min(rows.k, end * kWideGroup) - begin * kWideGroup,
+                           .a = rows.a + (first * rows.steps + step * count + row) * kWideStep,
+                           .scale = rows.scale + at,
+                           .minus_sum = rows.minus_sum + at,
+                           .stride = count});
+  }
+}
+
 // Groups [begin, end), counted through all blocks: shares of a block border on each other in one place of memory, while
 // rows of a block lie side by side in every cache line.
 void quantise_groups(const cpu::KernelTable& kernels, const RowsView& rows, std::size_t begin, std::size_t end) {
@@ -39,19 +55,26 @@ void quantise_groups(const cpu::KernelTable& kernels, const RowsView& rows, std:
     const std::size_t block = begin / rows.groups;
     const std::size_t last = std::min(end, (block + 1) * rows.groups);
     const std::size_t before = block * rows.groups;
-    quantise_block(kernels, rows, block * kRowBlock, begin - before, last - before);
+    const auto quantise = rows.form == RowForm::wide ? quantise_wide_block : quantise_block;
+    quantise(kernels, rows, block * kRowBlock, begin - before, last - before);
     begin = last;
   }
 }
 
 }  // namespace
 
-void QuantisedRows::resize(std::size_t m, std::size_t k) {
-  const std::size_t groups = (k + kGroup - 1) / kGroup;
-  const std::size_t numbers = m * groups;
-  const std::size_t plane = aligned(4 * numbers);
+void QuantisedRows::resize(std::size_t m, std::size_t k, RowForm form) {
+  view_ = {.m = m, .k = k, .form = form};
+  if (m == 0 || form == RowForm::floats) return;
+  const bool wide = form == RowForm::wide;
+  const std::size_t group = wide ? kWideGroup : kGroup;
+  const std::size_t step = wide ? kWideStep : kGroup;
+  view_.groups = (k + group - 1) / group;
+  view_.steps = (k + step - 1) / step;
+  const std::size_t quants = aligned(m * view_.steps * step);
+  const std::size_t plane = aligned(4 * m * view_.groups);
   // The 64 bytes at the end: kernels may read the numbers of up to 15 rows that a block lacks.
-  const std::size_t bytes = aligned(numbers * kGroup) + 5 * plane + 64;
+  const std::size_t bytes = quants + 5 * plane + 64;
   if (buffer_.size() < bytes) {
     buffer_ = os::PageBuffer();
     buffer_ = os::PageBuffer(bytes);
@@ -63,12 +86,11 @@ void QuantisedRows::resize(std::size_t m, std::size_t k) {
     at += size;
     return begin;
   };
-  view_ = {.m = m, .k = k, .groups = groups};
-  if (numbers == 0) return;
-  view_.a = reinterpret_cast<std::int8_t*>(take(aligned(numbers * kGroup)));
+  view_.a = reinterpret_cast<std::int8_t*>(take(quants));
   view_.scale = reinterpret_cast<float*>(take(plane));
-  view_.usum = reinterpret_cast<float*>(take(plane));
   view_.minus_sum = reinterpret_cast<std::int32_t*>(take(plane));
+  if (wide) return;
+  view_.usum = reinterpret_cast<float*>(take(plane));
   view_.minus_first = reinterpret_cast<std::int32_t*>(take(plane));
   view_.minus_second = reinterpret_cast<std::int32_t*>(take(plane));
 }
@@ -78,11 +100,12 @@ void QuantisedRows::set_source(const float* x, std::size_t stride) {
   view_.x_stride = stride;
 }
 
-void quantise_rows(Isa isa, const float* x, std::size_t m, std::size_t k, std::size_t stride, QuantisedRows& out,
-                   parallel::Team& team) {
+void quantise_rows(Isa isa, const float* x, std::size_t m, std::size_t k, std::size_t stride, RowForm form,
+                   QuantisedRows& out, parallel::Team& team) {
   PLAIT_ASSERT(stride >= k || m <= 1, stride, k);
-  out.resize(m, k);
+  out.resize(m, k, form);
   out.set_source(x, stride);
+  if (form == RowForm::floats) return;
   const cpu::KernelTable& kernels = kernel_table(isa);
   const RowsView& rows = out.view();
   const std::size_t groups = (m + kRowBlock - 1) / kRowBlock * rows.groups;

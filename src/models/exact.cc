@@ -78,7 +78,7 @@ class ExactOperations final : public Operations {
 
   void project(const Linear& linear, const float* x, std::span<const float> norm, std::size_t rows, float* y) override {
     if (!norm.empty()) x = normalise(x, norm, rows);
-    kernels::quantise_rows(isa_, x, rows, linear.inputs, linear.inputs, quantised_, team_);
+    kernels::quantise_rows(isa_, x, rows, linear.inputs, linear.inputs, linear.packed->row_form(), quantised_, team_);
     lap(StepPart::quantise);
     kernels::matmul(isa_, *linear.packed, quantised_, y, linear.outputs, team_);
     lap(&linear == &weights_.output ? StepPart::logits : StepPart::product);

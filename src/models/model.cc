@@ -19,8 +19,9 @@ using base::Result;
 /// Weights once, and a little for tokenizer tables and scratch. The reference path reads the file's own pages.
 Result<void> check_memory(const GgufFile& file, const LoadOptions& options) {
   Bytes needed = file.file_bytes() + file.file_bytes() / 8;
-  if (options.expanded) {
-    for (const TensorInfo& tensor : file.tensors()) needed += tensor.elements() * sizeof(float);
+  for (const TensorInfo& tensor : file.tensors()) {
+    if (options.weights == kernels::Weights::f32) needed += tensor.elements() * sizeof(float);
+    if (options.weights == kernels::Weights::int8) needed += tensor.elements() + tensor.elements() / 32;
   }
   const Bytes available = options.memory ? *options.memory : os::memory_info().available;
   if (available == 0 && !options.memory) return {};  // the system tells nothing
@@ -41,16 +42,20 @@ Result<std::unique_ptr<Model>> Model::load(const std::filesystem::path& path, co
 Result<std::unique_ptr<Model>> Model::load(GgufFile file, const LoadOptions& options, parallel::Team& team) {
   PLAIT_TRY(Config config, read_config(file));
   PLAIT_TRY(Weights weights, find_weights(file, config));
+  if (options.arithmetic == Arithmetic::reference && options.weights == kernels::Weights::int8) {
+    return fail(ErrorCode::invalid_argument,
+                "the reference arithmetic reads weights as the file has them, not as int8");
+  }
   PLAIT_TRY_VOID(check_memory(file, options));
   if (options.arithmetic == Arithmetic::exact) {
-    PLAIT_TRY_VOID(pack_weights(file, weights, kernels::Weights::exact, team));
-  } else if (options.expanded) {
+    PLAIT_TRY_VOID(pack_weights(file, weights, options.weights, team));
+  } else if (options.weights == kernels::Weights::f32) {
     PLAIT_TRY_VOID(pack_weights(file, weights, kernels::Weights::f32, team));
   }
   const std::size_t context = options.context == 0 ? config.context : options.context;
   const kernels::Isa isa = options.isa ? *options.isa : kernels::best_isa();
   auto parts = std::make_unique<Parts>(
-      Parts{std::move(file), std::move(config), std::move(weights), options.arithmetic, isa, context});
+      Parts{std::move(file), std::move(config), std::move(weights), options.arithmetic, options.weights, isa, context});
   return std::unique_ptr<Model>(new Model(std::move(parts)));
 }
 
@@ -60,11 +65,12 @@ Model::~Model() = default;
 const Config& Model::config() const { return parts_->config; }
 const GgufFile& Model::file() const { return parts_->file; }
 Arithmetic Model::arithmetic() const { return parts_->arithmetic; }
+kernels::Weights Model::weights() const { return parts_->weights_form; }
 kernels::Isa Model::isa() const { return parts_->isa; }
 std::size_t Model::vocabulary() const { return parts_->config.vocabulary; }
 std::size_t Model::context() const { return parts_->context; }
 Bytes Model::weight_bytes() const { return parts_->weights.packed_bytes(); }
-Bytes Model::bytes_per_step() const { return parts_->weights.file_bytes_per_step(); }
+Bytes Model::bytes_per_step() const { return parts_->weights.bytes_per_step(); }
 double Model::operations_per_token() const { return parts_->weights.operations_per_token(); }
 
 Workspace::Workspace(const Model& model, parallel::Team& team) : buffers_(std::make_unique<Buffers>()) {

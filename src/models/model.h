@@ -25,6 +25,7 @@
 #include "base/result.h"
 #include "base/units.h"
 #include "kernels/isa.h"
+#include "kernels/matmul.h"
 #include "models/config.h"
 #include "models/gguf.h"
 #include "models/sequence.h"
@@ -41,8 +42,9 @@ enum class Arithmetic {
 
 struct LoadOptions {
   Arithmetic arithmetic = Arithmetic::exact;
-  bool expanded =
-      false;  ///< For `reference`: weights as floats in memory, 4 bytes each; many times faster on long texts.
+  /// How weights are held. `exact`: as in the file, which `reference` reads while it computes. `int8`: not for
+  /// `reference`. `f32`: 4 bytes each, which makes `reference` many times faster on long texts.
+  kernels::Weights weights = kernels::Weights::exact;
   std::optional<kernels::Isa> isa = {};  ///< Instruction set of the kernels; nothing: the best that the machine has.
   std::size_t context = 0;  ///< Most tokens of a sequence; 0: what the model was made for. Larger is allowed.
   std::optional<base::Bytes> memory = {};  ///< What loading may use; nothing: what the machine has available.
@@ -99,11 +101,13 @@ class Model {
   [[nodiscard]] const Config& config() const;
   [[nodiscard]] const GgufFile& file() const;  ///< For tokenizer, chat template and `model show`.
   [[nodiscard]] Arithmetic arithmetic() const;
+  [[nodiscard]] kernels::Weights weights() const;
   [[nodiscard]] kernels::Isa isa() const;
   [[nodiscard]] std::size_t vocabulary() const;    ///< Logits per row.
   [[nodiscard]] std::size_t context() const;       ///< Most tokens of a sequence.
   [[nodiscard]] base::Bytes weight_bytes() const;  ///< Memory of the prepared weights.
-  /// File bytes of the weights that one step reads: every layer and the output matrix; one row of the embeddings.
+  /// Bytes of the weights that one step reads, as in the file or, made int8, as in memory: every layer and the output
+  /// matrix; one row of the embeddings.
   [[nodiscard]] base::Bytes bytes_per_step() const;
   /// Multiplications and additions of the linear layers per token, the output matrix included.
   [[nodiscard]] double operations_per_token() const;

@@ -19,6 +19,7 @@ class Model::Parts {
   Config config;
   Weights weights;
   Arithmetic arithmetic = Arithmetic::exact;
+  kernels::Weights weights_form = kernels::Weights::exact;
   kernels::Isa isa = kernels::Isa::generic;
   std::size_t context = 0;
 };

@@ -127,7 +127,7 @@ class ReferenceOperations final : public Operations {
       x = normed_.data();
     }
     if (linear.packed) {
-      kernels::quantise_rows(isa_, x, rows, linear.inputs, linear.inputs, rows_view_, team_);
+      kernels::quantise_rows(isa_, x, rows, linear.inputs, linear.inputs, linear.packed->row_form(), rows_view_, team_);
       kernels::matmul(isa_, *linear.packed, rows_view_, y, linear.outputs, team_);
     } else {
       multiply_from_file(linear, x, rows, y);

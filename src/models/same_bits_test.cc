@@ -72,9 +72,9 @@ std::vector<TinyModel> small_zoo() {
           {"gpt-oss", tensor::Type::mxfp4, true, "plain"}};
 }
 
-void check_batch(const TinyModel& tiny) {
+void check_batch(const TinyModel& tiny, kernels::Weights weights = kernels::Weights::exact) {
   const std::vector<std::byte> bytes = testing::make_tiny_model(tiny);
-  const auto model = load_tiny(bytes, {});
+  const auto model = load_tiny(bytes, {.weights = weights});
   parallel::Team team(2);
   Workspace workspace(*model, team);
   // Enough rows for several chunks; prompts of different length beside single tokens.
@@ -128,6 +128,20 @@ TEST_P(SameBits, ForEveryInstructionSet) {
   }
 }
 
+TEST_P(SameBits, WithWeightsMadeInt8) {
+  using kernels::Weights;
+  parallel::Team team(2);
+  const auto generic = load_tiny(bytes_, {.weights = Weights::int8, .isa = kernels::Isa::generic});
+  const std::vector<float> expected = logits_in_pieces(*generic, tokens_, tokens_.size(), team);
+  const auto exact = load_tiny(bytes_, {});
+  EXPECT_FALSE(same_bits(expected, logits_in_pieces(*exact, tokens_, tokens_.size(), team)));
+  for (const kernels::Isa isa : kernels::usable_isas()) {
+    const auto model = load_tiny(bytes_, {.weights = Weights::int8, .isa = isa});
+    EXPECT_TRUE(same_bits(expected, logits_in_pieces(*model, tokens_, tokens_.size(), team))) << kernels::name(isa);
+    EXPECT_TRUE(same_bits(expected, logits_in_pieces(*model, tokens_, 5, team))) << kernels::name(isa) << ", by five";
+  }
+}
+
 TEST_P(SameBits, AfterTrimming) {
   const auto model = load_tiny(bytes_, {});
   parallel::Team team(2);
@@ -155,6 +169,8 @@ TEST(SameBitsInABatch, OfManySequences) {
   check_batch({"gemma3", tensor::Type::q8_0, false, "plain"});
   check_batch({"qwen2moe", tensor::Type::q4_k, true, "plain"});
   check_batch({"qwen3moe", tensor::Type::mxfp4, false, "plain"});
+  check_batch({"llama", tensor::Type::q4_1, true, "plain"}, kernels::Weights::int8);
+  check_batch({"qwen3moe", tensor::Type::q8_0, true, "plain"}, kernels::Weights::int8);
 }
 
 TEST(SameBitsReal, SmolLm2) {

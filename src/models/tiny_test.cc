@@ -136,11 +136,10 @@ TEST(TinyModels, ExpandedWeightsAreTheSameReference) {
         TinyModel{"qwen2moe", tensor::Type::q5_0, true, "mixed"}}) {
     const std::vector<std::byte> bytes = testing::make_tiny_model(tiny);
     std::vector<std::vector<float>> logits;
-    for (const bool expanded : {false, true}) {
+    for (const kernels::Weights weights : {kernels::Weights::exact, kernels::Weights::f32}) {
       auto file = GgufFile::parse(bytes);
       ASSERT_TRUE(file);
-      const auto model =
-          Model::load(*std::move(file), {.arithmetic = Arithmetic::reference, .expanded = expanded}, team);
+      const auto model = Model::load(*std::move(file), {.arithmetic = Arithmetic::reference, .weights = weights}, team);
       ASSERT_TRUE(model);
       logits.push_back(logits_of(**model, prompt("x", 24), team));
     }
@@ -152,6 +151,17 @@ TEST(TinyModels, ExpandedWeightsAreTheSameReference) {
   }
 }
 
+/// Of the positions of two runs: a row whose experts were nearly as good as others may take the others.
+double median_divergence(std::span<const float> truth, std::span<const float> found) {
+  std::vector<double> divergences;
+  for (std::size_t at = 0; at < truth.size(); at += kTinyVocabulary) {
+    divergences.push_back(divergence(truth.subspan(at, kTinyVocabulary), found.subspan(at, kTinyVocabulary)));
+  }
+  const auto middle = divergences.begin() + static_cast<std::ptrdiff_t>(divergences.size() / 2);
+  std::ranges::nth_element(divergences, middle);
+  return *middle;
+}
+
 // The production path quantises activations, so it is close and not equal; a step left out would be far away.
 TEST(TinyModels, ProductionIsCloseToTheReference) {
   parallel::Team team(2);
@@ -159,21 +169,16 @@ TEST(TinyModels, ProductionIsCloseToTheReference) {
     SCOPED_TRACE(tiny.name());
     const std::vector<std::byte> bytes = testing::make_tiny_model(tiny);
     std::vector<std::vector<float>> logits;
-    for (const Arithmetic arithmetic : {Arithmetic::reference, Arithmetic::exact}) {
+    for (const LoadOptions& options : {LoadOptions{.arithmetic = Arithmetic::reference}, LoadOptions{},
+                                       LoadOptions{.weights = kernels::Weights::int8}}) {
       auto file = GgufFile::parse(bytes);
       ASSERT_TRUE(file);
-      const auto model = Model::load(*std::move(file), {.arithmetic = arithmetic}, team);
+      const auto model = Model::load(*std::move(file), options, team);
       ASSERT_TRUE(model) << model.error().chain();
       logits.push_back(logits_of(**model, prompt("x", 24), team));
     }
-    std::vector<double> divergences;
-    for (std::size_t p = 0; p < 24; ++p) {
-      const auto truth = std::span(logits[0]).subspan(p * kTinyVocabulary, kTinyVocabulary);
-      divergences.push_back(divergence(truth, std::span(logits[1]).subspan(p * kTinyVocabulary, kTinyVocabulary)));
-    }
-    // The median: a row whose experts were nearly as good as others may take the others.
-    std::ranges::nth_element(divergences, divergences.begin() + 12);
-    EXPECT_LE(divergences[12], 0.02);
+    EXPECT_LE(median_divergence(logits[0], logits[1]), 0.02);
+    EXPECT_LE(median_divergence(logits[0], logits[2]), 0.1) << "int8";
   }
 }
 

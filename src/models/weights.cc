@@ -221,9 +221,11 @@ Result<void> pack(const GgufFile& file, Linear& linear, kernels::Weights form, k
 
 Result<void> pack(const GgufFile& file, Experts& experts, kernels::Weights form, kernels::WeightMemory& memory,
                   parallel::Team& team) {
-  for (Linear* linear : {&experts.router, &experts.shared_gate, &experts.shared_gate_up, &experts.shared_down}) {
-    PLAIT_TRY_VOID(pack(file, *linear, form, memory, team));
-  }
+  const kernels::Weights choosing = form == kernels::Weights::int8 ? kernels::Weights::exact : form;
+  PLAIT_TRY_VOID(pack(file, experts.router, choosing, memory, team));
+  PLAIT_TRY_VOID(pack(file, experts.shared_gate, choosing, memory, team));
+  PLAIT_TRY_VOID(pack(file, experts.shared_gate_up, form, memory, team));
+  PLAIT_TRY_VOID(pack(file, experts.shared_down, form, memory, team));
   for (std::size_t i = 0; i < experts.gate_up.size(); ++i) {
     PLAIT_TRY_VOID(pack(file, experts.gate_up[i], form, memory, team));
     PLAIT_TRY_VOID(pack(file, experts.down[i], form, memory, team));
@@ -277,9 +279,13 @@ base::Bytes Weights::packed_bytes() const {
   return bytes;
 }
 
-base::Bytes Weights::file_bytes_per_step() const {
+base::Bytes Weights::bytes_per_step() const {
   auto bytes = static_cast<double>(tensor::row_bytes(embedding.type, embedding.columns));
   for_each_linear(*this, [&](const Linear& linear, double share) {
+    if (linear.packed && linear.packed->row_form() == kernels::RowForm::wide) {
+      bytes += share * static_cast<double>(linear.packed->bytes());
+      return;
+    }
     for (const tensor::MatrixView& part : linear.parts) bytes += share * static_cast<double>(part.bytes.size());
   });
   return static_cast<base::Bytes>(std::llround(bytes));

@@ -68,7 +68,7 @@ struct Weights {
 
   [[nodiscard]] base::Bytes packed_bytes() const;
   /// Of one row: of experts, those it uses.
-  [[nodiscard]] base::Bytes file_bytes_per_step() const;
+  [[nodiscard]] base::Bytes bytes_per_step() const;
   [[nodiscard]] double operations_per_token() const;
 };
 
@@ -77,7 +77,8 @@ struct Weights {
 /// plait does not know, so that nothing is silently left out).
 [[nodiscard]] base::Result<Weights> find_weights(const GgufFile& file, const Config& config);
 
-/// Packs every linear layer, one after another, and gives the file's pages back on the way.
+/// Packs every linear layer, one after another, and gives the file's pages back on the way. What chooses experts stays
+/// exact: it is small, and a little noise there changes who computes.
 /// Errors: those of PackedMatrix::pack; io if the file changed under us.
 [[nodiscard]] base::Result<void> pack_weights(const GgufFile& file, Weights& weights, kernels::Weights form,
                                               parallel::Team& team);

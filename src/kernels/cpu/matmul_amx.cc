@@ -31,16 +31,29 @@ struct alignas(64) TileConfig {
 
 // Static storage: compilers know only a part of what ldtilecfg reads, and dropped stores to a local variable.
 thread_local TileConfig config;
-thread_local int configured = 0;  // 64 * rows + depth; 0: nothing
+thread_local int configured = 0;  // 64 * rows + depth, or 4096 + 64 * rows + rows of the second block; 0: nothing
 
 struct T {
   // Sums [rows][16], activations [rows][depth], weights [depth / 4][16 x 4].
   PLAIT_V void configure(int rows, int depth) {
     if (configured == 64 * rows + depth) return;
     configured = 64 * rows + depth;
+    config = {};
     for (int i = 0; i < 6; ++i) {
       config.rows[i] = static_cast<std::uint8_t>(i < 4 ? rows : depth / 4);
       config.column_bytes[i] = static_cast<std::uint16_t>(i == 2 || i == 3 ? depth : 64);
+    }
+    asm volatile("ldtilecfg %0" ::"m"(config) : "memory");
+  }
+  // Two blocks of rows (the second perhaps empty), 64 deep: sums 0, 1 and 2, 3; activations 4 and 5; weights 6, 7.
+  PLAIT_V void configure_pair(int rows, int rows_of_second) {
+    if (configured == 4096 + 64 * rows + rows_of_second) return;
+    configured = 4096 + 64 * rows + rows_of_second;
+    config = {};
+    for (int i = 0; i < 8; ++i) {
+      const bool second = i == 2 || i == 3 || i == 5;
+      config.rows[i] = static_cast<std::uint8_t>(i >= 6 ? 16 : second ? rows_of_second : rows);
+      config.column_bytes[i] = config.rows[i] == 0 ? 0 : 64;
     }
     asm volatile("ldtilecfg %0" ::"m"(config) : "memory");
   }
@@ -55,6 +68,11 @@ struct T {
   template <int sums, int a, int b>
   PLAIT_V void dot() {
     asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(sums), "i"(a), "i"(b));
+  }
+  // The same for weights that are unsigned.
+  template <int sums, int a, int b>
+  PLAIT_V void dot_unsigned() {
+    asm volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(sums), "i"(a), "i"(b));
   }
   template <int tile>
   PLAIT_V void store(void* p) {

@@ -146,6 +146,41 @@ void multiply(const PanelTask& task) {
   }
 }
 
+void add_wide_group(const std::byte* group, std::size_t steps, const RowsView& rows, std::size_t first,
+                    std::size_t count, std::size_t g, float (&acc)[kRowBlock][kPanel]) {
+  float d[kPanel];
+  std::memcpy(d, group, sizeof(d));
+  const auto* w = reinterpret_cast<const std::uint8_t*>(group + kWideHeaderBytes);
+  for (std::size_t r = 0; r < count; ++r) {
+    std::int32_t c[kPanel] = {};
+    for (std::size_t i = 0; i < steps * kWideStep; ++i) {
+      const std::size_t step = g * (kWideGroup / kWideStep) + i / kWideStep;
+      const std::int32_t a = rows.a[(first * rows.steps + step * count + r) * kWideStep + i % kWideStep];
+      for (std::size_t o = 0; o < kPanel; ++o) c[o] += a * (w[i / 4 * 128 + 4 * o + i % 4] - 128);
+    }
+    const float scale = rows.scale[first * rows.groups + g * count + r];
+    for (std::size_t o = 0; o < kPanel; ++o) acc[r][o] = std::fma(static_cast<float>(c[o]), scale * d[o], acc[r][o]);
+  }
+}
+
+void multiply_wide(const PanelTask& task) {
+  const RowsView& rows = *task.rows;
+  for (std::size_t first = task.row_begin; first < task.row_end; first += kRowBlock) {
+    const std::size_t count = task.row_end - first < kRowBlock ? task.row_end - first : kRowBlock;
+    float acc[kRowBlock][kPanel] = {};
+    const std::byte* at = task.panel;
+    for (std::size_t g = 0, left = rows.steps; g < rows.groups; ++g) {
+      const std::size_t steps = left < 2 ? left : 2;
+      add_wide_group(at, steps, rows, first, count, g, acc);
+      at += kWideHeaderBytes + steps * kWideStepBytes;
+      left -= steps;
+    }
+    for (std::size_t r = 0; r < count; ++r) {
+      std::memcpy(task.y + (first + r) * task.y_stride, acc[r], task.outputs * sizeof(float));
+    }
+  }
+}
+
 float load(const std::byte* p, float /*type*/) {
   float value;
   std::memcpy(&value, p, 4);
@@ -193,27 +228,35 @@ std::uint32_t bits_of(float value) {
   return bits;
 }
 
-void quantise_group(const float* x, const QuantiseTask& task, std::size_t g) {
-  constexpr float kRound =
-      0x1.8p23F;                   // adding and subtracting it rounds |v| < 2^22 to the nearest integer, ties to even
+struct Scale {
+  float scale;
+  float factor;  // 0: all quants are 0
+};
+
+Scale scale_of_group(const float* x, std::size_t n) {
   std::uint32_t largest_bits = 0;  // of |x|: ordered like the numbers, with infinity and NaN on top
-  for (std::size_t i = 0; i < kGroup; ++i) {
+  for (std::size_t i = 0; i < n; ++i) {
     const std::uint32_t bits = bits_of(x[i]) & 0x7fffffffU;
     if (bits > largest_bits) largest_bits = bits;
   }
   float largest;
   std::memcpy(&largest, &largest_bits, 4);
-  const bool finite = largest_bits < 0x7f800000U;
-  const bool zero = !finite || largest < 0x1p-100F;
-  const float factor = zero ? 0.0F : 127.0F / largest;
-  const float scale = !finite ? std::nanf("") : zero ? 0.0F : largest / 127.0F;
+  if (largest_bits >= 0x7f800000U) return {std::nanf(""), 0};
+  if (largest < 0x1p-100F) return {0, 0};
+  return {largest / 127.0F, 127.0F / largest};
+}
+
+std::int8_t quantise(float x, float factor) {
+  constexpr float kRound =
+      0x1.8p23F;  // adding and subtracting it rounds |v| < 2^22 to the nearest integer, ties to even
+  return factor == 0 ? std::int8_t{0} : static_cast<std::int8_t>(static_cast<int>((x * factor + kRound) - kRound));
+}
+
+void quantise_group(const float* x, const QuantiseTask& task, std::size_t g) {
+  const auto [scale, factor] = scale_of_group(x, kGroup);
   std::int32_t sums[2] = {0, 0};
   std::int8_t* a = task.a + g * task.stride * kGroup;
-  for (std::size_t i = 0; i < kGroup; ++i) {
-    const int q = zero ? 0 : static_cast<int>((x[i] * factor + kRound) - kRound);
-    a[i] = static_cast<std::int8_t>(q);
-    sums[i / 16] += q;
-  }
+  for (std::size_t i = 0; i < kGroup; ++i) sums[i / 16] += a[i] = quantise(x[i], factor);
   const std::size_t at = g * task.stride;
   task.scale[at] = scale;
   task.usum[at] = scale * static_cast<float>(sums[0] + sums[1]);
@@ -222,13 +265,29 @@ void quantise_group(const float* x, const QuantiseTask& task, std::size_t g) {
   task.minus_second[at] = -sums[1];
 }
 
-void quantise(const QuantiseTask& task) {
+void quantise_rows(const QuantiseTask& task) {
   const std::size_t whole = task.k / kGroup;
   for (std::size_t g = 0; g < whole; ++g) quantise_group(task.x + g * kGroup, task, g);
   if (task.k % kGroup != 0) {
     float tail[kGroup] = {};
     std::memcpy(tail, task.x + whole * kGroup, task.k % kGroup * sizeof(float));
     quantise_group(tail, task, whole);
+  }
+}
+
+void quantise_wide(const QuantiseTask& task) {
+  for (std::size_t g = 0; g * kWideGroup < task.k; ++g) {
+    const float* x = task.x + g * kWideGroup;
+    const std::size_t n = task.k - g * kWideGroup < kWideGroup ? task.k - g * kWideGroup : kWideGroup;
+    const auto [scale, factor] = scale_of_group(x, n);
+    std::int32_t sum = 0;
+    for (std::size_t i = 0; i < (n + kWideStep - 1) / kWideStep * kWideStep; ++i) {
+      const std::int8_t q = i < n ? quantise(x[i], factor) : std::int8_t{0};
+      task.a[(g * 2 + i / kWideStep) * task.stride * kWideStep + i % kWideStep] = q;
+      sum += q;
+    }
+    task.scale[g * task.stride] = scale;
+    task.minus_sum[g * task.stride] = -128 * sum;
   }
 }
 
@@ -251,7 +310,9 @@ constinit const KernelTable kGenericKernels{
     .iq4_nl = multiply<kIq4Nl>,
     .iq4_xs = multiply<kIq4Xs>,
     .mxfp4 = multiply<kMxfp4>,
-    .quantise = quantise,
+    .int8 = multiply_wide,
+    .quantise = quantise_rows,
+    .quantise_wide = quantise_wide,
 };
 
 }  // namespace plait::kernels::cpu

@@ -26,11 +26,12 @@ struct PanelTask {
 
 using PanelKernel = void (*)(const PanelTask& task);
 
-/// One row, [groups * 32] inputs of which `k` exist, into one row of a block of `stride` rows.
+/// One row, [groups * 32] inputs of which `k` exist, into one row of a block of `stride` rows. In the wide form only
+/// `a`, `scale` and `minus_sum` are written.
 struct QuantiseTask {
   const float* x = nullptr;  ///< [k]
   std::size_t k = 0;
-  std::int8_t* a = nullptr;  ///< Group g at a + g * stride * 32; likewise below.
+  std::int8_t* a = nullptr;  ///< Group g at a + g * stride * 32, wide: step s at a + s * stride * 64; likewise below.
   float* scale = nullptr;
   float* usum = nullptr;
   std::int32_t* minus_sum = nullptr;
@@ -43,7 +44,9 @@ using QuantiseKernel = void (*)(const QuantiseTask& task);
 
 struct KernelTable {
   PanelKernel f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs, mxfp4;
+  PanelKernel int8;  ///< Panels and rows of the wide form.
   QuantiseKernel quantise;
+  QuantiseKernel quantise_wide;
   void (*finish)() = nullptr;  ///< If not null: to be called by each thread after its last panel of a product.
 };
 

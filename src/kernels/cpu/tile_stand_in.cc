@@ -47,6 +47,13 @@ struct V {
     std::memcpy(out.bytes, p, 64);
     return out;
   }
+  static Float load_floats(const std::byte* p) {
+    return each([&](int i) {
+      float value;
+      std::memcpy(&value, p + 4 * i, 4);
+      return value;
+    });
+  }
   static Float load_halves(const std::byte* p) {
     return each([&](int i) {
       tensor::f16 bits;
@@ -97,13 +104,20 @@ struct V {
   static Int subtract(const Int& x) {
     return each_byte([&](int i) { return x.bytes[i] - offset; });
   }
-  static Int minus(const Int& x) {
+  template <class F>
+  static Int each_lane(F f) {
     Int out;
     for (int i = 0; i < kLanes; ++i) {
-      const std::int32_t value = -lane(x, i);
+      const std::int32_t value = f(i);
       std::memcpy(out.bytes + 4 * i, &value, 4);
     }
     return out;
+  }
+  static Int plus(const Int& a, const Int& b) {
+    return each_lane([&](int i) { return lane(a, i) + lane(b, i); });
+  }
+  static Int minus(const Int& x) {
+    return each_lane([&](int i) { return -lane(x, i); });
   }
   static Float to_float(const Int& x) {
     return each([&](int i) { return static_cast<float>(lane(x, i)); });
@@ -146,6 +160,15 @@ struct T {
       tiles[i].row_bytes = i == 2 || i == 3 ? depth : 64;
     }
   }
+  static void configure_pair(int rows, int rows_of_second) {
+    PLAIT_CHECK(rows >= 1 && rows <= 16 && rows_of_second >= 0 && rows_of_second <= 16, rows, rows_of_second);
+    for (int i = 0; i < 8; ++i) {
+      const bool second = i == 2 || i == 3 || i == 5;
+      tiles[i] = {};
+      tiles[i].rows = i >= 6 ? 16 : second ? rows_of_second : rows;
+      tiles[i].row_bytes = tiles[i].rows == 0 ? 0 : 64;
+    }
+  }
   template <int tile>
   static void zero() {
     std::memset(tiles[tile].bytes, 0, sizeof(tiles[tile].bytes));
@@ -161,14 +184,25 @@ struct T {
   }
   template <int sums, int a, int b>
   static void dot() {
+    multiply<sums, a, b>([](std::int8_t byte) { return static_cast<int>(byte); });
+  }
+  template <int sums, int a, int b>
+  static void dot_unsigned() {
+    multiply<sums, a, b>([](std::int8_t byte) { return static_cast<int>(static_cast<std::uint8_t>(byte)); });
+  }
+  template <int sums, int a, int b, class Weight>
+  static void multiply(Weight weight) {
     Tile& to = tiles[sums];
+    PLAIT_CHECK(to.rows > 0, sums);
     PLAIT_CHECK(tiles[b].rows == tiles[a].row_bytes / 4 && to.rows == tiles[a].rows, tiles[a].rows, tiles[b].rows);
     PLAIT_CHECK(to.row_bytes == tiles[b].row_bytes, to.row_bytes);
     for (int r = 0; r < to.rows; ++r) {
       for (int o = 0; o < to.row_bytes / 4; ++o) {
         std::int32_t sum;
         std::memcpy(&sum, to.bytes[r] + 4 * o, 4);
-        for (int k = 0; k < tiles[a].row_bytes; ++k) sum += tiles[a].bytes[r][k] * tiles[b].bytes[k / 4][4 * o + k % 4];
+        for (int k = 0; k < tiles[a].row_bytes; ++k) {
+          sum += tiles[a].bytes[r][k] * weight(tiles[b].bytes[k / 4][4 * o + k % 4]);
+        }
         std::memcpy(to.bytes[r] + 4 * o, &sum, 4);
       }
     }
