@@ -19,7 +19,9 @@
 namespace plait::models {
 namespace {
 
-/// Rows from which a region of the team (some 2 µs) costs less than it saves.
+/// Numbers from which a region of the team (1 to 2 µs) costs less than it saves: of simple steps, at some 0.1 ns each.
+constexpr std::size_t kParallelNumbers = 16'384;
+/// Rows, of steps that touch several places of memory.
 constexpr std::size_t kParallelRows = 4;
 
 /// Cosines and sines of one kind of rotation for the rows of the current batch.
@@ -62,7 +64,7 @@ class ExactOperations final : public Operations {
   void embed(std::span<const base::TokenId> tokens, float* x) override {
     const tensor::MatrixView& matrix = weights_.embedding;
     const std::size_t bytes = tensor::row_bytes(matrix.type, matrix.columns);
-    for_rows(tokens.size(), [&](std::size_t row) {
+    for_rows(tokens.size(), 8 * config_.width, [&](std::size_t row) {
       const std::span<float> out(x + row * config_.width, config_.width);
       const auto token = static_cast<std::size_t>(tokens[row].value());
       if (weights_.tied) {
@@ -83,7 +85,7 @@ class ExactOperations final : public Operations {
     kernels::matmul(isa_, *linear.packed, quantised_, y, linear.outputs, team_);
     lap(&linear == &weights_.output ? StepPart::logits : StepPart::product);
     if (linear.bias.empty()) return;
-    for_rows(rows, [&](std::size_t row) {
+    for_rows(rows, linear.outputs, [&](std::size_t row) {
       float* outputs = y + row * linear.outputs;
       kernels::add(isa_, outputs, linear.bias.data(), linear.outputs, outputs);
     });
@@ -123,7 +125,7 @@ class ExactOperations final : public Operations {
   }
 
   void gate(const float* gate_up, std::size_t ffn, std::size_t rows, float* out) override {
-    for_rows(rows, [&](std::size_t row) {
+    for_rows(rows, 4 * ffn, [&](std::size_t row) {
       const float* gates = gate_up + row * 2 * ffn;
       activation()(isa_, gates, gates + ffn, ffn, out + row * ffn);
     });
@@ -138,13 +140,13 @@ class ExactOperations final : public Operations {
     grow(gathered_, places * width);
     grow(gate_up_, places * 2 * config_.ffn);
     grow(gated_, places * config_.ffn);
-    for_rows(places, [&](std::size_t place) {
+    for_rows(places, width, [&](std::size_t place) {
       std::copy_n(normed + routing_.row_of(place) * width, width, gathered_.data() + place * width);
     });
     project_places(experts.gate_up, gathered_.data(), gate_up_.data());
     gate(gate_up_.data(), config_.ffn, places, gated_.data());
     project_places(experts.down, gated_.data(), gathered_.data());
-    for_rows(rows, [&](std::size_t row) {
+    for_rows(rows, config_.mixture.used * width, [&](std::size_t row) {
       float* sum = y + row * width;
       std::fill_n(sum, width, 0.0F);
       for (const Routing::Choice& choice : routing_.row(row)) {
@@ -157,7 +159,7 @@ class ExactOperations final : public Operations {
 
   void add(const float* y, std::span<const float> norm, std::size_t rows, float* x) override {
     grow(normed_, norm.empty() ? 0 : rows * config_.width);
-    for_rows(rows, [&](std::size_t row) {
+    for_rows(rows, config_.width, [&](std::size_t row) {
       const float* added = y + row * config_.width;
       if (!norm.empty()) {
         float* normed = normed_.data() + row * config_.width;
@@ -172,7 +174,7 @@ class ExactOperations final : public Operations {
 
   void cap_logits(std::size_t rows, float* logits) override {
     if (config_.logit_soft_cap == 0) return;
-    for_rows(rows, [&](std::size_t row) {
+    for_rows(rows, 8 * config_.vocabulary, [&](std::size_t row) {
       float* values = logits + row * config_.vocabulary;
       kernels::soft_cap(isa_, values, config_.logit_soft_cap, config_.vocabulary, values);
     });
@@ -196,7 +198,7 @@ class ExactOperations final : public Operations {
   const float* normalise(const float* x, std::span<const float> norm, std::size_t rows) {
     const std::size_t width = norm.size();
     grow(normed_, rows * width);
-    for_rows(rows, [&](std::size_t row) {
+    for_rows(rows, width, [&](std::size_t row) {
       kernels::rms_norm(isa_, x + row * width, norm.data(), config_.norm_epsilon, width, normed_.data() + row * width);
     });
     lap(StepPart::norm);
@@ -245,7 +247,7 @@ class ExactOperations final : public Operations {
     kernels::matmul_grouped(isa_, groups_, x, linears.front().inputs, y, outputs, grouped_, team_);
     lap(StepPart::product);
     if (linears.front().bias.empty()) return;
-    for_rows(routing_.places(), [&](std::size_t place) {
+    for_rows(routing_.places(), outputs, [&](std::size_t place) {
       float* row = y + place * outputs;
       kernels::add(isa_, row, linears[routing_.expert_of(place)].bias.data(), outputs, row);
     });
@@ -269,7 +271,7 @@ class ExactOperations final : public Operations {
     gate(gate_up_.data(), ffn, rows, gated_.data());
     project(experts.shared_down, gated_.data(), {}, rows, gathered_.data());
     project(experts.shared_gate, x, {}, rows, scores_.data());
-    for_rows(rows, [&](std::size_t row) {
+    for_rows(rows, config_.width, [&](std::size_t row) {
       float power = -scores_[row];
       kernels::exp(isa_, &power, 1, &power);
       add_weighted(gathered_.data() + row * config_.width, 1 / (1 + power), y + row * config_.width);
@@ -299,10 +301,10 @@ class ExactOperations final : public Operations {
     if (buffer.size() < size) buffer.resize(size);
   }
 
-  /// f(row) for every row, shared out among the team when there are several.
+  /// f(row) for every row of `width` numbers, shared out among the team when there are many.
   template <class F>
-  void for_rows(std::size_t rows, F&& f) {
-    if (rows < kParallelRows) {
+  void for_rows(std::size_t rows, std::size_t width, F&& f) {
+    if (rows * width < kParallelNumbers) {
       for (std::size_t row = 0; row < rows; ++row) f(row);
       return;
     }
