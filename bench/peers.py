@@ -93,6 +93,24 @@ def rows_of_llama(folder: pathlib.Path, path: str, threads: int, rows: list[int]
     return {entry["pl"]: entry["speed_tg"] for entry in entries}
 
 
+def long_of_plait(program: str, model: str, threads: int, context: int) -> dict:
+    """A long prompt, and what a token costs behind it."""
+    sizes = ["--prompt", str(context), "--depth", str(context), "--decode", "32"]
+    report = bench_of_plait(program, model, threads, *sizes)
+    return {f"prompt of {context}": report["prompt"]["tokens_per_second"],
+            f"decode after {context}": report["decode"][0]["tokens_per_second"]}
+
+
+def long_of_llama(folder: pathlib.Path, path: str, threads: int, context: int) -> dict:
+    command = [str(folder / "llama-bench"), "-m", path, "-t", str(threads), "-r", "1", "-o", "json"]
+    rates = {}
+    for key, options in ((f"prompt of {context}", ["-p", str(context), "-n", "0"]),
+                         (f"decode after {context}", ["-p", "0", "-n", "32", "-d", str(context)])):
+        done = subprocess.run([*command, *options], check=True, capture_output=True, text=True)
+        rates[key] = json.loads(done.stdout)[0]["avg_ts"]
+    return rates
+
+
 LOAD = "32 requests, 158 in, 32 out"
 
 
@@ -155,6 +173,10 @@ def measure(args, llama: pathlib.Path) -> list[str]:
                 f"{name} rows", args.rounds,
                 lambda: rows_of_plait(args.plait, path, threads, args.rows, args.context, 32),
                 lambda: rows_of_llama(llama, path, threads, args.rows, args.context, 32), threads)]
+        if args.long:
+            lines += compare(f"{name} long", args.rounds,
+                             lambda: long_of_plait(args.plait, path, threads, args.long),
+                             lambda: long_of_llama(llama, path, threads, args.long), threads)
         if args.openvino and name == OPENVINO_MODEL:
             lines += compare(f"{name} OpenVINO", args.rounds,
                              lambda: load_of_plait(args.plait, path, threads, args.prompt, args.decode),
@@ -186,6 +208,7 @@ def main() -> None:
     parser.add_argument("--decode", type=int, default=64)
     parser.add_argument("--rows", nargs="*", type=int, default=[8, 32], help="sequences side by side, with all threads")
     parser.add_argument("--context", type=int, default=64, help="tokens before each of those decodes")
+    parser.add_argument("--long", type=int, default=4096, help="a long context; 0: none")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--write", type=pathlib.Path, help="file whose table between the markers is replaced")
     args = parser.parse_args()
