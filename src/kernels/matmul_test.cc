@@ -148,17 +148,18 @@ void run_panels(cpu::PanelKernel kernel, const PackedMatrix::Part& part, const Q
 
 class OfType : public testing::TestWithParam<Type> {};
 
-TEST_P(OfType, EveryIsaWidthAndThreadCountGivesTheReferencesBits) {
-  const Type type = GetParam();
+/// Compares products of 1 … m_max rows with the reference: all of them with one thread, every m_step-th with more.
+void check_every_isa_width_and_thread_count(Type type, Weights form, std::size_t m_max, std::size_t m_step,
+                                            int threads_max) {
   const std::size_t columns = columns_for(type, 24);
   const auto w = random_weights(type, 77, columns, 3);
-  const auto x = random_rows(33 * columns, 4);
-  const auto expected = reference({&w.view, 1}, x, 33);
-  for (int threads = 1; threads <= 4; ++threads) {
+  const auto x = random_rows(m_max * columns, 4);
+  const auto expected = reference({&w.view, 1}, x, m_max, form);
+  for (int threads = 1; threads <= threads_max; ++threads) {
     parallel::Team team(threads);
-    const auto packed = PackedMatrix::pack({&w.view, 1}, team).value();
+    const auto packed = PackedMatrix::pack({&w.view, 1}, team, form).value();
     for (const Isa isa : usable_isas()) {
-      for (std::size_t m = 1; m <= 33; m += threads == 1 ? 1 : 8) {
+      for (std::size_t m = 1; m <= m_max; m += threads == 1 ? 1 : m_step) {
         const std::vector<float> some(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(m * columns));
         const auto y = product(isa, packed, some, m, team);
         const std::vector<float> want(expected.begin(), expected.begin() + static_cast<std::ptrdiff_t>(m * 77));
@@ -168,6 +169,10 @@ TEST_P(OfType, EveryIsaWidthAndThreadCountGivesTheReferencesBits) {
       }
     }
   }
+}
+
+TEST_P(OfType, EveryIsaWidthAndThreadCountGivesTheReferencesBits) {
+  check_every_isa_width_and_thread_count(GetParam(), Weights::exact, 33, 8, 4);
 }
 
 TEST_P(OfType, RaggedSizes) {
@@ -330,24 +335,7 @@ INSTANTIATE_TEST_SUITE_P(Types, OfType, testing::ValuesIn(types()),
 class MadeInt8 : public testing::TestWithParam<Type> {};
 
 TEST_P(MadeInt8, EveryIsaWidthAndThreadCountGivesTheReferencesBits) {
-  const std::size_t columns = columns_for(GetParam(), 24);
-  const auto w = random_weights(GetParam(), 77, columns, 3);
-  const auto x = random_rows(70 * columns, 4);
-  const auto expected = reference({&w.view, 1}, x, 70, Weights::int8);
-  for (int threads = 1; threads <= 3; ++threads) {
-    parallel::Team team(threads);
-    const auto packed = PackedMatrix::pack({&w.view, 1}, team, Weights::int8).value();
-    for (const Isa isa : usable_isas()) {
-      for (std::size_t m = 1; m <= 70; m += threads == 1 ? 1 : 11) {
-        const std::vector<float> some(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(m * columns));
-        const auto y = product(isa, packed, some, m, team);
-        const std::vector<float> want(expected.begin(), expected.begin() + static_cast<std::ptrdiff_t>(m * 77));
-        const std::size_t at = first_difference(y, want);
-        ASSERT_EQ(at, y.size()) << name(isa) << " m=" << m << " threads=" << threads << " row " << at / 77 << " output "
-                                << at % 77 << ": " << y[at] << " not " << want[at];
-      }
-    }
-  }
+  check_every_isa_width_and_thread_count(GetParam(), Weights::int8, 70, 11, 3);
 }
 
 TEST_P(MadeInt8, RaggedSizes) {
