@@ -198,7 +198,7 @@ class Bench {
   std::vector<models::Sequence> sequences_;
   models::Workspace workspace_;
   std::vector<base::TokenId> tokens_;
-  std::vector<models::Rows> batch_;
+  std::vector<models::SequenceRows> batch_;
   std::vector<float> logits_;
 };
 

@@ -2,21 +2,25 @@
 //
 // Attention of new tokens over a cache of keys and values in f16.
 //
-//   KvBuffer cache{.k = k, .v = v, .head_stride = 64 * dim, .block_stride = kv_heads * 64 * dim};
-//   store_kv(isa, shape, cache, position, rows, k_new, k_stride, v_new, v_stride);
-//   attention(isa, shape, {{.rows = rows, .first_position = position, .kv = view(cache, position + rows)}},
-//             q, q_stride, out, out_stride, team, workspace);
+//   store_kv(isa, shape, layer_offset, pages, position, rows, k_new, k_stride, v_new, v_stride);
+//   plan.prepare(shape, {{.rows = rows, .position = position, .entries = view}}, team.size());   // once for all layers
+//   attention(isa, shape, plan, layer_offset, q, q_stride, out, out_stride, team, workspace);
 //
-// Arithmetic, the same for every instruction set, number of threads and way of cutting the rows. Tokens of a sequence
-// form blocks of 64, counted from its first token. A score is the sum over dims, one fused multiply-add after the
+// What rows see is a list of entries, each some tokens of a span: tokens that were computed one after the other and are
+// counted from the span's origin. Keys are rotated by that count; a query is rotated anew for each entry (see
+// AttentionEntry::query_row), so that spans are moved and shared without touching them.
+//
+// Arithmetic, the same for every instruction set, number of threads and way of cutting the rows. Tokens of a span
+// form blocks of 64, counted from its origin. A score is the sum over dims, one fused multiply-add after the
 // other, of query times key, times `scale`, then the soft cap; with log2 e multiplied into the last factor, so that
 // weights are powers of two. For each block: the largest score m of the visible tokens, weights p = 2^(score - m),
 // their sums l in 16 lanes (token modulo 16), and o = the sum over visible tokens in ascending order, one fused
-// multiply-add after the other, of p times value. Blocks are merged in ascending order: with m' = max(m1, m2),
+// multiply-add after the other, of p times value. Blocks are merged in the order of entries and tokens: with m' = max(m1, m2),
 // a = 2^(m1 - m'), b = 2^(m2 - m'): l = l1 a + l2 b, o = o1 a + o2 b. A head's sink is merged last, as a block of one
 // token whose value is nothing. The result is o over the sum of l's lanes.
-// A query at position i sees token t exactly if t <= i and, with a window w, i - t < w. Nothing else is computed with:
-// cache memory of invisible tokens may hold anything.
+// With a window w, a query at position i sees token t of an entry only if i - (base + t) < w. Nothing is computed with
+// tokens that a row does not see: their memory may hold anything, and pages that no row sees may be missing.
+// Blocks at the front of several rows' views that lie on the same pages are read once for all of those rows.
 #pragma once
 
 #include <cstddef>
@@ -40,46 +44,62 @@ struct AttentionShape {
       nullptr;  ///< [heads]: a score that takes a share of each head's weights and adds nothing; or null.
 };
 
-/// Tokens of a block: the unit of arithmetic and of memory. A block of one key-value head is 64 * dim keys, laid out
-/// [token / 16][dim][16 tokens], and 64 * dim values, [token][dim].
+/// Tokens of a page, the unit of memory. In a page a layer has, for one key-value head after the other, the keys, [dim]
+/// [16 tokens], and then the values, [16 tokens][dim], in f16: 2 * 16 * kv_heads * dim numbers.
+inline constexpr std::size_t kPageTokens = 16;
+/// Tokens of a block: the unit of arithmetic.
 inline constexpr std::size_t kAttentionBlock = 64;
 
-/// Keys and values of one layer of one sequence: where block b of key-value head h begins, in elements:
-/// h * head_stride + b * block_stride, both in `k` and in `v`. Does not own the memory. With block_stride = kv_heads *
-/// head_stride a cache grows at its end; with head_stride = blocks * block_stride each head lies in one piece.
-struct KvBuffer {
-  tensor::f16* k = nullptr;
-  tensor::f16* v = nullptr;
-  std::size_t head_stride = 0;
-  std::size_t block_stride = 0;
-};
-
-/// The same for reading: the first `length` tokens are there. Memory beyond them is not read, except whole groups of 16
-/// tokens of keys, whose surplus has no effect.
-struct KvView {
-  const tensor::f16* k = nullptr;
-  const tensor::f16* v = nullptr;
-  std::size_t head_stride = 0;
-  std::size_t block_stride = 0;
-  std::size_t length = 0;
-};
-
-[[nodiscard]] inline KvView view(const KvBuffer& buffer, std::size_t length) {
-  return {buffer.k, buffer.v, buffer.head_stride, buffer.block_stride, length};
+/// Numbers that one layer has in a page.
+[[nodiscard]] inline std::size_t page_numbers(const AttentionShape& shape) {
+  return 2 * kPageTokens * shape.kv_heads * shape.dim;
 }
 
-/// Writes keys and values of tokens position, …, position + rows - 1, rounded to f16 (nearest even; beyond its range to
-/// the largest finite value). Row r of `k` is k + r * k_stride, [kv_heads, dim]; the same for `v`.
-/// Threads: different tokens may be written at the same time.
-void store_kv(Isa isa, const AttentionShape& shape, const KvBuffer& buffer, std::size_t position, std::size_t rows,
-              const float* k, std::size_t k_stride, const float* v, std::size_t v_stride);
+/// Tokens of one span that rows see.
+struct AttentionEntry {
+  std::byte* const* pages = nullptr;  ///< Page p holds tokens 16 p … 16 p + 15, counted from the span's origin.
+  std::size_t first = 0;              ///< The first row sees tokens first … last - 1,
+  std::size_t last = 0;
+  bool grows = false;         ///< and each next row one more: these are the rows' own tokens.
+  std::ptrdiff_t base = 0;    ///< Position of the token at the origin.
+  std::size_t query_row = 0;  ///< Row of q with the first row's query, rotated by its position minus `base`.
+};
 
-/// Rows of one sequence: queries at positions first_position, …, first_position + rows - 1, whose own keys and values
-/// are in the cache already. Requires: first_position + rows <= kv.length.
+/// Rows whose queries are at positions position, …, position + rows - 1, and what they see; the keys and values of their
+/// own tokens are in their pages already. An entry that goes on where the one before it ends, with the same pages, base
+/// and rotation, is the same as one longer entry.
 struct AttentionRows {
   std::size_t rows = 0;
-  std::size_t first_position = 0;
-  KvView kv = {};
+  std::ptrdiff_t position = 0;
+  std::span<const AttentionEntry> entries = {};
+};
+
+/// Writes keys and values of tokens first, …, first + rows - 1 of a span, rounded to f16 (nearest even; beyond its range
+/// to the largest finite value). Row r of `k` is k + r * k_stride, [kv_heads, dim]; the same for `v`. The layer's
+/// numbers are `layer_offset` bytes behind the beginning of each page.
+/// Threads: different tokens may be written at the same time.
+void store_kv(Isa isa, const AttentionShape& shape, std::size_t layer_offset, std::byte* const* pages,
+              std::size_t first, std::size_t rows, const float* k, std::size_t k_stride, const float* v,
+              std::size_t v_stride);
+
+/// How the attention of a batch is cut into work for the members of a team. The same for all layers whose rows see the
+/// same tokens. Keeps its memory from batch to batch.
+class AttentionPlan {
+ public:
+  AttentionPlan();
+  AttentionPlan(AttentionPlan&&) noexcept;
+  AttentionPlan& operator=(AttentionPlan&&) noexcept;
+  ~AttentionPlan();
+
+  /// Requires: shape.heads a multiple of kv_heads, dim of 16; every row sees a token at least. Page tables must stay
+  /// until the plan has been used, `batch` need not. `shape.sinks` is not looked at.
+  void prepare(const AttentionShape& shape, std::span<const AttentionRows> batch, int members);
+
+  struct Parts;
+  [[nodiscard]] const Parts& parts() const { return *parts_; }  ///< For attention().
+
+ private:
+  std::unique_ptr<Parts> parts_;
 };
 
 /// Scratch memory of attention(); grows to the largest call and stays. One call at a time.
@@ -97,12 +117,12 @@ class AttentionWorkspace {
   std::unique_ptr<Parts> parts_;
 };
 
-/// Attention for a batch of sequences. The rows of all entries follow each other in `q` and `out`: row r is at
-/// q + r * q_stride, [heads, dim], the result at out + r * out_stride, [heads, dim].
-/// Requires: dim a multiple of 16; heads a multiple of kv_heads. Must not be called inside a region of `team` whose
-/// members all call it. No allocation once the workspace has grown.
-void attention(Isa isa, const AttentionShape& shape, std::span<const AttentionRows> batch, const float* q,
-               std::size_t q_stride, float* out, std::size_t out_stride, parallel::Team& team,
+/// Attention of the planned batch in one layer. Row r of the batch has its result at out + r * out_stride, [heads, dim];
+/// queries are rows of `q`, q + row * q_stride, [heads, dim], which entries name.
+/// Requires: the plan was prepared for this shape (sinks aside) and for at least as many members as the team has. Must
+/// not be called inside a region of `team` whose members all call it. No allocation once the workspace has grown.
+void attention(Isa isa, const AttentionShape& shape, const AttentionPlan& plan, std::size_t layer_offset,
+               const float* q, std::size_t q_stride, float* out, std::size_t out_stride, parallel::Team& team,
                AttentionWorkspace& workspace);
 
 }  // namespace plait::kernels

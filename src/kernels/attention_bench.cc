@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "kernels/attention.h"
+#include "os/page_buffer.h"
 
 namespace plait::kernels {
 namespace {
@@ -18,40 +19,40 @@ std::vector<float> random(std::size_t n, std::uint64_t seed) {
   return x;
 }
 
-/// Caches of several layers, filled with one random block again and again.
-struct Caches {
-  Caches(const AttentionShape& shape, std::size_t layers, std::size_t tokens) : shape_(shape) {
-    const std::size_t blocks = (tokens + kAttentionBlock - 1) / kAttentionBlock;
-    size_ = blocks * kAttentionBlock * shape.kv_heads * shape.dim;
-    k_.resize(layers * size_);
-    v_.resize(layers * size_);
+/// Pages of one sequence with several layers, filled with random numbers.
+struct Pages {
+  Pages(const AttentionShape& shape, std::size_t layers, std::size_t tokens)
+      : layer_bytes(page_numbers(shape) * sizeof(tensor::f16)) {
+    const std::size_t count = (tokens + kPageTokens - 1) / kPageTokens;
+    memory.resize(count * layers * page_numbers(shape));
     const std::vector<float> x = random(4099, 1);
-    for (std::size_t i = 0; i < k_.size(); ++i) k_[i] = v_[i] = tensor::f32_to_f16(x[i % x.size()]);
-  }
-  KvBuffer layer(std::size_t i) {
-    const std::size_t head = kAttentionBlock * shape_.dim;
-    return {k_.data() + i * size_, v_.data() + i * size_, head, head * shape_.kv_heads};
+    for (std::size_t i = 0; i < memory.size(); ++i) memory[i] = tensor::f32_to_f16(x[i % x.size()]);
+    for (std::size_t i = 0; i < count; ++i) {
+      pages.push_back(reinterpret_cast<std::byte*>(memory.data()) + i * layers * layer_bytes);
+    }
   }
 
-  AttentionShape shape_;
-  std::size_t size_;
-  std::vector<tensor::f16> k_;
-  std::vector<tensor::f16> v_;
+  std::size_t layer_bytes;
+  os::HugeVector<tensor::f16> memory;
+  std::vector<std::byte*> pages;
 };
 
 void run(benchmark::State& state, const AttentionShape& shape, Isa isa, std::size_t layers) {
   const auto rows = static_cast<std::size_t>(state.range(0));
   const auto tokens = static_cast<std::size_t>(state.range(1));
   const std::size_t width = shape.heads * shape.dim;
-  Caches caches(shape, layers, tokens);
+  const Pages pages(shape, layers, tokens);
   const std::vector<float> q = random(rows * width, 2);
   std::vector<float> out(rows * width);
   parallel::Team team(static_cast<int>(state.range(2)));
   AttentionWorkspace workspace;
+  const AttentionEntry entries[] = {{.pages = pages.pages.data(), .last = tokens - rows + 1, .grows = true}};
+  const AttentionRows batch{.rows = rows, .position = static_cast<std::ptrdiff_t>(tokens - rows), .entries = entries};
+  AttentionPlan plan;
   for (auto _ : state) {
+    plan.prepare(shape, {&batch, 1}, team.size());
     for (std::size_t i = 0; i < layers; ++i) {
-      const AttentionRows entry{.rows = rows, .first_position = tokens - rows, .kv = view(caches.layer(i), tokens)};
-      attention(isa, shape, {&entry, 1}, q.data(), width, out.data(), width, team, workspace);
+      attention(isa, shape, plan, i * pages.layer_bytes, q.data(), width, out.data(), width, team, workspace);
       benchmark::DoNotOptimize(out.data());
     }
   }
@@ -85,10 +86,10 @@ BENCHMARK(one_layer_smollm2)->ArgsProduct({{1}, {256, 4096}, {1, 2}})->UseRealTi
 
 void store_smollm2(benchmark::State& state) {
   const auto rows = static_cast<std::size_t>(state.range(0));
-  Caches caches(kSmollm2, 1, rows);
+  const Pages pages(kSmollm2, 1, rows);
   const std::vector<float> k = random(rows * 192, 3);
   for (auto _ : state) {
-    store_kv(best_isa(), kSmollm2, caches.layer(0), 0, rows, k.data(), 192, k.data(), 192);
+    store_kv(best_isa(), kSmollm2, 0, pages.pages.data(), 0, rows, k.data(), 192, k.data(), 192);
     benchmark::ClobberMemory();
   }
 }

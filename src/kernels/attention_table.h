@@ -19,13 +19,11 @@ struct AttentionTile {
   float scale = 1;           ///< Of the scores, times log2 e: weights are powers of two. With a soft cap: over the cap.
   float soft_cap = 0;        ///< 0: none; else the cap times log2 e.
   const float* q = nullptr;  ///< [rows, dim]
-  const std::uint16_t* k = nullptr;        ///< [4][dim][16 tokens]
-  const std::uint16_t* v = nullptr;        ///< [64][dim]
-  const std::uint16_t* k_ahead = nullptr;  ///< As k and v: the block that comes next, which is fetched meanwhile,
-  const std::uint16_t* v_ahead = nullptr;  ///< or the same.
-  const float* k_wide = nullptr;           ///< The same as floats, or null.
-  const float* v_wide = nullptr;
-  bool full = false;                              ///< Every row sees the whole block; else:
+  const std::uint16_t* pages[4] = {};  ///< Each keys [dim][16 tokens], then values [16 tokens][dim]; those seen by none
+                                       ///< of the rows may point anywhere.
+  const std::uint16_t* ahead[4] = {};  ///< The same of the block that comes next, which is fetched meanwhile.
+  const float* wide = nullptr;         ///< [4], the pages as floats, or null.
+  bool full = false;                   ///< Every row sees the whole block; else:
   std::size_t first[kAttentionTileRowsMax] = {};  ///< [row] visible tokens of the block: first … last - 1;
   std::size_t last[kAttentionTileRowsMax] = {};   ///< none if last <= first. One row at least sees some.
   float* weights = nullptr;                       ///< Scratch [rows, 64].

@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <deque>
 #include <limits>
 #include <string>
 #include <vector>
 
 #include "base/random.h"
+#include "kernels/attention_plan.h"
 
 namespace plait::kernels {
 namespace {
@@ -29,21 +31,29 @@ class Fixture {
       sinks_ = random(shape.heads, 2 * seed + 7, 3.0F);
       shape_.sinks = sinks_.data();
     }
-    // What is not written must not matter: a NaN pattern everywhere.
-    const std::size_t blocks = (tokens + kAttentionBlock - 1) / kAttentionBlock;
-    k_cache_.assign(blocks * kAttentionBlock * shape.kv_heads * shape.dim, 0x7E01);
-    v_cache_ = k_cache_;
+    // What is not written must not matter: a NaN pattern everywhere. Pages have three layers and lie in no order.
+    const std::size_t count = (tokens + kPageTokens - 1) / kPageTokens;
+    const std::size_t numbers = 3 * page_numbers(shape);
+    memory_.assign(count * numbers, 0x7E01);
+    for (std::size_t i = 0; i < count; ++i) {
+      pages_.push_back(reinterpret_cast<std::byte*>(memory_.data() + (count - 1 - i) * numbers));
+    }
+    std::rotate(pages_.begin(), pages_.begin() + static_cast<std::ptrdiff_t>(count / 3), pages_.end());
   }
 
-  [[nodiscard]] KvBuffer buffer() {
-    const std::size_t head = kAttentionBlock * shape_.dim;
-    return {k_cache_.data(), v_cache_.data(), head, head * shape_.kv_heads};
-  }
+  [[nodiscard]] std::byte* const* pages() const { return pages_.data(); }
+  [[nodiscard]] std::size_t layer_offset() const { return page_numbers(shape_) * sizeof(tensor::f16); }
+  [[nodiscard]] const AttentionShape& shape() const { return shape_; }
 
   void store(Isa isa, std::size_t position, std::size_t rows) {
     const std::size_t width = shape_.kv_heads * shape_.dim;
-    store_kv(isa, shape_, buffer(), position, rows, k.data() + position * width, width, v.data() + position * width,
-             width);
+    store_kv(isa, shape_, layer_offset(), pages(), position, rows, k.data() + position * width, width,
+             v.data() + position * width, width);
+  }
+
+  /// What rows at the end of the first `end` tokens see.
+  [[nodiscard]] AttentionEntry entry(std::size_t end, std::size_t rows, std::size_t query_row = 0) const {
+    return {.pages = pages(), .last = end - rows + 1, .grows = true, .query_row = query_row};
   }
 
   /// Feeds all tokens in steps of `cut` and returns the results of all rows.
@@ -51,12 +61,15 @@ class Fixture {
     const std::size_t width = shape_.heads * shape_.dim;
     std::vector<float> out(tokens_ * width, -1);
     parallel::Team team(threads);
+    AttentionPlan plan;
     AttentionWorkspace workspace;
     for (std::size_t at = 0; at < tokens_; at += cut) {
       const std::size_t rows = std::min(cut, tokens_ - at);
       store(isa, at, rows);
-      const AttentionRows entry{.rows = rows, .first_position = at, .kv = view(buffer(), at + rows)};
-      attention(isa, shape_, {&entry, 1}, q.data() + at * width, width, out.data() + at * width, width, team,
+      const AttentionEntry entries[] = {entry(at + rows, rows)};
+      const AttentionRows batch{.rows = rows, .position = static_cast<std::ptrdiff_t>(at), .entries = entries};
+      plan.prepare(shape_, {&batch, 1}, threads);
+      attention(isa, shape_, plan, layer_offset(), q.data() + at * width, width, out.data() + at * width, width, team,
                 workspace);
     }
     return out;
@@ -114,8 +127,8 @@ class Fixture {
   AttentionShape shape_;
   std::vector<float> sinks_;
   std::size_t tokens_;
-  std::vector<tensor::f16> k_cache_;
-  std::vector<tensor::f16> v_cache_;
+  std::vector<tensor::f16> memory_;
+  std::vector<std::byte*> pages_;
 };
 
 std::vector<std::uint32_t> bits(const std::vector<float>& x) {
@@ -190,8 +203,12 @@ TEST(Attention, ALongContextIsSplitOverThreadsWithTheSameBits) {
     parallel::Team team(threads);
     AttentionWorkspace workspace;
     std::vector<float> out(2 * 6 * 64);
-    const AttentionRows entry{.rows = 2, .first_position = 2998, .kv = view(fixture.buffer(), 3000)};
-    attention(best_isa(), shape, {&entry, 1}, fixture.q.data(), 6 * 64, out.data(), 6 * 64, team, workspace);
+    const AttentionEntry entries[] = {fixture.entry(3000, 2)};
+    const AttentionRows batch{.rows = 2, .position = 2998, .entries = entries};
+    AttentionPlan plan;
+    plan.prepare(shape, {&batch, 1}, threads);
+    attention(best_isa(), shape, plan, fixture.layer_offset(), fixture.q.data(), 6 * 64, out.data(), 6 * 64, team,
+              workspace);
     if (threads == 1) want = bits(out);
     EXPECT_EQ(bits(out), want) << threads;
   }
@@ -201,26 +218,163 @@ TEST(Attention, SequencesOfABatchDoNotTouchEachOther) {
   const AttentionShape shape{.heads = 4, .kv_heads = 2, .dim = 32, .scale = 0.2F};
   const std::size_t width = shape.heads * shape.dim;
   std::vector<Fixture> fixtures;
+  std::vector<AttentionEntry> entries;
   std::vector<AttentionRows> batch;
   std::vector<float> q;
   std::vector<float> want;
   for (const std::size_t tokens : std::vector<std::size_t>{5, 300, 64, 65, 700}) {
     fixtures.emplace_back(shape, tokens, tokens);
   }
+  entries.reserve(fixtures.size());
   for (Fixture& fixture : fixtures) {
     const std::size_t tokens = fixture.q.size() / width;
     const std::size_t rows = tokens == 300 ? 40 : std::min<std::size_t>(tokens, tokens % 3 + 1);
     const std::vector<float> alone = fixture.run(best_isa(), 50, 2);
     want.insert(want.end(), alone.end() - static_cast<std::ptrdiff_t>(rows * width), alone.end());
+    entries.push_back(fixture.entry(tokens, rows, q.size() / width));
     q.insert(q.end(), fixture.q.end() - static_cast<std::ptrdiff_t>(rows * width), fixture.q.end());
-    batch.push_back({.rows = rows, .first_position = tokens - rows, .kv = view(fixture.buffer(), tokens)});
+    batch.push_back(
+        {.rows = rows, .position = static_cast<std::ptrdiff_t>(tokens - rows), .entries = std::span(entries).last(1)});
   }
+  AttentionPlan plan;
   for (const int threads : {1, 2, 4}) {
     parallel::Team team(threads);
     AttentionWorkspace workspace;
     std::vector<float> out(q.size());
-    attention(best_isa(), shape, batch, q.data(), width, out.data(), width, team, workspace);
+    plan.prepare(shape, batch, threads);
+    attention(best_isa(), shape, plan, fixtures[0].layer_offset(), q.data(), width, out.data(), width, team, workspace);
     EXPECT_EQ(bits(out), bits(want)) << threads;
+  }
+}
+
+TEST(Attention, ASpanCutIntoSlicesAnywhereGivesTheSameBits) {
+  for (const auto& [shape, tokens] : cases()) {
+    Fixture fixture(shape, tokens, 31);
+    const std::size_t width = shape.heads * shape.dim;
+    const auto all = bits(fixture.run(best_isa(), tokens, 1));
+    parallel::Team team(2);
+    AttentionPlan plan;
+    AttentionWorkspace workspace;
+    for (std::uint64_t seed = 0; seed < 20; ++seed) {
+      std::vector<AttentionEntry> entries;
+      std::size_t from = 0;
+      for (std::uint64_t i = 0; from < tokens - 1; ++i) {
+        const std::size_t to = std::min(tokens - 1, from + 1 + base::random_u64(seed, i) % tokens);
+        entries.push_back({.pages = fixture.pages(), .first = from, .last = to});
+        from = to;
+      }
+      entries.push_back({.pages = fixture.pages(), .first = from, .last = tokens});
+      const AttentionRows batch{.rows = 1, .position = static_cast<std::ptrdiff_t>(tokens - 1), .entries = entries};
+      std::vector<float> out(width);
+      plan.prepare(fixture.shape(), {&batch, 1}, 2);
+      attention(best_isa(), fixture.shape(), plan, fixture.layer_offset(), fixture.q.data() + (tokens - 1) * width,
+                width, out.data(), width, team, workspace);
+      ASSERT_EQ(bits(out), (std::vector(all.end() - static_cast<std::ptrdiff_t>(width), all.end()))) << seed;
+    }
+  }
+}
+
+/// Sequences that begin alike: pages of the first are also those of the others up to some token.
+struct Family {
+  Family(const AttentionShape& shape, const std::vector<std::size_t>& shared, std::size_t tokens) {
+    for (const std::size_t own : shared) {
+      fixtures.emplace_back(shape, tokens, 41);
+      tables.emplace_back(fixtures[0].pages(), fixtures[0].pages() + (tokens + kPageTokens - 1) / kPageTokens);
+      const std::size_t from = own / kPageTokens;
+      if (fixtures.size() > 1)
+        std::copy_n(fixtures.back().pages() + from, tables[0].size() - from, &tables.back()[from]);
+      fixtures.back().store(best_isa(), 0, tokens);
+    }
+  }
+  std::deque<Fixture> fixtures;
+  std::vector<std::vector<std::byte*>> tables;
+};
+
+TEST(Attention, RowsThatShareTheirFirstPagesGetTheBitsTheyHaveAlone) {
+  constexpr std::size_t kTokens = 1500;
+  const AttentionShape shape{.heads = 6, .kv_heads = 2, .dim = 32, .scale = 0.2F};
+  const std::size_t width = shape.heads * shape.dim;
+  const Family family(shape, {1488, 1488, 1024, 1024, 1024, 400, 64, 0, 1488, 1488}, kTokens);
+  std::vector<AttentionEntry> entries(family.tables.size());
+  std::vector<AttentionRows> batch;
+  std::vector<float> q;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const std::size_t rows = i == 3 ? 2 : 1;
+    entries[i] = {.pages = family.tables[i].data(), .last = kTokens - rows + 1, .grows = true};
+    entries[i].query_row = q.size() / width;
+    q.insert(q.end(), family.fixtures[0].q.end() - static_cast<std::ptrdiff_t>(rows * width),
+             family.fixtures[0].q.end());
+    batch.push_back(
+        {.rows = rows, .position = static_cast<std::ptrdiff_t>(kTokens - rows), .entries = {&entries[i], 1}});
+  }
+  AttentionPlan plan;
+  std::vector<std::uint32_t> want;
+  for (const int threads : {1, 2, 3}) {
+    parallel::Team team(threads);
+    AttentionWorkspace workspace;
+    std::vector<float> out(q.size());
+    const auto run = [&](std::span<const AttentionRows> rows, float* to) {
+      plan.prepare(shape, rows, threads);
+      attention(best_isa(), shape, plan, family.fixtures[0].layer_offset(), q.data(), width, to, width, team,
+                workspace);
+    };
+    std::size_t row = 0;
+    for (const AttentionRows& rows : batch) {
+      run({&rows, 1}, out.data() + row * width);
+      row += rows.rows;
+    }
+    if (want.empty()) want = bits(out);
+    EXPECT_EQ(bits(out), want) << threads;
+    run(batch, out.data());
+    EXPECT_EQ(bits(out), want) << threads;
+    EXPECT_GT(plan.parts().level_ends.size(), 2U);
+  }
+}
+
+TEST(Attention, EntriesOfSeveralSpansAreSeenTogetherEachWithItsOwnRotation) {
+  // Three spans whose queries differ: the weights are those of one softmax over all of their tokens.
+  const AttentionShape shape{.heads = 4, .kv_heads = 2, .dim = 32, .scale = 0.2F, .window = 140};
+  const std::size_t width = shape.heads * shape.dim;
+  const std::vector<std::size_t> lengths{70, 33, 90};
+  std::deque<Fixture> spans;
+  std::vector<AttentionEntry> entries;
+  std::vector<float> q = Fixture::random(3 * width, 5, 2.0F);
+  std::ptrdiff_t base = 0;
+  for (std::size_t i = 0; i < 3; ++i) {
+    spans.emplace_back(shape, lengths[i], 50 + i);
+    spans.back().store(best_isa(), 0, lengths[i]);
+    entries.push_back(
+        {.pages = spans.back().pages(), .first = i == 1 ? 5U : 0U, .last = lengths[i], .base = base, .query_row = i});
+    base += static_cast<std::ptrdiff_t>(lengths[i]);
+  }
+  const std::ptrdiff_t position = base - 1;
+  const AttentionRows batch{.rows = 1, .position = position, .entries = entries};
+  AttentionPlan plan;
+  parallel::Team team(2);
+  AttentionWorkspace workspace;
+  std::vector<float> out(width);
+  plan.prepare(shape, {&batch, 1}, 2);
+  attention(best_isa(), shape, plan, spans[0].layer_offset(), q.data(), width, out.data(), width, team, workspace);
+  for (std::size_t head = 0; head < shape.heads; ++head) {
+    std::vector<double> want(shape.dim);
+    double total = 0;
+    for (std::size_t i = 0; i < 3; ++i) {
+      for (std::size_t t = entries[i].first; t < lengths[i]; ++t) {
+        if (position - (entries[i].base + static_cast<std::ptrdiff_t>(t)) >= 140) continue;
+        const std::size_t at = (t * 2 + head / 2) * shape.dim;
+        const auto half = [](float x) { return static_cast<double>(tensor::f16_to_f32(tensor::f32_to_f16(x))); };
+        double dot = 0;
+        for (std::size_t d = 0; d < shape.dim; ++d) {
+          dot += static_cast<double>(q[i * width + head * shape.dim + d]) * half(spans[i].k[at + d]);
+        }
+        const double p = std::exp(dot * static_cast<double>(shape.scale));
+        total += p;
+        for (std::size_t d = 0; d < shape.dim; ++d) want[d] += p * half(spans[i].v[at + d]);
+      }
+    }
+    for (std::size_t d = 0; d < shape.dim; ++d) {
+      ASSERT_NEAR(static_cast<double>(out[head * shape.dim + d]), want[d] / total, 2e-5) << head << " " << d;
+    }
   }
 }
 
@@ -251,22 +405,6 @@ TEST(Attention, StoredNumbersStayFinite) {
     const std::vector<float> got = fixture.run(isa, 1, 1);
     for (std::size_t d = 0; d < 16; ++d) EXPECT_EQ(got[d], d % 2 == 0 ? 65504.0F : -65504.0F);
   }
-}
-
-TEST(Attention, HeadMajorCachesAreReadToo) {
-  const AttentionShape shape{.heads = 4, .kv_heads = 2, .dim = 16, .scale = 0.3F};
-  Fixture fixture(shape, 150, 29);
-  const auto want = bits(fixture.run(best_isa(), 150, 1));
-  std::vector<tensor::f16> k(2 * 3 * 64 * 16, 0x7E01);
-  std::vector<tensor::f16> v = k;
-  const KvBuffer buffer{k.data(), v.data(), 3 * 64 * 16, 64 * 16};
-  store_kv(best_isa(), shape, buffer, 0, 150, fixture.k.data(), 32, fixture.v.data(), 32);
-  parallel::Team team(2);
-  AttentionWorkspace workspace;
-  std::vector<float> out(want.size());
-  const AttentionRows entry{.rows = 150, .first_position = 0, .kv = view(buffer, 150)};
-  attention(best_isa(), shape, {&entry, 1}, fixture.q.data(), 64, out.data(), 64, team, workspace);
-  EXPECT_EQ(bits(out), want);
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ RopeFrequencies rope_frequencies(std::size_t rotated, double base, const RopeSca
   return result;
 }
 
-void RopeTable::fill(std::size_t position, float* cos, float* sin) const {
+void RopeTable::fill(std::ptrdiff_t position, float* cos, float* sin) const {
   const auto at = static_cast<double>(position);
   for (std::size_t i = 0; i < frequencies_.radians.size(); ++i) {
     const SinCos turned = sin_cos_double(at * frequencies_.radians[i]);

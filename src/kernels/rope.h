@@ -46,8 +46,8 @@ class RopeTable {
   [[nodiscard]] std::size_t pairs() const { return frequencies_.radians.size(); }
   [[nodiscard]] const RopeFrequencies& frequencies() const { return frequencies_; }
 
-  /// Writes cos and sin, [pairs()] each, of a position. 20 ns per pair. Any thread.
-  void fill(std::size_t position, float* cos, float* sin) const;
+  /// Writes cos and sin, [pairs()] each, of a position, which may be negative. 20 ns per pair. Any thread.
+  void fill(std::ptrdiff_t position, float* cos, float* sin) const;
 
  private:
   RopeFrequencies frequencies_;

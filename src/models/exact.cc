@@ -27,14 +27,16 @@ constexpr std::size_t kParallelRows = 4;
 /// Cosines and sines of one kind of rotation for the rows of the current batch.
 struct RotationTable {
   kernels::RopeTable rope;
-  std::vector<float> cosines = {};  ///< [rows, pairs]
+  std::vector<float> cosines = {};  ///< [rows and turned rows, pairs]
   std::vector<float> sines = {};
 };
 
 class ExactOperations final : public Operations {
  public:
-  ExactOperations(const Config& config, const Weights& weights, kernels::Isa isa, parallel::Team& team)
+  ExactOperations(const Config& config, const KvLayout& layout, const Weights& weights, kernels::Isa isa,
+                  parallel::Team& team)
       : config_(config),
+        layout_(layout),
         weights_(weights),
         isa_(isa),
         team_(team),
@@ -47,17 +49,8 @@ class ExactOperations final : public Operations {
     if (clock_ != nullptr) clock_->start();
     segments_ = segments;
     rows_ = rows;
-    for (RotationTable& table : tables_) {
-      const std::size_t pairs = table.rope.pairs();
-      grow(table.cosines, rows * pairs);
-      grow(table.sines, rows * pairs);
-      for_segment_rows([&](const Segment& segment, std::size_t first, std::size_t last) {
-        for (std::size_t row = first; row < last; ++row) {
-          table.rope.fill(segment.position + row - segment.row, table.cosines.data() + row * pairs,
-                          table.sines.data() + row * pairs);
-        }
-      });
-    }
+    for (RotationTable& table : tables_) fill(table);
+    for (std::size_t group = 0; group < kLayerGroups; ++group) plan(group);
     lap(StepPart::rotate_store);
   }
 
@@ -100,27 +93,28 @@ class ExactOperations final : public Operations {
     for_segment_rows([&](const Segment& segment, std::size_t first, std::size_t last) {
       for (std::size_t row = first; row < last; ++row) {
         float* query = qkv + row * width;
-        prepare_heads(query, config_.heads, weights.query_norm, table, row);
-        prepare_heads(query + config_.heads * config_.head_dim, config_.kv_heads, weights.key_norm, table, row);
+        norm_heads(query, config_.heads, weights.query_norm);
+        for (std::size_t turned = segment.turned_row + row - segment.row; turned < turned_end(segment);
+             turned += segment.rows) {
+          std::copy_n(query, config_.heads * config_.head_dim, qkv + turned * width);
+          rotate_heads(qkv + turned * width, config_.heads, table, turned);
+        }
+        rotate_heads(query, config_.heads, table, row);
+        float* key = query + config_.heads * config_.head_dim;
+        norm_heads(key, config_.kv_heads, weights.key_norm);
+        rotate_heads(key, config_.kv_heads, table, row);
       }
       const float* keys = qkv + first * width + config_.heads * config_.head_dim;
       const float* values = keys + config_.kv_heads * config_.head_dim;
-      kernels::store_kv(isa_, shape, segment.cache->buffer(layer), segment.position + first - segment.row, last - first,
-                        keys, width, values, width);
+      kernels::store_kv(isa_, shape, layout_.offset_of(layer), segment.view.back().pages[layout_.group_of(layer)],
+                        segment.index() + first - segment.row, last - first, keys, width, values, width);
     });
     lap(StepPart::rotate_store);
   }
 
   void attend(std::size_t layer, const float* qkv, float* out) override {
-    batch_.clear();
-    for (const Segment& segment : segments_) {
-      const std::size_t end = segment.position + segment.rows;
-      batch_.push_back({.rows = segment.rows,
-                        .first_position = segment.position,
-                        .kv = kernels::view(segment.cache->buffer(layer), end)});
-    }
-    kernels::attention(isa_, attention_shape(layer), batch_, qkv, qkv_width(), out, config_.heads * config_.head_dim,
-                       team_, attention_);
+    kernels::attention(isa_, attention_shape(layer), plans_[layout_.group_of(layer)], layout_.offset_of(layer), qkv,
+                       qkv_width(), out, config_.heads * config_.head_dim, team_, attention_);
     lap(StepPart::attention);
   }
 
@@ -334,17 +328,76 @@ class ExactOperations final : public Operations {
     });
   }
 
-  void prepare_heads(float* heads, std::size_t count, std::span<const float> norm, const RotationTable& table,
-                     std::size_t row) const {
-    if (!norm.empty()) {
-      kernels::rms_norm_heads(isa_, heads, count, config_.head_dim, norm.data(), config_.norm_epsilon);
+  [[nodiscard]] static std::size_t turned_end(const Segment& segment) {
+    return segment.turned_row + turned_entries(segment.view) * segment.rows;
+  }
+
+  /// Angles of every row and turned row. The token's number in its own span turns its key, and its query for all
+  /// entries with the same base.
+  void fill(RotationTable& table) {
+    const std::size_t pairs = table.rope.pairs();
+    const std::size_t rows = segments_.empty() ? rows_ : turned_end(segments_.back());
+    grow(table.cosines, rows * pairs);
+    grow(table.sines, rows * pairs);
+    const auto fill_row = [&](std::size_t row, std::ptrdiff_t position) {
+      table.rope.fill(position, table.cosines.data() + row * pairs, table.sines.data() + row * pairs);
+    };
+    for_segment_rows([&](const Segment& segment, std::size_t first, std::size_t last) {
+      for (std::size_t row = first; row < last; ++row) {
+        const auto offset = static_cast<std::ptrdiff_t>(row - segment.row);
+        fill_row(row, static_cast<std::ptrdiff_t>(segment.index()) + offset);
+        std::size_t turned = segment.turned_row + row - segment.row;
+        for (const ViewEntry& entry : segment.view) {
+          if (entry.base == segment.view.back().base) continue;
+          fill_row(turned, segment.position() + offset - entry.base);
+          turned += segment.rows;
+        }
+      }
+    });
+  }
+
+  /// What the rows see in the layers of a group.
+  void plan(std::size_t group) {
+    if (layout_.page_bytes(group) == 0) return;
+    entries_.clear();
+    batch_.clear();
+    for (const Segment& segment : segments_) {
+      std::size_t turned = segment.turned_row;
+      for (const ViewEntry& entry : segment.view) {
+        const bool own = &entry == &segment.view.back();
+        const bool turns = entry.base != segment.view.back().base;
+        entries_.push_back({.pages = entry.pages[group],
+                            .first = entry.first,
+                            .last = own ? segment.index() + 1 : entry.last,
+                            .grows = own,
+                            .base = entry.base,
+                            .query_row = turns ? turned : segment.row});
+        if (turns) turned += segment.rows;
+      }
     }
+    const kernels::AttentionEntry* entry = entries_.data();
+    for (const Segment& segment : segments_) {
+      batch_.push_back({.rows = segment.rows, .position = segment.position(), .entries = {entry, segment.view.size()}});
+      entry += segment.view.size();
+    }
+    kernels::AttentionShape shape = attention_shape(0);
+    shape.window = layout_.window(group);
+    plans_[group].prepare(shape, batch_, team_.size());
+  }
+
+  void norm_heads(float* heads, std::size_t count, std::span<const float> norm) const {
+    if (norm.empty()) return;
+    kernels::rms_norm_heads(isa_, heads, count, config_.head_dim, norm.data(), config_.norm_epsilon);
+  }
+
+  void rotate_heads(float* heads, std::size_t count, const RotationTable& table, std::size_t row) const {
     const std::size_t at = row * table.rope.pairs();
     const auto rotate = config_.rope_interleaved ? kernels::rope_norm : kernels::rope_neox;
     rotate(isa_, heads, count, config_.head_dim, config_.rotated, table.cosines.data() + at, table.sines.data() + at);
   }
 
   const Config& config_;
+  const KvLayout& layout_;
   const Weights& weights_;
   kernels::Isa isa_;
   parallel::Team& team_;
@@ -362,15 +415,17 @@ class ExactOperations final : public Operations {
   os::HugeVector<float> gate_up_;   ///< [places, 2 * ffn]
   os::HugeVector<float> gated_;     ///< [places, ffn]
   kernels::QuantisedRows quantised_;
+  std::vector<kernels::AttentionEntry> entries_;
   std::vector<kernels::AttentionRows> batch_;
+  std::array<kernels::AttentionPlan, kLayerGroups> plans_;
   kernels::AttentionWorkspace attention_;
 };
 
 }  // namespace
 
-std::unique_ptr<Operations> make_exact_operations(const Config& config, const Weights& weights, kernels::Isa isa,
-                                                  parallel::Team& team) {
-  return std::make_unique<ExactOperations>(config, weights, isa, team);
+std::unique_ptr<Operations> make_exact_operations(const Config& config, const KvLayout& layout, const Weights& weights,
+                                                  kernels::Isa isa, parallel::Team& team) {
+  return std::make_unique<ExactOperations>(config, layout, weights, isa, team);
 }
 
 }  // namespace plait::models

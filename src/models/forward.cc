@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The forward pass, from tokens to logits. The rows of all sequences of a batch go through the layers together, in
-// chunks of at most kChunkRows rows; only rows whose logits are asked for go through the output matrix.
+// chunks of at most kStepRows rows; only rows whose logits are asked for go through the output matrix.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -31,10 +31,12 @@ std::size_t logit_rows(const Rows& rows) {
 Result<void> check_batch(const Model& model, std::span<const Rows> batch, std::size_t logits_size) {
   std::size_t asked = 0;
   for (const Rows& rows : batch) {
-    const std::size_t length = rows.sequence->length();
-    if (rows.tokens.size() > model.context() - std::min(length, model.context())) {
+    PLAIT_CHECK(!rows.view.empty());
+    const ViewEntry& own = rows.view.back();
+    const std::ptrdiff_t length = own.base + static_cast<std::ptrdiff_t>(own.last + rows.tokens.size());
+    if (length > static_cast<std::ptrdiff_t>(model.context())) {
       return fail(ErrorCode::invalid_argument,
-                  fmt::format("{} tokens are beyond the context of {}", length + rows.tokens.size(), model.context()));
+                  fmt::format("{} tokens are beyond the context of {}", length, model.context()));
     }
     for (const base::TokenId token : rows.tokens) {
       if (token.value() < 0 || static_cast<std::size_t>(token.value()) >= model.vocabulary()) {
@@ -102,27 +104,30 @@ class Batcher {
   }
 
   void add(const Rows& rows) {
-    KvCache& cache = rows.sequence->cache();
-    cache.reserve(cache.length() + rows.tokens.size());
     for (std::size_t done = 0; done < rows.tokens.size();) {
-      const std::size_t here = std::min(kChunkRows - buffers_.tokens.size(), rows.tokens.size() - done);
+      const std::size_t here = std::min(kStepRows - buffers_.tokens.size(), rows.tokens.size() - done);
       const std::size_t first = buffers_.tokens.size();
-      buffers_.segments.push_back({&cache, first, here, cache.length()});
+      buffers_.segments.push_back({.view = rows.view, .row = first, .rows = here, .done = done});
       const auto tokens = rows.tokens.subspan(done, here);
       buffers_.tokens.insert(buffers_.tokens.end(), tokens.begin(), tokens.end());
       done += here;
-      cache.set_length(cache.length() + here);
       for (std::size_t i = 0; i < here; ++i) {
         const bool last = done == rows.tokens.size() && i + 1 == here;
         if (rows.logits == Logits::all || (rows.logits == Logits::last && last))
           buffers_.logit_rows.push_back(first + i);
       }
-      if (buffers_.tokens.size() == kChunkRows) flush();
+      if (buffers_.tokens.size() == kStepRows) flush();
     }
   }
 
   void flush() {
     if (buffers_.tokens.empty()) return;
+    std::size_t rows = buffers_.tokens.size();
+    for (Segment& segment : buffers_.segments) {
+      segment.turned_row = rows;
+      rows += turned_entries(segment.view) * segment.rows;
+    }
+    buffers_.reserve_queries(model_.config, rows);
     run_chunk(model_, buffers_, logits_);
     logits_ += buffers_.logit_rows.size() * model_.config.vocabulary;
     clear();
@@ -147,7 +152,7 @@ Result<void> Model::forward(std::span<const Rows> batch, Workspace& workspace, s
   std::size_t total = 0;
   for (const Rows& rows : batch) total += rows.tokens.size();
   Workspace::Buffers& buffers = workspace.buffers();
-  buffers.reserve(config(), std::min(total, kChunkRows));
+  buffers.reserve(config(), std::min(total, kStepRows));
   Batcher batcher(parts(), buffers, logits.data());
   for (const Rows& rows : batch) batcher.add(rows);
   batcher.flush();
@@ -156,8 +161,23 @@ Result<void> Model::forward(std::span<const Rows> batch, Workspace& workspace, s
 
 Result<void> Model::forward(Sequence& sequence, std::span<const base::TokenId> tokens, Logits which,
                             Workspace& workspace, std::span<float> logits) const {
-  const Rows rows{&sequence, tokens, which};
+  const SequenceRows rows{&sequence, tokens, which};
   return forward(std::span(&rows, 1), workspace, logits);
+}
+
+Result<void> Model::forward(std::span<const SequenceRows> batch, Workspace& workspace, std::span<float> logits) const {
+  Workspace::Buffers& buffers = workspace.buffers();
+  buffers.views.clear();
+  buffers.entries.resize(batch.size());
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    const SequenceRows& rows = batch[i];
+    const std::size_t room = context() - std::min(context(), rows.sequence->length());  // more is an error anyway
+    buffers.entries[i] = rows.sequence->reserve(std::min(rows.tokens.size(), room));
+    buffers.views.push_back({.tokens = rows.tokens, .view = {&buffers.entries[i], 1}, .logits = rows.logits});
+  }
+  PLAIT_TRY_VOID(forward(buffers.views, workspace, logits));
+  for (const SequenceRows& rows : batch) rows.sequence->append(rows.tokens.size());
+  return {};
 }
 
 void Workspace::Buffers::reserve(const Config& config, std::size_t rows) {
@@ -167,10 +187,14 @@ void Workspace::Buffers::reserve(const Config& config, std::size_t rows) {
   const std::size_t query = config.heads * config.head_dim;
   grow(stream, config.width);
   grow(branch, config.width);
-  grow(qkv, query + 2 * config.kv_heads * config.head_dim);
   grow(attended, query);
   grow(gate_up, 2 * config.ffn);
   grow(gated, config.ffn);
+}
+
+void Workspace::Buffers::reserve_queries(const Config& config, std::size_t rows) {
+  const std::size_t size = rows * (config.heads + 2 * config.kv_heads) * config.head_dim;
+  if (qkv.size() < size) qkv.resize(size);
 }
 
 }  // namespace plait::models

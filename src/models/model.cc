@@ -56,6 +56,8 @@ Result<std::unique_ptr<Model>> Model::load(GgufFile file, const LoadOptions& opt
   const kernels::Isa isa = options.isa ? *options.isa : kernels::best_isa();
   auto parts = std::make_unique<Parts>(
       Parts{std::move(file), std::move(config), std::move(weights), options.arithmetic, options.weights, isa, context});
+  parts->kv_layout.emplace(parts->config,
+                           options.arithmetic == Arithmetic::reference ? sizeof(float) : sizeof(tensor::f16));
   return std::unique_ptr<Model>(new Model(std::move(parts)));
 }
 
@@ -69,6 +71,7 @@ kernels::Weights Model::weights() const { return parts_->weights_form; }
 kernels::Isa Model::isa() const { return parts_->isa; }
 std::size_t Model::vocabulary() const { return parts_->config.vocabulary; }
 std::size_t Model::context() const { return parts_->context; }
+const KvLayout& Model::kv_layout() const { return *parts_->kv_layout; }
 Bytes Model::weight_bytes() const { return parts_->weights.packed_bytes(); }
 Bytes Model::bytes_per_step() const { return parts_->weights.bytes_per_step(); }
 double Model::operations_per_token() const { return parts_->weights.operations_per_token(); }
@@ -76,8 +79,8 @@ double Model::operations_per_token() const { return parts_->weights.operations_p
 Workspace::Workspace(const Model& model, parallel::Team& team) : buffers_(std::make_unique<Buffers>()) {
   const Model::Parts& parts = model.parts();
   buffers_->operations = model.arithmetic() == Arithmetic::reference
-                             ? make_reference_operations(parts.config, parts.weights, team)
-                             : make_exact_operations(parts.config, parts.weights, parts.isa, team);
+                             ? make_reference_operations(parts.config, *parts.kv_layout, parts.weights, team)
+                             : make_exact_operations(parts.config, *parts.kv_layout, parts.weights, parts.isa, team);
 }
 void Workspace::measure(StepClock* clock) { buffers_->operations->measure(clock); }
 Workspace::Workspace(Workspace&&) noexcept = default;

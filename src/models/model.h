@@ -28,6 +28,7 @@
 #include "kernels/matmul.h"
 #include "models/config.h"
 #include "models/gguf.h"
+#include "models/kv_layout.h"
 #include "models/sequence.h"
 #include "models/step_clock.h"
 #include "parallel/team.h"
@@ -57,12 +58,26 @@ enum class Logits {
   all,   ///< Of every token.
 };
 
-/// Tokens to append to one sequence in a forward pass.
+/// Tokens to compute in a forward pass, and what they see.
 struct Rows {
+  std::span<const base::TokenId> tokens = {};
+  /// In the order of attention; the last entry is the span that the tokens become part of: they are its tokens last,
+  /// last + 1, …, and each sees those up to itself. Its pages have room for them and are nobody else's from there on.
+  /// The other entries may already count tokens that other rows of the same step append.
+  std::span<const ViewEntry> view = {};
+  Logits logits = Logits::last;
+};
+
+/// The same for a sequence that looks after its own memory.
+struct SequenceRows {
   Sequence* sequence = nullptr;
   std::span<const base::TokenId> tokens = {};
   Logits logits = Logits::last;
 };
+
+/// Most rows that go through the layers at once: enough to reuse each weight well, few enough that the activations of a
+/// layer stay in the second-level cache's reach.
+inline constexpr std::size_t kStepRows = 512;
 
 /// Scratch memory and threads of one caller. Grows to the widest batch it has seen (at most 512 rows at a time).
 class Workspace {
@@ -103,20 +118,26 @@ class Model {
   [[nodiscard]] Arithmetic arithmetic() const;
   [[nodiscard]] kernels::Weights weights() const;
   [[nodiscard]] kernels::Isa isa() const;
-  [[nodiscard]] std::size_t vocabulary() const;    ///< Logits per row.
-  [[nodiscard]] std::size_t context() const;       ///< Most tokens of a sequence.
-  [[nodiscard]] base::Bytes weight_bytes() const;  ///< Memory of the prepared weights.
+  [[nodiscard]] std::size_t vocabulary() const;     ///< Logits per row.
+  [[nodiscard]] std::size_t context() const;        ///< Most tokens of a sequence.
+  [[nodiscard]] const KvLayout& kv_layout() const;  ///< Of the pages that rows name.
+  [[nodiscard]] base::Bytes weight_bytes() const;   ///< Memory of the prepared weights.
   /// Bytes of the weights that one step reads, as in the file or, made int8, as in memory: every layer and the output
   /// matrix; one row of the embeddings.
   [[nodiscard]] base::Bytes bytes_per_step() const;
   /// Multiplications and additions of the linear layers per token, the output matrix included.
   [[nodiscard]] double operations_per_token() const;
 
-  /// Appends each entry's tokens to its sequence and writes the asked rows of logits, [row, vocabulary], in order.
-  /// Requires: no sequence occurs twice; logits.size() == number of asked rows * vocabulary().
-  /// Errors: invalid_argument (a token outside the vocabulary; beyond the context, with both numbers); then no sequence
-  /// has changed. Does not allocate once workspace and sequences have grown to their size.
+  /// Computes keys and values of each entry's tokens and writes the asked rows of logits, [row, vocabulary], in order.
+  /// At most kStepRows rows are one step, in which all keys and values of a layer are written before any row looks at
+  /// them; more rows are computed one step after the other, and must not see each other's tokens.
+  /// Requires: no two entries write the same tokens; logits.size() == number of asked rows * vocabulary().
+  /// Errors: invalid_argument (a token outside the vocabulary; a position beyond the context, with both numbers); then
+  /// nothing was written. Does not allocate once the workspace has grown to its size.
   [[nodiscard]] base::Result<void> forward(std::span<const Rows> batch, Workspace& workspace,
+                                           std::span<float> logits) const;
+  /// Appends the tokens to the sequences. Requires: no sequence occurs twice.
+  [[nodiscard]] base::Result<void> forward(std::span<const SequenceRows> batch, Workspace& workspace,
                                            std::span<float> logits) const;
   /// The same for one sequence.
   [[nodiscard]] base::Result<void> forward(Sequence& sequence, std::span<const base::TokenId> tokens, Logits which,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "models/model.h"
@@ -22,11 +23,8 @@ class Model::Parts {
   kernels::Weights weights_form = kernels::Weights::exact;
   kernels::Isa isa = kernels::Isa::generic;
   std::size_t context = 0;
+  std::optional<KvLayout> kv_layout = {};  ///< Always there after load().
 };
-
-/// Most rows that go through the layers at once: enough to reuse each weight well, few enough that the activations of a
-/// layer stay in the second-level cache's reach.
-inline constexpr std::size_t kChunkRows = 512;
 
 class Workspace::Buffers {
  public:
@@ -36,13 +34,17 @@ class Workspace::Buffers {
   std::vector<std::size_t> logit_rows;  ///< Rows of the chunk whose logits are asked for.
   os::HugeVector<float> stream;         ///< [rows, width] the residual stream
   os::HugeVector<float> branch;         ///< [rows, width] what a block adds to it
-  os::HugeVector<float> qkv;            ///< [rows, (heads + 2 kv_heads) * dim]
+  os::HugeVector<float> qkv;            ///< [rows and turned rows, (heads + 2 kv_heads) * dim]
   os::HugeVector<float> attended;       ///< [rows, heads * dim]
   os::HugeVector<float> gate_up;        ///< [rows, 2 * ffn]
   os::HugeVector<float> gated;          ///< [rows, ffn]
 
+  std::vector<Rows> views;  ///< Of sequences.
+  std::vector<ViewEntry> entries;
+
   /// Makes room for `rows` rows.
   void reserve(const Config& config, std::size_t rows);
+  void reserve_queries(const Config& config, std::size_t rows);
 };
 
 }  // namespace plait::models

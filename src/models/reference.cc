@@ -69,7 +69,7 @@ void rms_norm(const float* x, std::span<const float> weight, float epsilon, floa
   for (std::size_t i = 0; i < weight.size(); ++i) out[i] = x[i] * scale * weight[i];
 }
 
-void rotate(const Config& config, const kernels::RopeFrequencies& rope, std::size_t position, float* head) {
+void rotate(const Config& config, const kernels::RopeFrequencies& rope, std::ptrdiff_t position, float* head) {
   const std::size_t half = config.rotated / 2;
   const auto magnitude = static_cast<float>(rope.magnitude);
   for (std::size_t i = 0; i < half; ++i) {
@@ -102,8 +102,12 @@ float activate(Activation activation, float gate, float up) {
 
 class ReferenceOperations final : public Operations {
  public:
-  ReferenceOperations(const Config& config, const Weights& weights, parallel::Team& team)
-      : config_(config), weights_(weights), team_(team), scratch_(static_cast<std::size_t>(team.size())) {}
+  ReferenceOperations(const Config& config, const KvLayout& layout, const Weights& weights, parallel::Team& team)
+      : config_(config),
+        layout_(layout),
+        weights_(weights),
+        team_(team),
+        scratch_(static_cast<std::size_t>(team.size())) {}
 
   void begin(std::span<const Segment> segments, std::size_t /*rows*/) override { segments_ = segments; }
 
@@ -147,11 +151,13 @@ class ReferenceOperations final : public Operations {
       for (std::size_t i = 0; i < segment.rows; ++i) {
         float* query = qkv + (segment.row + i) * qkv_width();
         float* key = query + config_.heads * dim;
-        const std::size_t position = segment.position + i;
-        prepare_heads(query, config_.heads, weights.query_norm, rope, position);
-        prepare_heads(key, config_.kv_heads, weights.key_norm, rope, position);
-        std::copy_n(key, kv, segment.cache->keys(layer) + position * kv);
-        std::copy_n(key + kv, kv, segment.cache->values(layer) + position * kv);
+        const std::size_t index = segment.index() + i;
+        norm_heads(query, config_.heads, weights.query_norm);
+        norm_heads(key, config_.kv_heads, weights.key_norm);
+        rotate_heads(key, config_.kv_heads, rope, static_cast<std::ptrdiff_t>(index));
+        float* page = page_of(layer, segment.view.back(), index);
+        std::copy_n(key, kv, page + index % kPageTokens * kv);
+        std::copy_n(key + kv, kv, page + (kPageTokens + index % kPageTokens) * kv);
       }
     }
   }
@@ -271,7 +277,7 @@ class ReferenceOperations final : public Operations {
       std::size_t first = 0;
       for (const tensor::MatrixView& part : linear.parts) {
         const parallel::Range range = parallel::part(part.rows, member, team_.size(), kWeightTile);
-        multiply(part, range, x, rows, y + first, linear.outputs, scratch_[static_cast<std::size_t>(member)]);
+        multiply(part, range, x, rows, y + first, linear.outputs, scratch_[static_cast<std::size_t>(member)].scores);
         first += part.rows;
       }
     });
@@ -294,64 +300,95 @@ class ReferenceOperations final : public Operations {
     }
   }
 
-  void prepare_heads(float* heads, std::size_t count, std::span<const float> norm, const kernels::RopeFrequencies& rope,
-                     std::size_t position) {
-    for (std::size_t head = 0; head < count; ++head) {
+  void norm_heads(float* heads, std::size_t count, std::span<const float> norm) const {
+    for (std::size_t head = 0; head < count && !norm.empty(); ++head) {
       float* values = heads + head * config_.head_dim;
-      if (!norm.empty()) rms_norm(values, norm, config_.norm_epsilon, values);
-      rotate(config_, rope, position, values);
+      rms_norm(values, norm, config_.norm_epsilon, values);
+    }
+  }
+
+  void rotate_heads(float* heads, std::size_t count, const kernels::RopeFrequencies& rope,
+                    std::ptrdiff_t position) const {
+    for (std::size_t head = 0; head < count; ++head) rotate(config_, rope, position, heads + head * config_.head_dim);
+  }
+
+  /// The layer's part of the page of a token: keys [16, kv_heads * dim], then values.
+  [[nodiscard]] float* page_of(std::size_t layer, const ViewEntry& entry, std::size_t token) const {
+    std::byte* page = entry.pages[layout_.group_of(layer)][token / kPageTokens];
+    return reinterpret_cast<float*>(page + layout_.offset_of(layer));
+  }
+
+  /// A member's memory for one head: the tokens that it sees, and its query.
+  struct HeadScratch {
+    std::vector<float> scores;
+    std::vector<const float*> values;
+    std::vector<float> query;
+  };
+
+  /// Scores of the entry's tokens that the row sees, and where their values are.
+  void score(std::size_t layer, const ViewEntry& entry, std::size_t last, std::ptrdiff_t position, std::size_t head,
+             const float* query, HeadScratch& seen) const {
+    const std::size_t dim = config_.head_dim;
+    const std::size_t kv = config_.kv_heads * dim;
+    const bool windowed = config_.layer_windowed[layer];
+    seen.query.assign(query, query + dim);
+    rotate(config_, windowed ? config_.rope_window : config_.rope, position - entry.base, seen.query.data());
+    for (std::size_t t = entry.first; t < last; ++t) {
+      const std::ptrdiff_t distance = position - entry.base - static_cast<std::ptrdiff_t>(t);
+      if (windowed && distance >= static_cast<std::ptrdiff_t>(config_.window)) continue;
+      const float* key =
+          page_of(layer, entry, t) + t % kPageTokens * kv + head / (config_.heads / config_.kv_heads) * dim;
+      float dot = 0;
+      dot_tile<1, 1>(key, seen.query.data(), dim, dim, &dot, 1);
+      seen.scores.push_back(cap(dot * config_.attention_scale, config_.attention_soft_cap));
+      seen.values.push_back(key + kPageTokens * kv);
     }
   }
 
   void attend_head(std::size_t layer, const Segment& segment, std::size_t row, std::size_t head, const float* qkv,
-                   float* out, std::vector<float>& scores) const {
+                   float* out, HeadScratch& seen) const {
     const std::size_t dim = config_.head_dim;
-    const std::size_t kv = config_.kv_heads * dim;
-    const std::size_t kv_head = head / (config_.heads / config_.kv_heads);
-    const std::size_t end = segment.position + row + 1;
-    const bool windowed = config_.layer_windowed[layer];
-    const std::size_t first = windowed && end > config_.window ? end - config_.window : 0;
     const float* query = qkv + (segment.row + row) * qkv_width() + head * dim;
-    const float* keys = segment.cache->keys(layer) + kv_head * dim;
-    const float* values = segment.cache->values(layer) + kv_head * dim;
-
-    scores.resize(std::max(scores.size(), end - first));
+    const std::ptrdiff_t position = segment.position() + static_cast<std::ptrdiff_t>(row);
+    seen.scores.clear();
+    seen.values.clear();
+    for (const ViewEntry& entry : segment.view) {
+      const bool own = &entry == &segment.view.back();
+      score(layer, entry, own ? segment.index() + row + 1 : entry.last, position, head, query, seen);
+    }
     const std::vector<float>& sinks = weights_.layers[layer].sinks;
     float largest = sinks.empty() ? -INFINITY : sinks[head];
-    for (std::size_t t = first; t < end; ++t) {
-      dot_tile<1, 1>(keys + t * kv, query, dim, dim, &scores[t - first], 1);
-      scores[t - first] = cap(scores[t - first] * config_.attention_scale, config_.attention_soft_cap);
-      largest = std::max(largest, scores[t - first]);
-    }
+    for (const float score : seen.scores) largest = std::max(largest, score);
     double sum = sinks.empty() ? 0 : static_cast<double>(std::exp(sinks[head] - largest));
-    for (std::size_t t = first; t < end; ++t) {
-      scores[t - first] = std::exp(scores[t - first] - largest);
-      sum += static_cast<double>(scores[t - first]);
+    for (float& score : seen.scores) {
+      score = std::exp(score - largest);
+      sum += static_cast<double>(score);
     }
     float* result = out + (segment.row + row) * config_.heads * dim + head * dim;
     std::fill_n(result, dim, 0.0F);
-    for (std::size_t t = first; t < end; ++t) {
-      const auto share = static_cast<float>(static_cast<double>(scores[t - first]) / sum);
-      for (std::size_t i = 0; i < dim; ++i) result[i] += share * values[t * kv + i];
+    for (std::size_t t = 0; t < seen.scores.size(); ++t) {
+      const auto share = static_cast<float>(static_cast<double>(seen.scores[t]) / sum);
+      for (std::size_t i = 0; i < dim; ++i) result[i] += share * seen.values[t][i];
     }
   }
 
   const Config& config_;
+  const KvLayout& layout_;
   const Weights& weights_;
   kernels::Isa isa_ = kernels::best_isa();
   parallel::Team& team_;
   std::span<const Segment> segments_;
   std::vector<float> normed_;
   Routing routing_;
-  kernels::QuantisedRows rows_view_;         ///< For expanded weights, which read the floats themselves.
-  std::vector<std::vector<float>> scratch_;  ///< One for each member.
+  kernels::QuantisedRows rows_view_;  ///< For expanded weights, which read the floats themselves.
+  std::vector<HeadScratch> scratch_;  ///< One for each member.
 };
 
 }  // namespace
 
-std::unique_ptr<Operations> make_reference_operations(const Config& config, const Weights& weights,
-                                                      parallel::Team& team) {
-  return std::make_unique<ReferenceOperations>(config, weights, team);
+std::unique_ptr<Operations> make_reference_operations(const Config& config, const KvLayout& layout,
+                                                      const Weights& weights, parallel::Team& team) {
+  return std::make_unique<ReferenceOperations>(config, layout, weights, team);
 }
 
 }  // namespace plait::models

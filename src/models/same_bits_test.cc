@@ -84,7 +84,7 @@ void check_batch(const TinyModel& tiny, kernels::Weights weights = kernels::Weig
     prompts.push_back(random_prompt(length, length, testing::kTinyVocabulary));
     sequences.emplace_back(*model);
   }
-  std::vector<Rows> batch;
+  std::vector<SequenceRows> batch;
   std::vector<float> expected;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     batch.push_back({&sequences[i], prompts[i], i % 3 == 1 ? Logits::none : Logits::last});
