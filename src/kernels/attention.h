@@ -15,9 +15,9 @@
 // other, of query times key, times `scale`, then the soft cap; with log2 e multiplied into the last factor, so that
 // weights are powers of two. For each block: the largest score m of the visible tokens, weights p = 2^(score - m),
 // their sums l in 16 lanes (token modulo 16), and o = the sum over visible tokens in ascending order, one fused
-// multiply-add after the other, of p times value. Blocks are merged in the order of entries and tokens: with m' = max(m1, m2),
-// a = 2^(m1 - m'), b = 2^(m2 - m'): l = l1 a + l2 b, o = o1 a + o2 b. A head's sink is merged last, as a block of one
-// token whose value is nothing. The result is o over the sum of l's lanes.
+// multiply-add after the other, of p times value. Blocks are merged in the order of entries and tokens: with m' =
+// max(m1, m2), a = 2^(m1 - m'), b = 2^(m2 - m'): l = l1 a + l2 b, o = o1 a + o2 b. A head's sink is merged last, as a
+// block of one token whose value is nothing. The result is o over the sum of l's lanes.
 // With a window w, a query at position i sees token t of an entry only if i - (base + t) < w. Nothing is computed with
 // tokens that a row does not see: their memory may hold anything, and pages that no row sees may be missing.
 // Blocks at the front of several rows' views that lie on the same pages are read once for all of those rows.
@@ -65,17 +65,17 @@ struct AttentionEntry {
   std::size_t query_row = 0;  ///< Row of q with the first row's query, rotated by its position minus `base`.
 };
 
-/// Rows whose queries are at positions position, …, position + rows - 1, and what they see; the keys and values of their
-/// own tokens are in their pages already. An entry that goes on where the one before it ends, with the same pages, base
-/// and rotation, is the same as one longer entry.
+/// Rows whose queries are at positions position, …, position + rows - 1, and what they see; the keys and values of
+/// their own tokens are in their pages already. An entry that goes on where the one before it ends, with the same
+/// pages, base and rotation, is the same as one longer entry.
 struct AttentionRows {
   std::size_t rows = 0;
   std::ptrdiff_t position = 0;
   std::span<const AttentionEntry> entries = {};
 };
 
-/// Writes keys and values of tokens first, …, first + rows - 1 of a span, rounded to f16 (nearest even; beyond its range
-/// to the largest finite value). Row r of `k` is k + r * k_stride, [kv_heads, dim]; the same for `v`. The layer's
+/// Writes keys and values of tokens first, …, first + rows - 1 of a span, rounded to f16 (nearest even; beyond its
+/// range to the largest finite value). Row r of `k` is k + r * k_stride, [kv_heads, dim]; the same for `v`. The layer's
 /// numbers are `layer_offset` bytes behind the beginning of each page.
 /// Threads: different tokens may be written at the same time.
 void store_kv(Isa isa, const AttentionShape& shape, std::size_t layer_offset, std::byte* const* pages,
@@ -117,8 +117,8 @@ class AttentionWorkspace {
   std::unique_ptr<Parts> parts_;
 };
 
-/// Attention of the planned batch in one layer. Row r of the batch has its result at out + r * out_stride, [heads, dim];
-/// queries are rows of `q`, q + row * q_stride, [heads, dim], which entries name.
+/// Attention of the planned batch in one layer. Row r of the batch has its result at out + r * out_stride, [heads,
+/// dim]; queries are rows of `q`, q + row * q_stride, [heads, dim], which entries name.
 /// Requires: the plan was prepared for this shape (sinks aside) and for at least as many members as the team has. Must
 /// not be called inside a region of `team` whose members all call it. No allocation once the workspace has grown.
 void attention(Isa isa, const AttentionShape& shape, const AttentionPlan& plan, std::size_t layer_offset,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How keys and values lie in memory: in pages of 16 tokens. A page holds those tokens for all layers of one layer group:
-// the layers that see everything, or the layers with a window, whose pages can be given back behind the window.
+// How keys and values lie in memory: in pages of 16 tokens. A page holds those tokens for all layers of one layer
+// group: the layers that see everything, or the layers with a window, whose pages can be given back behind the window.
 #pragma once
 
 #include <array>
@@ -41,8 +41,8 @@ class KvLayout {
   std::vector<std::size_t> offset_;  ///< [layer]
 };
 
-/// Some tokens of a span: tokens computed one after the other, counted from the span's origin, by which count their keys
-/// are rotated. Page p of a group holds tokens 16 p … 16 p + 15; pages behind a window may be missing.
+/// Some tokens of a span: tokens computed one after the other, counted from the span's origin, by which count their
+/// keys are rotated. Page p of a group holds tokens 16 p … 16 p + 15; pages behind a window may be missing.
 struct ViewEntry {
   std::array<std::byte* const*, kLayerGroups> pages = {};  ///< The span's page table for each layer group.
   std::size_t first = 0;                                   ///< Tokens first … last - 1 are seen.

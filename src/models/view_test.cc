@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rows that see several spans: the production path against the reference, shared pages against own ones, and rows of one
-// step that see each other's tokens.
+// Rows that see several spans: the production path against the reference, shared pages against own ones, and rows of
+// one step that see each other's tokens.
 #include <gtest/gtest.h>
 
 #include <algorithm>
