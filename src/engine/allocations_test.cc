@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// That bookkeeping of every step allocates nothing once everything has grown to its size.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "engine/fairness.h"
+
+namespace {
+std::atomic<std::size_t> allocations{0};
+}  // namespace
+
+// Counts what the whole test program allocates; only differences are looked at.
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  allocations.fetch_add(1, std::memory_order_relaxed);  // a statistic: orders nothing
+  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace plait::engine {
+namespace {
+
+// 20 clients, each with some requests in each phase, come, run, are preempted and go.
+void round(Fairness& fairness, const std::vector<std::string>& names, std::vector<PromptShare>& shares, double now) {
+  for (const std::string& name : names) {
+    for (int i = 0; i < 3; ++i) fairness.arrive({.name = name, .level = static_cast<int>(name.size() % 2)}, now);
+  }
+  shares.clear();
+  for (std::size_t i = 0; i < 2 * names.size(); ++i) {
+    shares.push_back({.ticket = *fairness.next(now), .left = 100});
+    fairness.admit(shares.back().ticket, 50, now);
+  }
+  fairness.split(shares, 700, now);
+  for (const PromptShare& share : shares) fairness.charge(share.ticket, static_cast<double>(share.granted));
+  fairness.prompt_done(shares[0].ticket);
+  fairness.preempt(shares[0].ticket, now);
+  fairness.preempt(shares[1].ticket, now);
+  for (std::size_t i = 2; i < shares.size(); ++i) fairness.finish(shares[i].ticket);
+  while (const auto rest = fairness.next(now)) fairness.finish(*rest);
+}
+
+TEST(Allocations, FairnessHasNoneInTheSteadyState) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 20; ++i) names.push_back("a client with a name that no small string holds " + std::to_string(i));
+  Fairness fairness;
+  std::vector<PromptShare> shares;
+  double now = 0;
+  while (now < 5) round(fairness, names, shares, now++);
+  const std::size_t before = allocations.load();
+  while (now < 50) round(fairness, names, shares, now++);
+  EXPECT_EQ(allocations.load(), before);
+  EXPECT_EQ(fairness.waiting(), 0U);
+}
+
+}  // namespace
+}  // namespace plait::engine
