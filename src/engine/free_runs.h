@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which pages of a pool are free, kept as runs of adjacent pages, so that what is taken lies together. It knows no owners
-// and no reference counts: RunAllocator, or whoever counts, stands above it.
+// Which pages of a pool are free, kept as runs of adjacent pages, so that what is taken lies together. It knows no
+// owners and no reference counts: RunAllocator, or whoever counts, stands above it.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +29,8 @@ void append_run(std::vector<PageRun>& runs, PageRun run);
 /// Invariants, after every call
 ///   F1  Runs do not overlap and no two are adjacent.
 ///   F2  free_pages() is the sum of their lengths.
-/// Deterministic: the same calls give the same pages. Not thread-safe. Each call costs O(log runs) for each run touched.
+/// Deterministic: the same calls give the same pages. Not thread-safe. Each call costs O(log runs) for each run
+/// touched.
 class FreeRuns {
  public:
   /// All of 0 … pages - 1 are free. Requires: pages < 2^32 - 1.

@@ -8,7 +8,8 @@
 //   pool.trim(sequence, 1);                            // the last one is not needed after all
 //   pool.release(sequence);
 //
-// Source: block groups of FastSwitch (arXiv 2411.18424). Which run is chosen, and whose reserve is taken first, is ours.
+// Source: block groups of FastSwitch (arXiv 2411.18424). Which run is chosen, and whose reserve is taken first, is
+// ours.
 #pragma once
 
 #include <array>
@@ -70,10 +71,11 @@ class RunAllocator {
   [[nodiscard]] std::uint32_t used_pages(Owner owner) const;
   [[nodiscard]] Fragmentation fragmentation() const;
 
-  /// Puts `pages` more pages to use and returns them in order, adjacent ones as one run. First comes the owner's reserve;
-  /// then the best fitting free run of max(group_pages, what is missing) pages, or the longest free run, whole; when
-  /// nothing is free, the end of the longest reserve of any owner (of several the smallest owner's).
-  /// `group_pages` 0: that of the constructor. Errors: out_of_resources if pages > available(); nothing has changed then.
+  /// Puts `pages` more pages to use and returns them in order, adjacent ones as one run. First comes the owner's
+  /// reserve; then the best fitting free run of max(group_pages, what is missing) pages, or the longest free run,
+  /// whole; when nothing is free, the end of the longest reserve of any owner (of several the smallest owner's).
+  /// `group_pages` 0: that of the constructor. Errors: out_of_resources if pages > available(); nothing has changed
+  /// then.
   [[nodiscard]] base::Result<std::vector<PageRun>> grow(Owner owner, std::uint32_t pages,
                                                         std::uint32_t group_pages = 0);
 
@@ -81,10 +83,12 @@ class RunAllocator {
   void release(Owner owner);
   /// Gives back the owner's reserve.
   void release_reserve(Owner owner);
-  /// Gives back these pages of the owner, wherever they lie; with the last used page of a run goes the reserve behind it.
+  /// Gives back these pages of the owner, wherever they lie; with the last used page of a run goes the reserve behind
+  /// it.
   /// Requires: the owner uses all of them.
   void release_pages(Owner owner, PageRun pages);
-  /// Gives back the owner's first `pages` pages: what lies behind a sliding window. Requires: pages ≤ used_pages(owner).
+  /// Gives back the owner's first `pages` pages: what lies behind a sliding window. Requires: pages ≤
+  /// used_pages(owner).
   void release_front(Owner owner, std::uint32_t pages);
   /// The owner's last `pages` pages are no longer used. Up to `reserve_max` of the last run that is left stay with the
   /// owner as its reserve, the others are given back. Requires: pages ≤ used_pages(owner).

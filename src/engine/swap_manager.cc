@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A copy in the tier is a slot for each page of the sequence and one number, the clean length. A page must be written when
-// it has no slot, or when it holds tokens after the clean length. The partly filled last page needs no rule of its own:
-// appending moves its end past the clean length.
+// A copy in the tier is a slot for each page of the sequence and one number, the clean length. A page must be written
+// when it has no slot, or when it holds tokens after the clean length. The partly filled last page needs no rule of
+// its own: appending moves its end past the clean length.
 //
-// Slots that a copy gives up while an operation is in flight on them (a trim, a forgotten sequence) stay with the copy's
-// owner in the tier's allocator, as doomed, and go back when the operation ends.
+// Slots that a copy gives up while an operation is in flight on them (a trim, a forgotten sequence) stay with the
+// copy's owner in the tier's allocator, as doomed, and go back when the operation ends.
 #include "engine/swap_manager.h"
 
 #include <fmt/format.h>

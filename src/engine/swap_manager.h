@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Moves the pages of preempted sequences to a host tier and back while the others compute, and copies only what the tier
-// does not have yet.
+// Moves the pages of preempted sequences to a host tier and back while the others compute, and copies only what the
+// tier does not have yet.
 //
 //   swap.swap_out(7, {.pages = pages, .tokens = 400});      // starts; the pages are read until it is done
 //   pool.release(7);                                        // they may be promised to somebody at once ...
@@ -17,8 +17,8 @@
 //   returning  Its new pages are being filled, or will be when the writing is over. They must not be touched.
 // A sequence that was never heard of, and one after recompute_needed, is resident without a copy.
 //
-// Source: FastSwitch (arXiv 2411.18424), the asynchronous swap manager and KV reuse. The order of steps and the choice of
-// whose copy gives way are ours.
+// Source: FastSwitch (arXiv 2411.18424), the asynchronous swap manager and KV reuse. The order of steps and the
+// choice of whose copy gives way are ours.
 #pragma once
 
 #include <chrono>
@@ -71,7 +71,8 @@ struct SwapCounters {
 ///   S3  A sequence is read from the tier only after all its writes are done.
 ///   S4  Bytes of a copy are used only if they were written without an error, and since then neither trimmed away nor
 ///       taken nor edited.
-/// Not thread-safe; it has no thread of its own, things happen inside its calls. Deterministic for a deterministic tier.
+/// Not thread-safe; it has no thread of its own, things happen inside its calls. Deterministic for a deterministic
+/// tier.
 class SwapManager {
  public:
   using Sequence = std::uint64_t;
@@ -111,8 +112,8 @@ class SwapManager {
   /// Requires: resident; pages.size() == ceil(tokens / page_tokens) - first_page; trim() was told of every cut.
   [[nodiscard]] base::Result<void> swap_out(Sequence sequence, const Leaver& leaver);
 
-  /// Starts reading it into `pages`, of which there are tier_pages(sequence), as soon as its writes are done. Afterwards
-  /// it is returning; event `returned` follows, or recompute_needed.
+  /// Starts reading it into `pages`, of which there are tier_pages(sequence), as soon as its writes are done.
+  /// Afterwards it is returning; event `returned` follows, or recompute_needed.
   /// Requires: state(sequence) is leaving or out, which wait_for_pages() may have changed; no page is busy.
   void swap_in(Sequence sequence, std::span<const std::uint32_t> pages);
 

@@ -9,9 +9,9 @@
 //   std::vector<os::AsyncFile::Completion> done;
 //   file->wait(done, 1s);                                 // done[0].token == 17
 //
-// Two implementations, chosen when the file is opened: io_uring (through liburing), where the kernel does the work; and,
-// where the kernel refuses io_uring (containers often forbid it), one thread that calls pread and pwrite. Likewise O_DIRECT,
-// and ordinary cached I/O where the file system refuses it. What is in use: mode().
+// Two implementations, chosen when the file is opened: io_uring (through liburing), where the kernel does the work;
+// and, where the kernel refuses io_uring (containers often forbid it), one thread that calls pread and pwrite.
+// Likewise O_DIRECT, and ordinary cached I/O where the file system refuses it. What is in use: mode().
 #pragma once
 
 #include <chrono>
@@ -27,8 +27,8 @@
 
 namespace plait::os {
 
-/// Buffers, sizes and offsets are multiples of this, whatever mode() says: O_DIRECT wants multiples of the disk's logical
-/// block, which is 512 or 4096, and code that works in one mode must work in all.
+/// Buffers, sizes and offsets are multiples of this, whatever mode() says: O_DIRECT wants multiples of the disk's
+/// logical block, which is 512 or 4096, and code that works in one mode must work in all.
 inline constexpr base::Bytes kDirectAlignment = 4096;
 
 struct AsyncFileMode {
@@ -79,8 +79,8 @@ struct AsyncFileOptions {
   bool use_io_uring = true;
   /// false: never O_DIRECT.
   bool use_direct = true;
-  /// Disk space to claim at once, in bytes, so that a full disk is found now and the file lies in few pieces. 0: none. File
-  /// systems that cannot do that are left in peace.
+  /// Disk space to claim at once, in bytes, so that a full disk is found now and the file lies in few pieces. 0:
+  /// none. File systems that cannot do that are left in peace.
   base::Bytes reserve_bytes = 0;
 };
 

@@ -17,8 +17,9 @@ struct FakeTierOptions {
   double read_error_rate = 0;
 };
 
-/// Time is a count of ticks that passes only by advance() and wait(). Bytes move at the end of an operation, so a source
-/// that is overwritten early, or a destination that is used early, is seen; until then a destination holds rubbish.
+/// Time is a count of ticks that passes only by advance() and wait(). Bytes move at the end of an operation, so a
+/// source that is overwritten early, or a destination that is used early, is seen; until then a destination holds
+/// rubbish.
 class FakeTier final : public engine::HostTier {
  public:
   FakeTier(std::uint32_t slots, base::Bytes slot_bytes, const FakeTierOptions& options = {});

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Each slot of the ring holds one Transfer, whose index is the ring's user data. A transfer that finds no slot waits in a
-// queue and is handed over by the next poll() or wait(): a step loop that polls keeps the ring full without a thread.
+// Each slot of the ring holds one Transfer, whose index is the ring's user data. A transfer that finds no slot waits
+// in a queue and is handed over by the next poll() or wait(): a step loop that polls keeps the ring full without a
+// thread.
 #include "os/detail/uring_file.h"
 
 #include <liburing.h>
