@@ -2,9 +2,10 @@
 //
 // Counts, not times: what a synthetic trace of chats costs in operations and bytes. All chats and lengths are made up
 // (5.5 turns on average, Random priorities drawn anew every 25 iterations, a pool of a third of the live tokens).
-//   pages      one operation for each page (A' of the paper card's list; A, layer-major, has 60 pieces for each page)
-//   runs       joined where adjacent, group of 1, 16 or 60 pages (B; layer-major again 60 times as many)
-//   runs+reuse the same with copies that outlive the return (D)
+//   pages                   one operation for each page (A'; A, layer-major, has 60 pieces for each page)
+//   runs                    joined where adjacent, group of 1, 16 or 60 pages (B; layer-major again 60 times as many)
+//   runs_and_reuse          the same with copies that outlive the return (D)
+//   reserve_of_mean_growth  D with a smaller reserve behind the copies
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -31,11 +32,11 @@ constexpr int kPriorityPeriod = 25;  // f = 0.04
 
 class Trace {
  public:
-  Trace(std::uint32_t group, bool join, bool reuse)
+  Trace(std::uint32_t group, const SwapOptions& options)
       : memory_(kPoolPages * kPageBytes),
         pool_(kPoolPages, group),
         tier_(16 * kPoolPages, kPageBytes),
-        swap_({memory_, kPageBytes}, tier_, {.page_tokens = kPageTokens, .join_pages = join, .reuse = reuse}) {
+        swap_({memory_, kPageBytes}, tier_, options) {
     for (std::size_t i = 0; i < kChats; ++i) begin_chat(chats_[i]);
   }
 
@@ -168,10 +169,10 @@ class Trace {
   std::uint64_t live_tokens_ = 0;
 };
 
-void trace(benchmark::State& state, bool join, bool reuse) {
+void trace(benchmark::State& state, const SwapOptions& options) {
   const auto group = static_cast<std::uint32_t>(state.range(0));
   for (auto _ : state) {
-    Trace trace(group, join, reuse);
+    Trace trace(group, options);
     const SwapCounters& counters = trace.run();
     const auto preemptions = static_cast<double>(counters.swap_outs);
     const double operations = static_cast<double>(counters.operations_out + counters.operations_in);
@@ -190,9 +191,14 @@ void trace(benchmark::State& state, bool join, bool reuse) {
     state.counters["GB_reused"] = static_cast<double>(counters.bytes_reused) * kGb;
   }
 }
-BENCHMARK_CAPTURE(trace, pages, false, false)->Arg(1)->Arg(16)->Arg(60)->Iterations(1);
-BENCHMARK_CAPTURE(trace, runs, true, false)->Arg(1)->Arg(16)->Arg(60)->Iterations(1);
-BENCHMARK_CAPTURE(trace, runs_and_reuse, true, true)->Arg(1)->Arg(16)->Arg(60)->Iterations(1);
+constexpr SwapOptions kPages{.page_tokens = kPageTokens, .join_pages = false, .reuse = false};
+constexpr SwapOptions kRuns{.page_tokens = kPageTokens, .reuse = false};
+constexpr SwapOptions kRunsAndReuse{.page_tokens = kPageTokens};
+constexpr SwapOptions kReserveOfMeanGrowth{.page_tokens = kPageTokens, .reserve_pages = {}};
+BENCHMARK_CAPTURE(trace, pages, kPages)->Arg(1)->Iterations(1);  // the same for every group
+BENCHMARK_CAPTURE(trace, runs, kRuns)->Arg(1)->Arg(16)->Arg(60)->Iterations(1);
+BENCHMARK_CAPTURE(trace, runs_and_reuse, kRunsAndReuse)->Arg(1)->Arg(16)->Arg(60)->Iterations(1);
+BENCHMARK_CAPTURE(trace, reserve_of_mean_growth, kReserveOfMeanGrowth)->Arg(1)->Arg(16)->Arg(60)->Iterations(1);
 
 }  // namespace
 }  // namespace plait::engine

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 #include <numeric>
+#include <optional>
 
 #include "base/random.h"
 #include "os/page_buffer.h"
@@ -340,9 +341,10 @@ class History {
 
   std::uint32_t below(std::uint32_t n) { return static_cast<std::uint32_t>(base::random_u64(seed_, draws_++) % n); }
   SwapOptions options() {
-    SwapOptions chosen{.page_tokens = kPageTokens, .join_pages = below(4) != 0, .reuse = below(4) != 0};
-    if (below(2) == 0) chosen.reserve_pages = below(5);
-    return chosen;
+    return {.page_tokens = kPageTokens,
+            .join_pages = below(4) != 0,
+            .reuse = below(4) != 0,
+            .reserve_pages = below(2) == 0 ? std::optional<std::uint32_t>() : below(9)};
   }
 
   // Pages from the pool, idle; nothing when it is full.
