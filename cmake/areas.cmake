@@ -79,7 +79,8 @@ function(plait_area name)
   endif()
   if(benches)
     add_executable(${name}_bench ${benches})
-    target_link_libraries(${name}_bench PRIVATE plait_${name} plait_testing plait_warnings benchmark::benchmark_main)
+    target_link_libraries(${name}_bench PRIVATE plait_${name} plait_testing plait_warnings benchmark::benchmark_main
+      ${PLAIT_BENCH_BASELINES_${name}})
     # Once each, so that they cannot rot; the cases that take seconds (wide batches, large footprints) are left out.
     add_test(NAME ${name}_bench.runs
       COMMAND ${name}_bench --benchmark_min_time=0 "--benchmark_filter=-m:[0-9][0-9]|MiB:[0-9][0-9]|qwen")

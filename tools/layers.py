@@ -17,7 +17,7 @@ import source_files  # noqa: E402
 
 ROOT = source_files.ROOT
 TEST_FILE = re.compile(r"_(test|bench|fuzz)\.cc$|_(test|bench|fuzz)_\w+\.(h|cc)$|^testing/")
-TEST_PACKAGES = {"gtest", "rapidcheck", "benchmark", "posix", "intrinsics"}
+TEST_PACKAGES = {"gtest", "rapidcheck", "benchmark", "posix", "intrinsics", "absl", "tbb"}
 PICTURE = re.compile(r"(<!-- picture: begin[^\n]*-->\n).*?(<!-- picture: end -->)", re.S)
 # The C++23 library, and the C headers that it takes over.
 STANDARD = set("""
