@@ -4,7 +4,7 @@
 // half insertions), B (19 to 1), C (reads), E (19 scans of 1 to 100 entries to one insertion). All maps hold the same
 // keys and take turns, load by load and round by round; the table has medians over the rounds, and of the ratios.
 //
-//   index_bench [--keys 1000000] [--operations 500000] [--threads 1,2] [--rounds 5] [--seed 1]
+//   index_bench [--keys 1000000] [--operations 500000] [--threads 1,2] [--rounds 5] [--loads 5] [--seed 1]
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
@@ -43,12 +44,6 @@ using base::random_u64;
 
 // --------------------------------------------------------------------------------------------------------- the maps
 
-template <std::size_t kKeys>
-struct NodeKeys : SkipListTraits<Key> {
-  static constexpr std::size_t kNodeKeys = kKeys;
-};
-
-template <std::size_t kKeys>
 class Ours {
  public:
   void insert(Key key, Value value) { map_.insert_or_assign(key, value); }
@@ -60,7 +55,7 @@ class Ours {
   }
 
  private:
-  SkipList<Key, Value, NodeKeys<kKeys>> map_;
+  SkipList<Key, Value> map_;
 };
 
 /// A serial map under one reader-writer lock.
@@ -113,7 +108,8 @@ struct Options {
   std::size_t keys = 1'000'000;
   std::size_t operations = 500'000;  ///< Of each load but scans, which are ten times fewer.
   std::vector<int> threads = {1, 2};
-  int rounds = 5;
+  std::size_t rounds = 5;
+  std::size_t loads = 5;  ///< Rounds that begin with empty maps; later ones go on with what is there.
   std::uint64_t seed = 1;
 };
 
@@ -310,21 +306,27 @@ void compare(const Options& options, const std::vector<std::string>& names) {
     Table table;
     parallel::Team team(threads);
     const Work load_work = loading(options, threads);
-    for (std::size_t round = 0; round < static_cast<std::size_t>(options.rounds); ++round) {
-      std::tuple<Maps...> maps;
-      take_turns(maps, load_work, team, round, table.row("loading", sizeof...(Maps)));
-      std::uint64_t fresh = options.keys;
+    std::optional<std::tuple<Maps...>> maps;
+    std::uint64_t fresh = 0;
+    std::uint64_t draws = 0;
+    for (std::size_t round = 0; round < options.rounds; ++round) {
+      if (round < options.loads || !maps) {
+        maps.emplace();
+        take_turns(*maps, load_work, team, round, table.row("loading", sizeof...(Maps)));
+        fresh = options.keys;
+      }
       for (const Load& load : kLoads) {
         for (const bool uniform : {true, false}) {
-          const std::uint64_t seed = random_u64(options.seed, round * 100 + table.rows.size());
+          const std::uint64_t seed = random_u64(options.seed, ++draws);
           const Work work = make_work(load, uniform ? nullptr : &zipf, options, threads, seed, fresh);
           const std::string name = fmt::format("{}, {}", load.name, uniform ? "uniform" : "Zipf");
-          take_turns(maps, work, team, round, table.row(name, sizeof...(Maps)));
+          take_turns(*maps, work, team, round, table.row(name, sizeof...(Maps)));
         }
       }
     }
     std::printf(
-        "\n%zu keys, %zu operations, %d threads, %d rounds, seed %llu; operations/us, p99 in ns; ratios: of %s\n\n",
+        "\n%zu keys, %zu operations, %d threads, %zu rounds, seed %llu; operations/us and p99 in ns; ratios: %s by the "
+        "other\n\n",
         options.keys, options.operations, threads, options.rounds, static_cast<unsigned long long>(options.seed),
         names[0].c_str());
     print(table, names);
@@ -337,13 +339,14 @@ Options parse(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view flag = argv[i];
     if (flag == "--benchmark_min_time=0") {
-      return {.keys = 3000, .operations = 1000, .threads = {1, 2}, .rounds = 1, .seed = 1};
+      return {.keys = 3000, .operations = 1000, .threads = {1, 2}, .rounds = 1, .loads = 1, .seed = 1};
     }
     if (flag.starts_with("--benchmark_") || i + 1 == argc) continue;
     const char* value = argv[++i];
     if (flag == "--keys") options.keys = std::strtoull(value, nullptr, 10);
     if (flag == "--operations") options.operations = std::strtoull(value, nullptr, 10);
-    if (flag == "--rounds") options.rounds = std::max(1, std::atoi(value));
+    if (flag == "--rounds") options.rounds = std::max<std::size_t>(1, std::strtoull(value, nullptr, 10));
+    if (flag == "--loads") options.loads = std::strtoull(value, nullptr, 10);
     if (flag == "--seed") options.seed = std::strtoull(value, nullptr, 10);
     if (flag == "--threads") {
       options.threads.clear();
@@ -364,9 +367,6 @@ Options parse(int argc, char** argv) {
 int main(int argc, char** argv) {
   namespace index = plait::index;
   std::vector<std::string> names = {"plait"};
-#ifdef PLAIT_BENCH_NODE_SIZES
-  names.insert(names.end(), {"plait 64", "plait 32"});
-#endif
 #ifdef PLAIT_BENCH_TBB
   names.emplace_back("oneTBB concurrent_map");
 #endif
@@ -374,10 +374,7 @@ int main(int argc, char** argv) {
   names.emplace_back("absl::btree_map, one lock");
 #endif
   names.emplace_back("std::map, one lock");
-  index::compare<index::Ours<128>,
-#ifdef PLAIT_BENCH_NODE_SIZES
-                 index::Ours<64>, index::Ours<32>,
-#endif
+  index::compare<index::Ours,
 #ifdef PLAIT_BENCH_TBB
                  index::Tbb,
 #endif

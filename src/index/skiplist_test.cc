@@ -235,7 +235,7 @@ double height_sigmas(MakeKey make, std::uint64_t seed, std::uint64_t keys = 200'
 
 TEST(SkipListHeights, AreWhatChanceGives) {
   using Traits = SkipListTraits<std::uint64_t>;
-  for (const std::uint64_t seed : {1, 2, 3}) {
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
     EXPECT_LT(height_sigmas<Traits>([](std::uint64_t i) { return i; }, seed), 5) << "sequential";
     EXPECT_LT(height_sigmas<Traits>([](std::uint64_t i) { return 2 * i + 1; }, seed), 5) << "odd";
     EXPECT_LT(height_sigmas<Traits>([](std::uint64_t i) { return 64 * i; }, seed), 5) << "multiples of 64";
@@ -247,7 +247,7 @@ TEST(SkipListHeights, AreWhatChanceGives) {
 TEST(SkipListHeights, ChosenKeysNeedTheSeed) {
   using Traits = SkipListTraits<std::uint64_t>;
   // Keys whose hash with seed 0 ends in a 1: all of height 0.
-  const auto flat = [](std::uint64_t i) { return inverse_mix64(2 * i + 1) - 0x9e3779b97f4a7c15ULL; };
+  const auto flat = [](std::uint64_t i) { return inverse_mix64(2 * i + 1) ^ base::mix64(0); };
   EXPECT_GT(height_sigmas<Traits>(flat, 0, 40'000), 5);
   EXPECT_LT(height_sigmas<Traits>(flat, 0x5eed), 5);
 }
@@ -272,11 +272,10 @@ TEST(SkipListShape, LeavesAreHalfFull) {
     ascending.insert(i, i);
     descending.insert(1'000'000 - i, i);
   }
-  for (const auto* map : {&random, &ascending}) {
-    EXPECT_GT(fill(*map), 0.40);
+  for (const auto* map : {&random, &ascending, &descending}) {
+    EXPECT_GT(fill(*map), 0.36);
     EXPECT_LT(fill(*map), 0.75);
   }
-  EXPECT_GT(fill(descending), 0.35);  // what is split off is never filled
   random.compact();
   EXPECT_GT(fill(random), 0.40);
   EXPECT_EQ(random.size(), 300'000U);

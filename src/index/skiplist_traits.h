@@ -24,17 +24,23 @@ struct SkipListTraits {
   /// Two keys that are never used: everything else lies between them.
   static constexpr Key smallest() { return std::numeric_limits<Key>::lowest(); }
   static constexpr Key largest() { return std::numeric_limits<Key>::max(); }
-  /// Must spread every bit of the key over all bits: runs of zeros at the low end are the key's height.
+  /// Must spread every bit of the key over all bits: runs of zeros at the low end are the key's height. Equal keys have
+  /// equal hashes.
   static constexpr std::uint64_t hash(const Key& key, std::uint64_t seed) {
-    static_assert(std::has_unique_object_representations_v<Key> || std::floating_point<Key>, "equal keys, equal bytes");
+    if constexpr (std::floating_point<Key>) {
+      static_assert(sizeof(Key) <= 8, "no padding");
+      if (key == 0) return base::mix64(seed);  // two zeros with different bytes
+    } else {
+      static_assert(std::has_unique_object_representations_v<Key>, "equal keys, equal bytes");
+    }
     const auto bytes = std::bit_cast<std::array<unsigned char, sizeof(Key)>>(key);
-    std::uint64_t mixed = seed;
+    std::uint64_t mixed = base::mix64(seed);
     for (std::size_t i = 0; i < bytes.size(); i += 8) {
       std::uint64_t word = 0;
       for (std::size_t j = i; j < std::min(i + 8, bytes.size()); ++j) {
         word |= static_cast<std::uint64_t>(bytes[j]) << (8 * (j - i));
       }
-      mixed = base::mix64(mixed + 0x9e3779b97f4a7c15ULL + word);
+      mixed = base::mix64(mixed ^ word);
     }
     return mixed;
   }

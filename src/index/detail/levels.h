@@ -136,7 +136,7 @@ class Levels {
   struct Tower {
     Tower(Levels& levels_in, const Key& key, const Value& value, int h) : levels(levels_in) {
       Leaf* leaf = levels.make<Leaf>(VersionLock::HeldAlone{});
-      nodes[height++] = leaf;
+      nodes[at(height++)] = leaf;
       leaf->append(key, value);
       while (height < h) {
         Inner* inner = levels.make<Inner>(VersionLock::HeldAlone{});
