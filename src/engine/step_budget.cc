@@ -14,8 +14,8 @@ constexpr double kForget = 0.98;         // a line remembers some 50 steps: abou
 constexpr double kForgetCommon = 0.995;  // what all lines share may be older
 constexpr double kForgetScale = 0.9;
 constexpr double kHuber = 3;          // residuals count in full up to so many typical ones
-constexpr double kScaleFirst = 0.25;  // of the first step of a line
-constexpr double kScaleMin = 0.02;    // of the expected time, so that a quiet machine's first hiccup is not infinite
+constexpr double kScaleFirst = 0.25;  // before anything is known
+constexpr double kScaleMin = 0.02;    // a quiet machine's first hiccup must not be infinite
 // The common slope counts in a line like one step that far from the mean, in prompt tokens, or like the line's own.
 constexpr double kCommonReach = 32;
 // Nothing makes a machine faster by accident: one step faster than that part of what was expected proves that what is
@@ -23,6 +23,12 @@ constexpr double kCommonReach = 32;
 constexpr double kFast = 0.6;
 constexpr std::uint32_t kFastSteps = 3;
 constexpr std::uint32_t kSlowSteps = 8;
+// A slope that is far too steep keeps budgets so small that it hardly shows: then full steps are always a bit too early.
+constexpr double kEarly = 0.1;  // of the expected time
+constexpr std::uint32_t kEarlySteps = 10;
+// A line's slope is believed after so many steps that carried more than the least. Until then the budget is tokens_first,
+// in turn with the least: where slopes are plain to see, also if the very first such step was stolen.
+constexpr std::uint32_t kLooks = 3;
 constexpr double kSeedWeight = 0.5;  // of what the neighbours say, in a line without steps
 constexpr double kBaseMin = 0.1;     // of a line's mean time: slopes that leave less for decoding are noise
 // Of so many full steps one carries the least. It costs a sixteenth of the prompts' rate and tells twice as much as
@@ -54,12 +60,11 @@ double StepBudget::width_of(std::size_t line) {
 StepBudget::Estimate StepBudget::of_line(const Line& line) const {
   Estimate estimate;
   if (line.weight == 0) return estimate;
-  if (tokens_tokens_ > 0) {
-    const double common = tokens_seconds_ / tokens_tokens_;
-    const double weight = std::max(kCommonReach * kCommonReach, line.tokens_tokens);
-    estimate.slope = (line.tokens_seconds + weight * common) / (line.tokens_tokens + weight);
-    estimate.slope = std::max(estimate.slope, 0.0);
-    estimate.slope_known = true;
+  const double weight = std::min(std::max(kCommonReach * kCommonReach, line.tokens_tokens), tokens_tokens_);
+  if (line.tokens_tokens + weight > 0) {
+    const double common = weight > 0 ? weight * tokens_seconds_ / tokens_tokens_ : 0;
+    estimate.slope = std::max((line.tokens_seconds + common) / (line.tokens_tokens + weight), 0.0);
+    estimate.slope_known = line.looks >= kLooks;
   }
   if (line.mean_tokens > 0) {
     const double slope_max = (1 - kBaseMin) * line.mean_seconds / line.mean_tokens;
@@ -117,10 +122,12 @@ std::size_t StepBudget::tokens(std::size_t decode_rows) const {
   return full_tokens(step);
 }
 
-bool StepBudget::restarts(Line& line, double seconds, double expected, double usual) {
-  line.slow = seconds - expected > usual ? line.slow + 1 : 0;
-  line.fast = expected - seconds > usual ? line.fast + 1 : 0;
-  return seconds < kFast * expected || line.fast >= kFastSteps || line.slow >= kSlowSteps;
+bool StepBudget::restarts(Line& line, bool full, double seconds, double expected, double usual) {
+  const double late = seconds - expected;
+  line.slow = late > usual ? line.slow + 1 : 0;
+  line.fast = late < -usual ? line.fast + 1 : 0;
+  if (full && late <= usual) line.early = late < -kEarly * expected ? line.early + 1 : 0;
+  return seconds < kFast * expected || line.fast >= kFastSteps || line.early >= kEarlySteps || line.slow >= kSlowSteps;
 }
 
 void StepBudget::observe(std::size_t decode_rows, std::size_t prompt_tokens, double seconds) {
@@ -131,21 +138,24 @@ void StepBudget::observe(std::size_t decode_rows, std::size_t prompt_tokens, dou
   if (line.weight == 0) {
     const Estimate seed = from_neighbours(index);
     const double expected = seed.base > 0 ? seed.base + seed.slope * tokens : seconds;
-    line = {.weight = kSeedWeight, .mean_tokens = tokens, .mean_seconds = expected, .scale = kScaleFirst * expected};
+    line = {.weight = kSeedWeight, .mean_tokens = tokens, .mean_seconds = expected, .scale = kScaleFirst};
+    if (seed.slope_known) line.looks = kLooks;
   }
-  const std::uint32_t full = prompt_tokens > options_.tokens_min ? line.full + 1 : 0;
+  const bool looks = prompt_tokens > options_.tokens_min;
+  const std::uint32_t full = looks ? line.full + 1 : 0;
   const Estimate known = of_line(line);
   const double expected = known.base + known.slope * tokens;
   const double late = seconds - expected;
-  const double usual = kHuber * std::max(line.scale, kScaleMin * expected);
-  if (restarts(line, seconds, expected, usual)) {
-    line = {.weight = 1, .mean_tokens = tokens, .mean_seconds = seconds, .scale = kScaleFirst * seconds};
-    if (prompt_tokens > 0) tokens_tokens_ = tokens_seconds_ = 0;
+  const double usual = kHuber * std::max(line.scale, kScaleMin) * expected;
+  if (restarts(line, looks, seconds, expected, usual)) {
+    line = {.weight = 1, .mean_tokens = tokens, .mean_seconds = seconds, .scale = kScaleFirst};
+    tokens_tokens_ = tokens_seconds_ = 0;
   } else {
     // A slope that is looked at for the first time is no surprise.
-    const bool first_look = !known.slope_known && tokens != line.mean_tokens;
+    const bool first_look = known.slope == 0 && tokens != line.mean_tokens;
+    if (looks && line.looks < kLooks) ++line.looks;
     const double weight = late > usual && !first_look ? usual / late : 1;
-    line.scale = kForgetScale * line.scale + (1 - kForgetScale) * std::min(std::abs(late), usual);
+    line.scale = kForgetScale * line.scale + (1 - kForgetScale) * std::min(std::abs(late), usual) / expected;
     line.weight *= kForget;
     line.tokens_tokens *= kForget;
     line.tokens_seconds *= kForget;

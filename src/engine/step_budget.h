@@ -5,8 +5,8 @@
 // A step of w decode rows and p prompt tokens is taken to last t = base(w) + slope(w) p. Both are learned from the
 // steps themselves, for each width apart, because rows, contexts and neighbours on the machine change both: least
 // squares that forgets, with Huber's weights (1964), so that one step during which the core was somebody else's hardly
-// counts; several such steps in succession, or one that was far too fast, mean that the machine has changed and that
-// the past is worth nothing. The budget is the p at which the step lasts `factor` times base(w). Equal steps tell
+// counts; several such steps in succession, or one that was far too fast, mean that the machine has changed and the
+// past is worth nothing. The budget is the p at which the step lasts `factor` times base(w). Equal steps tell
 // nothing about base and slope apart, so after fifteen full steps one carries the least.
 //
 // The trade: a full step lasts factor * base, of which prompts have (factor - 1) * base. Beside streams a prompt so runs
@@ -16,8 +16,8 @@
 //   pace of the streams             67 %  50 %    40 %  33 %    of decode-only steps, while prompts come in
 //   rate of the prompts, about      33 %  50 %    60 %  67 %    of a prompt alone; prompt_share() says what it is now
 //
-// It is more than that as far as streams and prompts of a step share one read of the weights, and up to 6 % less for the
-// steps that carry the least. 2, the default, leaves room for noise below a gap of 3 decode-only steps; who wants
+// It is more than that as far as streams and prompts of a step share one read of the weights, and up to 6 % less for
+// the steps that carry the least. 2, the default, leaves room for noise below a gap of 3 decode-only steps; who wants
 // prompts at 60 % for certain takes 2.7.
 //
 // Deterministic: the same observations give the same budgets. Allocates nothing; O(1), the first steps of a width look
@@ -71,15 +71,17 @@ class StepBudget {
     double mean_seconds = 0;
     double tokens_tokens = 0;
     double tokens_seconds = 0;
-    double scale = 0;        // typical size of a residual, seconds
+    double scale = 0;        // typical size of a residual, as a part of the expected time
     std::uint32_t slow = 0;  // steps in succession that were far slower than expected
     std::uint32_t fast = 0;  // and far faster
+    std::uint32_t early = 0;  // full ones in succession that were a bit too fast
     std::uint32_t full = 0;  // steps in succession that carried more than the least
+    std::uint32_t looks = 0;  // steps that did, up to a few
   };
   struct Estimate {
     double base = 0;           // seconds; 0: unknown
     double slope = 0;          // seconds per prompt token
-    bool slope_known = false;  // steps with different p were seen, of this width or another
+    bool slope_known = false;  // enough steps with different p were seen, of this width or its neighbours
   };
 
   static std::size_t line_of(std::size_t decode_rows);
@@ -88,7 +90,7 @@ class StepBudget {
   [[nodiscard]] Estimate from_neighbours(std::size_t line) const;
   [[nodiscard]] Estimate estimate(std::size_t decode_rows) const;
   [[nodiscard]] std::size_t full_tokens(const Estimate& step) const;
-  [[nodiscard]] static bool restarts(Line& line, double seconds, double expected, double usual);
+  [[nodiscard]] static bool restarts(Line& line, bool full, double seconds, double expected, double usual);
   void add(Line& line, double tokens, double seconds, double weight);
 
   StepBudgetOptions options_;

@@ -70,7 +70,12 @@ TEST(StepBudget, AQuietMachineIsLearnedInAFewSteps) {
   StepBudget budget(kFine);
   Machine machine{.noise = 0};
   budget.observe(4, 0, machine.run(4, 0));
-  budget.observe(4, 64, machine.run(4, 64));
+  std::vector<std::size_t> asked;
+  for (int i = 0; i < 5; ++i) {
+    asked.push_back(budget.tokens(4));
+    budget.observe(4, asked.back(), machine.run(4, asked.back()));
+  }
+  EXPECT_EQ(asked, (std::vector<std::size_t>{64, 4, 64, 4, 64}));  // looks
   EXPECT_NEAR(budget.seconds(4, 0), machine.ideal(4, 0), 1e-9);
   EXPECT_NEAR(static_cast<double>(budget.tokens(4)), machine.best(4), 1.01);
 }
@@ -87,11 +92,12 @@ TEST(StepBudget, FindsTheBestBudgetInSpiteOfNoiseAndOutliers) {
     const auto rows = *rc::gen::inRange<std::size_t>(1, 80);
     StepBudget budget({.tokens_min = 4, .tokens_max = 100'000, .granularity = 1});
     serve(budget, machine, rows, 300);
+    int good = 0;
     for (int i = 0; i < 50; ++i) {
       serve(budget, machine, rows, 1);
-      const double best = machine.best(rows);
-      RC_ASSERT(std::abs(estimate(budget, rows) - best) <= 0.25 * best);
+      good += std::abs(estimate(budget, rows) - machine.best(rows)) <= 0.25 * machine.best(rows) ? 1 : 0;
     }
+    RC_ASSERT(good >= (machine.outlier_every == 0 ? 50 : 40));
   }));
 }
 
