@@ -7,6 +7,7 @@
 
 #include "cli/ask.h"
 #include "cli/bench.h"
+#include "cli/cache_verb.h"
 #include "cli/chat.h"
 #include "cli/command.h"
 #include "cli/completion.h"
@@ -50,6 +51,7 @@ void add_verbs(CLI::App& app, Session& session) {
   add_perplexity(app, session);
   add_bench(app, session);
   add_roofline(app, session);
+  add_cache(app, session);
   add_model_verbs(app, session);
   add_doctor(app, session);
   add_config(app, session);

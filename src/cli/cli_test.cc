@@ -88,7 +88,12 @@ TEST_F(CommandLine, WrongUsageIsTwoAndOneLine) {
                                                {"model", "list", "extra"},
                                                {"--set", "nonsense", "config", "show"},
                                                {"--set", "threads=many", "config", "show"},
-                                               {"completion", "cobol"}}) {
+                                               {"completion", "cobol"},
+                                               {"cache"},
+                                               {"cache", "replay"},
+                                               {"cache", "replay", "x", "--policies", "fifo"},
+                                               {"cache", "replay", "x", "--errors", "1.5"},
+                                               {"cache", "replay", "x", "--pages", "0"}}) {
     const Outcome outcome = plait(line);
     EXPECT_EQ(outcome.code, 2) << line.back();
     EXPECT_EQ(outcome.output, "");
@@ -194,6 +199,34 @@ TEST_F(CommandLine, DoctorNamesTheCommandThatFixesIt) {
   const Outcome people = plait({"doctor", "--set", "model=" + (dir_ / "mine.gguf").string()});
   EXPECT_EQ(people.code, 0) << people.output << people.errors;
   EXPECT_NE(people.output.find("kernels"), std::string::npos);
+}
+
+TEST_F(CommandLine, CacheReplayCountsFaults) {
+  std::string trace;
+  for (int i = 0; i < 60; ++i) trace += std::to_string(100 + i % 6) + "\n";
+  write(dir_ / "loop.txt", "# a loop of six pages\n" + trace);
+  const std::string path = (dir_ / "loop.txt").string();
+  const Outcome outcome = plait({"cache", "replay", path, "--pages", "4", "--policies", "lru,mark0", "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  const json report = json::parse(outcome.output);
+  EXPECT_EQ(report["requests"], 60);
+  EXPECT_EQ(report["distinct"], 6);
+  EXPECT_EQ(report["bits"], "computed");
+  ASSERT_EQ(report["policies"].size(), 2U);
+  EXPECT_EQ(report["policies"][0]["policy"], "lru");
+  EXPECT_EQ(report["policies"][0]["mean"], 60);  // every request: the page it needs is the one that just left
+  EXPECT_EQ(report["policies"][1]["mean"], report["optimum"]);
+  EXPECT_LT(report["optimum"], 60);
+  EXPECT_NE(plait({"cache", "replay", path, "--errors", "0.5"}).output.find("guarded"), std::string::npos);
+}
+
+TEST_F(CommandLine, CacheReplayNamesTheBadLine) {
+  write(dir_ / "bad.txt", "1 0\n2 1\n3 7\n");
+  const Outcome outcome = plait({"cache", "replay", (dir_ / "bad.txt").string()});
+  EXPECT_EQ(outcome.code, 3);
+  EXPECT_NE(outcome.errors.find("bad.txt: line 3: "), std::string::npos) << outcome.errors;
+  EXPECT_EQ(std::ranges::count(outcome.errors, '\n'), 1) << outcome.errors;
+  EXPECT_EQ(plait({"cache", "replay", (dir_ / "absent.txt").string()}).code, 3);
 }
 
 }  // namespace
