@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every policy but the guard is a set of rules: where an evictable page stands (`add`, `remove`), what a request changes
-// (`request`), and which page goes (`choose`). RulePolicy keeps what they share: who is held and who may go.
+// Every policy but the guard is a set of rules: where an evictable page stands (`add`, `remove`), what a request
+// changes (`request`), and which page goes (`choose`). RulePolicy keeps what they share: who is held and who may go.
 //
-// Phases. Marks are phase numbers, so beginning a phase is one increment and one swap of the set of marked pages with the
-// set of unmarked ones, which is empty then. A page that is loaded is marked, so an unmarked page in the cache was there
-// when its phase began. Mark0's rule for a page that returns after having been thrown out in the same phase ("a random
-// unmarked page of those present when the phase began") therefore draws from the same set as its general rule, and no
-// memory of absent pages is needed; eviction_test.cc plays both forms against each other.
+// Phases. Marks are phase numbers, so beginning a phase is one increment and one swap of the set of marked pages with
+// the set of unmarked ones, which is empty then. A page that is loaded is marked, so an unmarked page in the cache was
+// there when its phase began. Mark0's rule for a page that returns after having been thrown out in the same phase ("a
+// random unmarked page of those present when the phase began") therefore draws from the same set as its general rule,
+// and no memory of absent pages is needed; eviction_test.cc plays both forms against each other.
 //
-// Flush in pieces. Where the paper empties the cache, every page that is here becomes `given up` and leaves when room is
-// needed, unless it is requested before. The pages that are not given up are exactly the paper's cache, so there are
+// Flush in pieces. Where the paper empties the cache, every page that is here becomes `given up` and leaves when room
+// is needed, unless it is requested before. The pages that are not given up are exactly the paper's cache, so there are
 // never more faults than the paper's, and no long pause.
 #include "engine/eviction.h"
 

@@ -26,8 +26,8 @@
 // give equal victims. Bounds on faults are those of the paper when every page is evictable; with pins and trees they
 // hold only roughly, as the capacity is then what is not pinned.
 //
-// Source: Antoniadis et al., Paging with Succinct Predictions, ICML 2023 (flush rule, Mark0, Mark&Predict); the guard is
-// ours. Threads: none of its own; the owner's lock covers a policy.
+// Source: Antoniadis et al., Paging with Succinct Predictions, ICML 2023 (flush rule, Mark0, Mark&Predict); the guard
+// is ours. Threads: none of its own; the owner's lock covers a policy.
 #pragma once
 
 #include <array>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The cost of a request at 1,000 and 100,000 pages: a hit, a miss with its victim, and a page that is pinned for its use
-// and released. The line to hold: 2 µs a request at 100,000 pages.
+// The cost of a request at 1,000 and 100,000 pages: a hit, a miss with its victim, and a page that is pinned for its
+// use and released. The line to hold: 2 µs a request at 100,000 pages.
 #include <benchmark/benchmark.h>
 
 #include <memory>

@@ -44,11 +44,11 @@ struct PageTrace {
 struct SessionTraceOptions {
   std::size_t requests = 4000;
   std::uint64_t seed = 0;
-  std::uint32_t sessions = 6;      ///< Conversations at a time.
+  std::uint32_t sessions = 8;      ///< Conversations at a time.
   std::uint32_t shared_pages = 2;  ///< Of the system prompt.
-  std::uint32_t turn_pages = 2;    ///< A turn appends one page to so many.
-  double end_probability = 0.2;    ///< That a turn was the last one.
-  double stay_probability = 0.5;   ///< That the next turn belongs to the same conversation.
+  std::uint32_t turn_pages = 3;    ///< A turn appends one page to so many.
+  double end_probability = 0.1;    ///< That a turn was the last one.
+  double stay_probability = 0.3;   ///< That the next turn belongs to the same conversation.
 };
 [[nodiscard]] PageTrace session_trace(const SessionTraceOptions& options);
 

@@ -6,8 +6,8 @@
 //   PLAIT_TRY(const auto trace, parse_page_trace(text));
 //   const ReplayReport report = replay(trace, {.pages = 32, .errors = 0.05});
 //
-// Source: Belady's rule (evict the page whose next use is farthest) in the form with a fixed tie-break; bits, phases and
-// bounds of Antoniadis et al., Paging with Succinct Predictions, ICML 2023. Threads: functions without state.
+// Source: Belady's rule (evict the page whose next use is farthest) in the form with a fixed tie-break; bits, phases
+// and bounds of Antoniadis et al., Paging with Succinct Predictions, ICML 2023. Threads: functions without state.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +31,8 @@ struct OfflineOptimum {
 /// Requires: pages ≥ 1, trace numbered as PageTrace.
 [[nodiscard]] OfflineOptimum offline_optimum(const PageTrace& trace, std::uint32_t pages);
 
-/// Cuts the trace into k-phases, maximal runs with `pages` distinct pages. [request]: 1 when the page is not requested in
-/// the next phase; 1 in the last. Requires: pages ≥ 1.
+/// Cuts the trace into k-phases, maximal runs with `pages` distinct pages. [request]: 1 when the page is not requested
+/// in the next phase; 1 in the last. Requires: pages ≥ 1.
 [[nodiscard]] std::vector<std::uint8_t> phase_bits(const PageTrace& trace, std::uint32_t pages);
 
 /// The bits with each one turned round with probability `rate`, independently.

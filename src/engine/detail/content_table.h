@@ -14,7 +14,8 @@
 namespace plait::engine::detail {
 
 /// A map from content to a small number, of a size given once: open addressing with linear probing, at most half full;
-/// a removal moves later entries back instead of leaving a tombstone, so it never slows down. Allocates at construction.
+/// a removal moves later entries back instead of leaving a tombstone, so it never slows down. Allocates at
+/// construction.
 class ContentTable {
  public:
   /// Holds up to `entries_max` entries.

@@ -19,9 +19,9 @@ namespace plait::engine::detail {
 /// What is simulated are contents, not slots: each content in the real cache or in one of the two simulated ones has a
 /// name, a small number that is the PageKey of the simulations. A name is given up when no cache holds it.
 ///
-/// The victim is a page that the leader's simulated cache does not hold. In a full cache without pins such a page exists
-/// as soon as the leader has made room for the page to come: either the two caches differ, or the leader gives up one
-/// page, which the real cache then gives up, too. When pins leave none, the least recent evictable page goes.
+/// The victim is a page that the leader's simulated cache does not hold. In a full cache without pins such a page
+/// exists as soon as the leader has made room for the page to come: either the two caches differ, or the leader gives
+/// up one page, which the real cache then gives up, too. When pins leave none, the least recent evictable page goes.
 class GuardedPolicy final : public EvictionPolicy {
  public:
   /// How many names there may be for so many slots: those of the real cache and of the two simulated ones, and one each

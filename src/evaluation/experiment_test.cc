@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "evaluation/experiment.h"
+
+#include <gtest/gtest.h>
+
+#include "evaluation/experiments/paging.h"
+
+namespace plait::evaluation {
+namespace {
+
+TEST(Experiment, TheRegistryFindsByName) {
+  ExperimentRegistry registry;
+  registry.add({.name = "one", .about = "", .run = {}});
+  registry.add(paging_experiment());
+  EXPECT_EQ(registry.find("paging")->name, "paging");
+  EXPECT_EQ(registry.find("none"), nullptr);
+  EXPECT_EQ(registry.all().size(), 2U);
+}
+
+TEST(Experiment, GatesKnowTheirSide) {
+  EXPECT_TRUE((Gate{"", 1, 1, true}.holds()));
+  EXPECT_FALSE((Gate{"", 1.1, 1, true}.holds()));
+  EXPECT_TRUE((Gate{"", 1.1, 1, false}.holds()));
+  EXPECT_EQ(gates_json({{"w", 2, 1, true}})[0]["holds"], false);
+}
+
+// What holds for traces of any length holds for short ones too: right bits are exact and no bound is broken.
+TEST(Experiment, PagingRuns) {
+  const auto report = paging_experiment().run({.quick = true});
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->json["cells"].size(), 3U * 2 * 5 * 6);
+  EXPECT_EQ(report->chart.panels.size(), 6U);
+  EXPECT_EQ(report->gates[0].value, 1);
+  for (const Gate& gate : report->gates) {
+    EXPECT_TRUE(!gate.what.starts_with("bounds") || gate.value == 0);
+  }
+  EXPECT_NE(report->text.find("mark_predict"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace plait::evaluation
