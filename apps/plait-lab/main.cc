@@ -70,7 +70,8 @@ base::Result<bool> run(const evaluation::ExperimentRegistry& registry, const Arg
   }
   PLAIT_TRY(const evaluation::ExperimentReport report, experiment->run(arguments.options));
   print(report.text);
-  print("\n" + evaluation::gates_text(report.gates));
+  print("\n");
+  print(evaluation::gates_text(report.gates));
   if (!arguments.json.empty()) {
     PLAIT_TRY_VOID(plait::os::write_file_atomically(arguments.json, plait::text::dump_json(report.json, 1) + "\n"));
   }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a run of rounds costs the machine, in prefill token equivalents (PTE): 1 is the work of one prompt token.
-// A round is one call of the model between two calls of tools. Source: "Beyond Accuracy: Unveiling Inefficiency Patterns
-// in Tool-Integrated Reasoning" (arXiv 2604.05404), its formula as quoted by others:
+// A round is one call of the model between two calls of tools. Source: "Beyond Accuracy: Unveiling Inefficiency
+// Patterns in Tool-Integrated Reasoning" (arXiv 2604.05404), its formula as quoted by others:
 //
 //   PTE       = Σ context + gamma L decoded                   gamma = 2 layers width HOI / parameters
 //

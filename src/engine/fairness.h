@@ -4,14 +4,15 @@
 //
 // The idea is a virtual clock for each client: its service divided by its weight. Whoever wants something and has had
 // least is served first. This is start-time fair queueing (Goyal, Vin, Cheng 1996) with costs that are known only
-// afterwards, the form in which "Fairness in Serving Large Language Models" (Sheng et al., 2023) has it as virtual token
-// counters. Deficit round robin, the other candidate, needs no order of clients and so O(1) per decision; but a client
-// that comes back waits for a whole round of the others, a quantum must be as large as the largest request to be fair in
-// few rounds, and its bound grows with the quantum. Here a newcomer is next, and one decision costs O(log clients).
+// afterwards, the form in which "Fairness in Serving Large Language Models" (Sheng et al., 2023) has it as virtual
+// token counters. Deficit round robin, the other candidate, needs no order of clients and so O(1) per decision; but a
+// client that comes back waits for a whole round of the others, a quantum must be as large as the largest request to
+// be fair in few rounds, and its bound grows with the quantum. Here a newcomer is next, and one decision costs O(log
+// clients).
 //
 // The rules:
-//   1. A client *contends* while it has a request that waits or whose prompt is not done. When it begins to contend, its
-//      clock is set forward to the slowest clock of those who contend on its level: what it did not use is gone. If
+//   1. A client *contends* while it has a request that waits or whose prompt is not done. When it begins to contend,
+// its      clock is set forward to the slowest clock of those who contend on its level: what it did not use is gone. If
 //      nobody contends there, to the fastest clock of all, which everyone has then a right to: old debts end as well.
 //      A clock is never set back, so going away and coming back pays no debt.
 //   2. What an admitted request is expected to cost is reserved: it counts in the order of admission (only) until it
@@ -29,13 +30,13 @@
 //
 // What follows: take two clients of the same level that have waiting requests throughout. Let C be the largest cost of
 // one admission and of one expectation, R the rows that run at a time, w the smaller weight. Then their services
-// divided by their weights, counted from a moment when these were equal, never differ by more than R * C / w: at the last
-// admission of the client that is ahead it was not ahead by more than the other's reservations, and since then it only
-// finished what ran. fairness_test.cc tests this, and that first-come-first-served breaks it.
+// divided by their weights, counted from a moment when these were equal, never differ by more than R * C / w: at the
+// last admission of the client that is ahead it was not ahead by more than the other's reservations, and since then it
+// only finished what ran. fairness_test.cc tests this, and that first-come-first-served breaks it.
 //
-// Deterministic: the same calls give the same answers. One thread at a time. O(log clients + log requests) for each call
-// unless it says otherwise; allocates when a name is seen for the first time or again after it was forgotten, and when
-// there are more requests or clients than ever before.
+// Deterministic: the same calls give the same answers. One thread at a time. O(log clients + log requests) for each
+// call unless it says otherwise; allocates when a name is seen for the first time or again after it was forgotten, and
+// when there are more requests or clients than ever before.
 #pragma once
 
 #include <cstddef>
@@ -110,8 +111,8 @@ class Fairness {
   /// The prompt is done: from now on the request decodes. Requires: it runs and this was not said before.
   void prompt_done(Ticket ticket);
 
-  /// What a step cost for the sake of this request, in any unit that stays the same (see engine/cost.h). Tokens of split()
-  /// count as one unit each until they are charged. Requires: cost ≥ 0 and finite.
+  /// What a step cost for the sake of this request, in any unit that stays the same (see engine/cost.h). Tokens of
+  /// split() count as one unit each until they are charged. Requires: cost ≥ 0 and finite.
   void charge(Ticket ticket, double cost);
 
   /// Back to waiting, with its old arrival and without its reservation. Requires: it runs.

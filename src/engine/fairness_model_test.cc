@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The rules of fairness.h written down naively, with a search through everything for each answer, against the real thing.
+// The rules of fairness.h written down naively, with a search through everything for each answer, against the real
+// thing.
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 

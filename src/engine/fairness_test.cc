@@ -16,8 +16,8 @@
 namespace plait::engine {
 namespace {
 
-// A machine that runs requests in steps; admission is by a Fairness or first come, first served. The two clients that are
-// watched have waiting requests all the time, others come and go.
+// A machine that runs requests in steps; admission is by a Fairness or first come, first served. The two clients that
+// are watched have waiting requests all the time, others come and go.
 struct MachineOptions {
   std::uint64_t seed = 1;
   std::size_t rows = 4;

@@ -24,7 +24,8 @@ struct ModelShape {
 };
 
 /// The shape of a model file; `bytes_per_element` as the cache holds keys and values. Every tensor counts as read by
-/// each step, an input embedding of its own too. Of a mixture, weights are taken to be dear in proportion to parameters.
+/// each step, an input embedding of its own too. Of a mixture, weights are taken to be dear in proportion to
+/// parameters.
 [[nodiscard]] ModelShape model_shape(const models::Config& config, const models::ModelDescription& description,
                                      double bytes_per_element = 2);
 

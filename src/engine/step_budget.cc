@@ -23,11 +23,12 @@ constexpr double kCommonReach = 32;
 constexpr double kFast = 0.6;
 constexpr std::uint32_t kFastSteps = 3;
 constexpr std::uint32_t kSlowSteps = 8;
-// A slope that is far too steep keeps budgets so small that it hardly shows: then full steps are always a bit too early.
+// A slope that is far too steep keeps budgets so small that it hardly shows: then full steps are always a bit too
+// early.
 constexpr double kEarly = 0.1;  // of the expected time
 constexpr std::uint32_t kEarlySteps = 10;
-// A line's slope is believed after so many steps that carried more than the least. Until then the budget is tokens_first,
-// in turn with the least: where slopes are plain to see, also if the very first such step was stolen.
+// A line's slope is believed after so many steps that carried more than the least. Until then the budget is
+// tokens_first, in turn with the least: where slopes are plain to see, also if the very first such step was stolen.
 constexpr std::uint32_t kLooks = 3;
 constexpr double kSeedWeight = 0.5;  // of what the neighbours say, in a line without steps
 constexpr double kBaseMin = 0.1;     // of a line's mean time: slopes that leave less for decoding are noise

@@ -9,8 +9,8 @@
 // past is worth nothing. The budget is the p at which the step lasts `factor` times base(w). Equal steps tell
 // nothing about base and slope apart, so after fifteen full steps one carries the least.
 //
-// The trade: a full step lasts factor * base, of which prompts have (factor - 1) * base. Beside streams a prompt so runs
-// at about (factor - 1) / factor of the rate that it has alone:
+// The trade: a full step lasts factor * base, of which prompts have (factor - 1) * base. Beside streams a prompt so
+// runs at about (factor - 1) / factor of the rate that it has alone:
 //
 //   factor                          1.5     2     2.5     3
 //   pace of the streams             67 %  50 %    40 %  33 %    of decode-only steps, while prompts come in
@@ -71,11 +71,11 @@ class StepBudget {
     double mean_seconds = 0;
     double tokens_tokens = 0;
     double tokens_seconds = 0;
-    double scale = 0;        // typical size of a residual, as a part of the expected time
-    std::uint32_t slow = 0;  // steps in succession that were far slower than expected
-    std::uint32_t fast = 0;  // and far faster
+    double scale = 0;         // typical size of a residual, as a part of the expected time
+    std::uint32_t slow = 0;   // steps in succession that were far slower than expected
+    std::uint32_t fast = 0;   // and far faster
     std::uint32_t early = 0;  // full ones in succession that were a bit too fast
-    std::uint32_t full = 0;  // steps in succession that carried more than the least
+    std::uint32_t full = 0;   // steps in succession that carried more than the least
     std::uint32_t looks = 0;  // steps that did, up to a few
   };
   struct Estimate {

@@ -15,7 +15,8 @@
 namespace plait::engine {
 namespace {
 
-// A step takes (base + per_row w + per_token p) milliseconds, give or take `noise`; one in `outlier_every` ten times that.
+// A step takes (base + per_row w + per_token p) milliseconds, give or take `noise`; one in `outlier_every` ten times
+// that.
 struct Machine {
   double base = 5;
   double per_row = 0.4;

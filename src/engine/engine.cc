@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What callers ask of an engine between steps. The steps themselves are in step.cc.
+#include "engine/engine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <new>
+
+#include "base/check.h"
+#include "base/random.h"
+#include "engine/engine_state.h"
+
+namespace plait::engine {
+
+using base::ErrorCode;
+using base::fail;
+using base::Result;
+
+std::string_view name(EndReason reason) {
+  switch (reason) {
+    case EndReason::stop:
+      return "stop";
+    case EndReason::length:
+      return "length";
+    case EndReason::cancelled:
+      return "cancelled";
+    case EndReason::deadline:
+      return "deadline";
+    case EndReason::failed:
+      return "failed";
+  }
+  return "unknown";
+}
+
+Engine::State::State(Runner& the_runner, const EngineOptions& the_options, const base::Clock& the_clock,
+                     std::uint32_t pages)
+    : runner(the_runner),
+      options(the_options),
+      clock(the_clock),
+      memory(the_runner.layout(), pages),
+      cache(memory, the_options.cache),
+      fairness(the_options.fairness),
+      budget(the_options.budget) {}
+
+Result<std::unique_ptr<Engine>> Engine::make(Runner& runner, const EngineOptions& options, const base::Clock& clock) {
+  const base::Bytes page = runner.layout().page_bytes(0) + runner.layout().page_bytes(1);
+  const base::Bytes pages = std::min<base::Bytes>(options.kv_bytes / page, 1U << 29);
+  if (pages == 0) {
+    return fail(ErrorCode::out_of_resources,
+                fmt::format("{} for keys and values do not hold {} tokens, which take {}",
+                            base::human_bytes(options.kv_bytes), kPageTokens, base::human_bytes(page)));
+  }
+  if (options.rows_max == 0 || options.rows_max > models::kStepRows) {
+    return fail(ErrorCode::invalid_argument, fmt::format("rows_max is 1 to {}", models::kStepRows));
+  }
+  try {
+    auto state = std::make_unique<State>(runner, options, clock, static_cast<std::uint32_t>(pages));
+    return std::unique_ptr<Engine>(new Engine(std::move(state)));
+  } catch (const std::bad_alloc&) {
+    return fail(ErrorCode::out_of_resources,
+                fmt::format("the system has no {} for keys and values", base::human_bytes(options.kv_bytes)));
+  }
+}
+
+Engine::Engine(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Engine::~Engine() {
+  while (!state_->sequences.empty()) close(state_->sequences.begin()->first);
+}
+
+Sequence* Engine::State::find(SequenceId id) {
+  const auto at = sequences.find(id);
+  return at == sequences.end() ? nullptr : at->second.get();
+}
+
+Sequence& Engine::State::add(const SequenceOptions& sequence_options) {
+  const SequenceId id(next_sequence++);
+  auto& slot = sequences[id];
+  slot = std::make_unique<Sequence>(id, sequence_options, memory);
+  slot->place = cache.root(sequence_options.salt);
+  return *slot;
+}
+
+/// A sequence that may be changed.
+Result<Sequence*> Engine::State::idle(SequenceId id) {
+  Sequence* sequence = find(id);
+  if (sequence == nullptr) return fail(ErrorCode::not_found, fmt::format("there is no sequence {}", id.value()));
+  if (sequence->generation) {
+    return fail(ErrorCode::invalid_argument, fmt::format("sequence {} generates; cancel it first", id.value()));
+  }
+  return sequence;
+}
+
+Result<SequenceId> Engine::create(const SequenceOptions& options) {
+  if (!(options.weight > 0) || options.weight > 1e6) {
+    return fail(ErrorCode::invalid_argument, "a client's weight is above 0 and at most 1000000");
+  }
+  if (options.level < 0 || options.level >= Fairness::kLevels) {
+    return fail(ErrorCode::invalid_argument, fmt::format("a level is 0 to {}", Fairness::kLevels - 1));
+  }
+  return state_->add(options).id;
+}
+
+Result<void> Engine::append(SequenceId id, std::span<const base::TokenId> tokens) {
+  PLAIT_TRY(Sequence * sequence, state_->idle(id));
+  for (const base::TokenId token : tokens) {
+    if (token.value() < 0 || static_cast<std::size_t>(token.value()) >= state_->runner.vocabulary()) {
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("token {} is outside the vocabulary of {}", token.value(), state_->runner.vocabulary()));
+    }
+  }
+  if (sequence->length() + tokens.size() > state_->runner.context()) {
+    return fail(ErrorCode::invalid_argument, fmt::format("{} tokens are beyond the context of {}",
+                                                         sequence->length() + tokens.size(), state_->runner.context()));
+  }
+  sequence->tokens.insert(sequence->tokens.end(), tokens.begin(), tokens.end());
+  return {};
+}
+
+/// Whether the sequence could ever run to its end with all memory for itself.
+Result<void> Engine::State::check_fits(const Sequence& sequence, const GenerateOptions& generate) const {
+  const std::size_t most = runner.context() - static_cast<std::size_t>(sequence.base());
+  const std::size_t tokens = std::min(most, sequence.tokens.size() + std::max<std::size_t>(1, generate.tokens_max));
+  for (std::size_t group = 0; group < kLayerGroups; ++group) {
+    if (!memory.used(group)) continue;
+    const std::size_t window = memory.layout().window(group);
+    const std::size_t held = window == 0 ? tokens : std::min(tokens, window + models::kStepRows + kPageTokens);
+    std::size_t pages = (held + kPageTokens - 1) / kPageTokens;
+    for (const JoinedPart& part : sequence.parts) pages += part.span.pages(group).size();
+    if (pages <= memory.pool(group).pages()) continue;
+    return fail(ErrorCode::out_of_resources,
+                fmt::format("{} tokens need {} pages of keys and values and there are {}; raise the memory for them",
+                            tokens, pages, memory.pool(group).pages()));
+  }
+  return {};
+}
+
+Result<Generation> Engine::State::prepare(const Sequence& sequence, const GenerateOptions& generate) const {
+  PLAIT_TRY(models::Sampler sampler, models::Sampler::make(generate.sampler));
+  if (sequence.tokens.empty()) return fail(ErrorCode::invalid_argument, "the prompt is empty");
+  if (!generate.prompt_only && sequence.length() >= runner.context()) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("the prompt has {} tokens and the context holds {}: nothing can follow", sequence.length(),
+                            runner.context()));
+  }
+  PLAIT_TRY_VOID(check_fits(sequence, generate));
+  Generation generation{.options = generate,
+                        .sampler = std::move(sampler),
+                        .prompt_length = sequence.tokens.size(),
+                        .asked_at = clock.now()};
+  generation.usage.prompt_tokens = sequence.length();
+  generation.computed = sequence.span.length();
+  return generation;
+}
+
+void Engine::State::arrive(Sequence& sequence) {
+  const Client client{
+      .name = sequence.options.client, .weight = sequence.options.weight, .level = sequence.options.level};
+  sequence.ticket = fairness.arrive(client, clock.now());
+  const std::size_t index = sequence.ticket->value();
+  if (by_ticket.size() <= index) by_ticket.resize(index + 1);
+  by_ticket[index] = &sequence;
+}
+
+Result<void> Engine::generate(SequenceId id, const GenerateOptions& options) {
+  PLAIT_TRY(Sequence * sequence, state_->idle(id));
+  PLAIT_TRY(Generation generation, state_->prepare(*sequence, options));
+  if (sequence->pending() == 0) {  // the last token again: its logits are what decoding starts from
+    const std::size_t cut = sequence->tokens.size() - 1;
+    if (sequence->span.can_cut(cut)) {
+      sequence->span.trim(cut);
+    } else {
+      sequence->span.clear();
+    }
+    state_->cache.step_back(sequence->place, sequence->span.length() / kPageTokens);
+  }
+  generation.usage.cached_tokens = static_cast<std::size_t>(sequence->base()) + sequence->span.length();
+  generation.usage.counters.start(generation.usage.cached_tokens);
+  sequence->generation = std::move(generation);
+  sequence->arrival = state_->next_arrival++;
+  state_->arrive(*sequence);
+  return {};
+}
+
+Result<SequenceId> Engine::fork(SequenceId id) {
+  Sequence* parent = state_->find(id);
+  if (parent == nullptr) return fail(ErrorCode::not_found, fmt::format("there is no sequence {}", id.value()));
+  Sequence& child = state_->add(parent->options);
+  for (const JoinedPart& part : parent->parts) {
+    child.parts.push_back({part.span.fork(part.span.length()), part.tokens, part.first, part.base});
+  }
+  child.tokens = parent->tokens;
+  child.span = parent->span.fork(parent->span.length());
+  child.place = parent->place;
+  child.parent = id;
+  parent->children.push_back(child.id);
+  return child.id;
+}
+
+Result<void> Engine::join(SequenceId id, SequenceId other_id, std::size_t first) {
+  PLAIT_TRY(Sequence * sequence, state_->idle(id));
+  const Sequence* other = state_->find(other_id);
+  if (other == nullptr) return fail(ErrorCode::not_found, fmt::format("there is no sequence {}", other_id.value()));
+  const std::size_t computed = other->span.length();
+  if (first >= computed) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("sequence {} has computed {} tokens of its own; nothing is there from {} on",
+                            other_id.value(), computed, first));
+  }
+  if (sequence->pending() > 0) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("sequence {} has {} tokens that are not computed; generate with prompt_only first",
+                            id.value(), sequence->pending()));
+  }
+  if (sequence->length() + computed - first > state_->runner.context()) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("{} tokens are beyond the context of {}", sequence->length() + computed - first,
+                            state_->runner.context()));
+  }
+  Span seen = other->span.fork(computed);
+  std::vector<base::TokenId> tokens(other->tokens.begin(),
+                                    other->tokens.begin() + static_cast<std::ptrdiff_t>(computed));
+  if (!sequence->tokens.empty()) {
+    const std::ptrdiff_t base = sequence->base();
+    sequence->parts.push_back({std::move(sequence->span), std::move(sequence->tokens), 0, base});
+    sequence->span = Span(state_->memory);
+    sequence->tokens.clear();
+  }
+  const std::ptrdiff_t base = sequence->base() - static_cast<std::ptrdiff_t>(first);
+  sequence->parts.push_back({std::move(seen), std::move(tokens), first, base});
+  return {};
+}
+
+Result<void> Engine::trim(SequenceId id, std::size_t length) {
+  PLAIT_TRY(Sequence * sequence, state_->idle(id));
+  const auto base = static_cast<std::size_t>(sequence->base());
+  if (length < base || length > sequence->length()) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("a length of {} is outside of {} to {}, its own tokens", length, base, sequence->length()));
+  }
+  const std::size_t own = length - base;
+  sequence->tokens.resize(own);
+  if (own >= sequence->span.length()) return {};
+  if (sequence->span.can_cut(own)) {
+    sequence->span.trim(own);
+  } else {
+    sequence->span.clear();  // what a next token would see is gone with the window; it is computed again
+  }
+  state_->cache.step_back(sequence->place, sequence->span.length() / kPageTokens);
+  return {};
+}
+
+void Engine::State::promote_follower(Sequence& leader) {
+  std::vector<SequenceId> followers = std::move(leader.followers);
+  leader.followers.clear();
+  Sequence* first = nullptr;
+  for (const SequenceId id : followers) {
+    Sequence* follower = find(id);
+    if (follower == nullptr || !follower->generation || follower->leader != leader.id) continue;
+    if (first == nullptr) {
+      first = follower;
+      first->leader.reset();
+      arrive(*first);
+    } else {
+      follower->leader = first->id;
+      first->followers.push_back(id);
+    }
+  }
+}
+
+void Engine::State::end(Sequence& sequence, EndReason reason, std::optional<base::Error> error) {
+  PLAIT_CHECK(sequence.generation.has_value());
+  if (sequence.ticket) fairness.finish(*sequence.ticket);
+  sequence.ticket.reset();
+  if (sequence.running) std::erase(running, &sequence);
+  sequence.running = false;
+  sequence.leader.reset();
+  promote_follower(sequence);
+  Generation over = std::move(*sequence.generation);
+  sequence.generation.reset();
+  const double now = clock.now();
+  Usage& usage = over.usage;
+  usage.generated_tokens = over.generated;
+  const double started = over.started_at >= 0 ? over.started_at : now;
+  const double first = over.first_token_at >= 0 ? over.first_token_at : now;
+  usage.waited_seconds = started - over.asked_at;
+  usage.prompt_seconds = first - started;
+  usage.decode_seconds = now - first;
+  usage.cost = round_cost(usage.counters, options.rates);
+  const SequenceId id = sequence.id;
+  const bool close = sequence.close_at_end;
+  if (over.options.listener != nullptr) over.options.listener->on_end(id, {reason, std::move(error), usage});
+  if (close && find(id) != nullptr) erase(id);
+}
+
+void Engine::State::erase(SequenceId id) {
+  Sequence* sequence = find(id);
+  if (sequence->parent) {
+    if (Sequence* parent = find(*sequence->parent)) std::erase(parent->children, id);
+  }
+  for (const SequenceId child : sequence->children) {
+    if (Sequence* other = find(child)) other->parent = sequence->parent;
+  }
+  if (sequence->parent && !sequence->children.empty()) {
+    if (Sequence* parent = find(*sequence->parent)) {
+      parent->children.insert(parent->children.end(), sequence->children.begin(), sequence->children.end());
+    }
+  }
+  sequences.erase(id);
+}
+
+void Engine::cancel(SequenceId id) {
+  Sequence* sequence = state_->find(id);
+  if (sequence == nullptr) return;
+  const std::vector<SequenceId> children = sequence->children;
+  if (sequence->generation) state_->end(*sequence, EndReason::cancelled);
+  for (const SequenceId child : children) cancel(child);
+}
+
+void Engine::close(SequenceId id) {
+  Sequence* sequence = state_->find(id);
+  if (sequence == nullptr) return;
+  if (sequence->generation) state_->end(*sequence, EndReason::cancelled);
+  if (state_->find(id) != nullptr) state_->erase(id);
+}
+
+Result<std::vector<SequenceId>> Engine::submit(const Request& request) {
+  if (request.samples == 0 || request.samples > 1024) {
+    return fail(ErrorCode::invalid_argument, "samples are 1 to 1024");
+  }
+  std::vector<SequenceId> ids;
+  const auto undo = [&](auto&& error) {
+    for (const SequenceId id : ids) state_->erase(id);
+    return std::unexpected(std::move(error).error());
+  };
+  for (std::size_t i = 0; i < request.samples; ++i) {
+    auto id = create(request.options);
+    if (!id) return undo(std::move(id));
+    ids.push_back(*id);
+    if (auto appended = append(*id, request.prompt); !appended) return undo(std::move(appended));
+    GenerateOptions options = request.generate;
+    if (i > 0) options.sampler.seed = base::child_seed(request.generate.sampler.seed, i);
+    auto generation = state_->prepare(*state_->find(*id), options);
+    if (!generation) return undo(std::move(generation));
+    generation->usage.counters.start(0);
+    state_->find(*id)->generation = *std::move(generation);
+  }
+  Sequence& leader = *state_->find(ids.front());
+  for (const SequenceId id : ids) {
+    Sequence& sequence = *state_->find(id);
+    sequence.close_at_end = true;
+    sequence.arrival = state_->next_arrival++;
+    if (&sequence == &leader) continue;
+    sequence.leader = leader.id;
+    leader.followers.push_back(id);
+  }
+  state_->arrive(leader);
+  return ids;
+}
+
+bool Engine::step() { return state_->step(); }
+
+bool Engine::busy() const { return !state_->running.empty() || state_->fairness.waiting() > 0; }
+
+std::vector<base::TokenId> Engine::tokens(SequenceId id) const {
+  const Sequence* sequence = state_->find(id);
+  PLAIT_CHECK(sequence != nullptr, id.value());
+  std::vector<base::TokenId> all;
+  for (const JoinedPart& part : sequence->parts) {
+    all.insert(all.end(), part.tokens.begin() + static_cast<std::ptrdiff_t>(part.first), part.tokens.end());
+  }
+  all.insert(all.end(), sequence->tokens.begin(), sequence->tokens.end());
+  return all;
+}
+
+bool Engine::exists(SequenceId id) const { return state_->find(id) != nullptr; }
+
+EngineCounters Engine::counters() const {
+  EngineCounters counters = state_->counters;
+  counters.sequences = state_->sequences.size();
+  counters.running = state_->running.size();
+  counters.waiting = state_->fairness.waiting();
+  const PagePool& pool = state_->memory.pool(state_->memory.used(0) ? 0 : 1);
+  counters.pages = pool.pages();
+  counters.pages_free = pool.free_pages();
+  counters.prefixes = state_->cache.counters();
+  return counters;
+}
+
+void Engine::check_invariants() const {
+  state_->cache.check_invariants();
+  for (std::size_t group = 0; group < kLayerGroups; ++group) {
+    if (!state_->memory.used(group)) continue;
+    const PagePool& pool = state_->memory.pool(group);
+    std::vector<std::uint32_t> counts(pool.pages());
+    const auto count = [&](const Span& span) {
+      for (const PageNumber page : span.pages(group)) {
+        if (page != kNoPage) ++counts[page];
+      }
+    };
+    for (const auto& [id, sequence] : state_->sequences) {
+      count(sequence->span);
+      for (const JoinedPart& part : sequence->parts) count(part.span);
+      PLAIT_CHECK(sequence->span.length() <= sequence->tokens.size(), id.value());
+    }
+    state_->cache.count_pages(group, counts);
+    std::uint32_t free = 0;
+    for (PageNumber page = 0; page < pool.pages(); ++page) {
+      PLAIT_CHECK(counts[page] == pool.count(page), page, counts[page], pool.count(page));
+      free += counts[page] == 0 ? 1 : 0;
+    }
+    PLAIT_CHECK(free == pool.free_pages(), free, pool.free_pages());
+  }
+}
+
+}  // namespace plait::engine

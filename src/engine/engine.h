@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Many sequences at once on one model: they share one batch, their prompts' common beginnings, and a memory that is
+// never overdrawn; each gets the tokens that it would get alone.
+//
+//   ModelRunner runner(*model, team);
+//   Engine engine(runner, {.kv_bytes = 4 * base::kGibibyte});
+//   PLAIT_TRY(auto ids, engine.submit({.prompt = prompt, .generate = {.tokens_max = 100, .listener = &mine}}));
+//   while (engine.step()) {}                       // mine.on_token(...), mine.on_end(...)
+//
+// A sequence is a list of tokens, computed or not yet, and what they see. generate() makes it run until a token, a
+// count, a deadline or its listener ends that; then it stays, with its keys and values, and may be given more tokens,
+// forked or joined, until close(). submit() does all of that for a single request.
+//
+// A step is one forward pass: one row for each sequence that generates, and pieces of prompts, as many tokens as keep
+// the pace of those that generate (engine/step_budget.h), dealt out among clients fairly (engine/fairness.h). Prompts
+// that begin alike are computed once, also when they come at the same time (engine/prefix_cache.h). When pages run out,
+// cached ones nobody uses go first; then the sequence that came last gives its pages back and is computed again later.
+//
+// Same tokens: what a sequence generates depends on its tokens, options and seed alone. Not on who else runs, on the
+// memory, or on when it was preempted.
+//
+// Threads: none of its own; everything is called by one thread, listeners included. They are called inside step(),
+// cancel() and close(), and may call the engine except step().
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/result.h"
+#include "base/units.h"
+#include "engine/cost.h"
+#include "engine/fairness.h"
+#include "engine/prefix_cache.h"
+#include "engine/runner.h"
+#include "engine/step_budget.h"
+#include "models/sampler.h"
+
+namespace plait::engine {
+
+/// Numbers of sequences are never used again.
+using SequenceId = base::Id<struct SequenceTag, std::uint64_t>;
+
+enum class EndReason {
+  stop,       ///< A stop token, or the listener said so.
+  length,     ///< tokens_max, or the context is full.
+  cancelled,  ///< cancel() or close().
+  deadline,   ///< It passed.
+  failed,     ///< See Ending::error; only this sequence is affected.
+};
+/// "stop", "length", "cancelled", "deadline", "failed".
+[[nodiscard]] std::string_view name(EndReason reason);
+
+/// What one generation has used.
+struct Usage {
+  std::size_t prompt_tokens = 0;    ///< Tokens before the first generated one, what it sees of others included.
+  std::size_t cached_tokens = 0;    ///< Of those, found computed.
+  std::size_t computed_tokens = 0;  ///< Rows of prompt really computed, those lost to preemption again.
+  std::size_t generated_tokens = 0;
+  std::size_t preemptions = 0;
+  RoundCounters counters = {};
+  Cost cost = {};             ///< Of this generation, in prefill token equivalents.
+  double waited_seconds = 0;  ///< From generate() to the first row of it.
+  double prompt_seconds = 0;  ///< From there to the first token.
+  double decode_seconds = 0;  ///< From there to the end.
+};
+
+struct Ending {
+  EndReason reason = EndReason::stop;
+  std::optional<base::Error> error = {};
+  Usage usage = {};
+};
+
+/// Who wants to know. Must outlive the generation.
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  /// A token was chosen, the stop token excepted. False ends the generation with EndReason::stop.
+  virtual bool on_token(SequenceId sequence, const models::Sample& sample) = 0;
+  /// The generation is over: the last call about it.
+  virtual void on_end(SequenceId sequence, const Ending& ending) = 0;
+};
+
+/// Restricts what may come next: for grammars and strategies. Must outlive the generation.
+class Guide {
+ public:
+  virtual ~Guide() = default;
+  /// Bit t % 64 of word t / 64 says whether token t may come next; empty: any may. Asked once before each choice.
+  /// Errors end the generation (failed), and so does a mask that allows nothing.
+  [[nodiscard]] virtual base::Result<std::span<const std::uint64_t>> mask() = 0;
+  /// Told of each token that was chosen or forced. Returns tokens that must follow: they are not sampled, and go
+  /// through the model together, like a prompt. Valid until the next call.
+  [[nodiscard]] virtual std::span<const base::TokenId> accept(base::TokenId token) = 0;
+};
+
+/// How a sequence is to go on.
+struct GenerateOptions {
+  models::SamplerOptions sampler = {};
+  std::size_t tokens_max = 0;  ///< Most tokens to generate, forced ones included; 0: until the context is full.
+  bool prompt_only = false;    ///< Compute what is there and end (length) without a token.
+  std::vector<base::TokenId> stop = {};  ///< Ends the generation; not shown and not part of the sequence.
+  std::optional<double> deadline = {};   ///< Time of the engine's clock, seconds.
+  bool returns = false;                  ///< Hint for the cache: the client comes back to this text soon.
+  Guide* guide = nullptr;
+  Listener* listener = nullptr;
+};
+
+/// Whose sequence it is.
+struct SequenceOptions {
+  std::string client = {};  ///< Fairness is between clients.
+  double weight = 1;        ///< Of the client. > 0.
+  int level = 0;            ///< Urgency: 0 is the most urgent; below Fairness::kLevels.
+  std::string salt = {};    ///< Only sequences of equal salt share what is computed.
+};
+
+struct Request {
+  SequenceOptions options = {};
+  std::vector<base::TokenId> prompt = {};
+  GenerateOptions generate = {};
+  std::size_t samples = 1;  ///< Generations of the prompt; sample i > 0 has the child seed i.
+};
+
+struct EngineOptions {
+  base::Bytes kv_bytes = 0;    ///< Memory of keys and values. Too little for one page of tokens is an error.
+  std::size_t rows_max = 256;  ///< Sequences that run at a time. At most models::kStepRows.
+  StepBudgetOptions budget = {};
+  FairnessOptions fairness = {};
+  PrefixCacheOptions cache = {};
+  bool share_prefixes = true;
+  CostRates rates = {};  ///< Of the model on this machine; all zero: decoding costs nothing but rows.
+  ChargeUnit unit = ChargeUnit::tokens;
+};
+
+/// Since the beginning, and now.
+struct EngineCounters {
+  std::uint64_t steps = 0;
+  std::uint64_t prompt_rows = 0;  ///< Rows of the batch that fed prompts.
+  std::uint64_t decode_rows = 0;  ///< Rows that fed a generated token.
+  std::uint64_t preemptions = 0;
+  std::size_t sequences = 0;
+  std::size_t running = 0;
+  std::size_t waiting = 0;
+  std::uint32_t pages = 0;       ///< Of the larger pool.
+  std::uint32_t pages_free = 0;  ///< The same; not counting those that the cache would give up.
+  PrefixCounters prefixes = {};
+};
+
+class Engine {
+ public:
+  /// Errors: out_of_resources (kv_bytes do not hold a page; the system refuses the memory).
+  /// Requires: runner and clock outlive it.
+  [[nodiscard]] static base::Result<std::unique_ptr<Engine>> make(Runner& runner, const EngineOptions& options,
+                                                                  const base::Clock& clock = base::steady_clock());
+  /// Ends whatever runs (cancelled).
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  /// A new, empty sequence. Errors: invalid_argument (weight, level).
+  [[nodiscard]] base::Result<SequenceId> create(const SequenceOptions& options);
+  /// Adds tokens that will be computed with the next generation. Errors: invalid_argument (a token outside the
+  /// vocabulary; beyond the context, with both numbers; it generates).
+  [[nodiscard]] base::Result<void> append(SequenceId sequence, std::span<const base::TokenId> tokens);
+  /// Makes it run. Errors: invalid_argument (sampler options; nothing to compute; it generates); out_of_resources (it
+  /// would never fit into the memory of keys and values, with both numbers).
+  [[nodiscard]] base::Result<void> generate(SequenceId sequence, const GenerateOptions& options);
+  /// A sequence that begins with all tokens of this one, on the same pages. Constant time but for its list of pages and
+  /// tokens. It belongs to the same client, and is cancelled with its parent.
+  [[nodiscard]] base::Result<SequenceId> fork(SequenceId sequence);
+  /// Lets `sequence` see, behind all its own tokens, what `other` computed of its own tokens from `first` on: without
+  /// computing anything. Errors: invalid_argument (it generates; beyond the context; `other` has pages behind a window
+  /// given up).
+  [[nodiscard]] base::Result<void> join(SequenceId sequence, SequenceId other, std::size_t first);
+  /// Drops the last tokens of its own, down to `length` in all. Errors: invalid_argument (it generates; within what it
+  /// joined or longer than it is).
+  [[nodiscard]] base::Result<void> trim(SequenceId sequence, std::size_t length);
+  /// Ends its generation and those of all that were forked from it.
+  void cancel(SequenceId sequence);
+  /// Cancels and forgets it; sequences forked from it stay.
+  void close(SequenceId sequence);
+
+  /// Prompt, generation and close in one: the ids tell the samples apart in the listener. Errors: those of create(),
+  /// append() and generate(); then nothing was submitted.
+  [[nodiscard]] base::Result<std::vector<SequenceId>> submit(const Request& request);
+
+  /// One step of the batch. False if nothing is left to do.
+  bool step();
+  /// Whether something wants to run.
+  [[nodiscard]] bool busy() const;
+
+  /// All its tokens, those it joined included. Requires: it exists.
+  [[nodiscard]] std::vector<base::TokenId> tokens(SequenceId sequence) const;
+  [[nodiscard]] bool exists(SequenceId sequence) const;
+  [[nodiscard]] EngineCounters counters() const;
+  /// Every page in as many hands as it is counted, and what else must hold. For tests. O(everything).
+  void check_invariants() const;
+
+  class State;
+
+ private:
+  explicit Engine(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace plait::engine

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The engine on models: every sequence gets the tokens that it gets alone, whatever happens around it.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "base/random.h"
+#include "engine/engine.h"
+#include "testing/scripted_runner.h"
+#include "testing/tiny_model.h"
+
+namespace plait::engine {
+namespace {
+
+using base::TokenId;
+using testing::TinyModel;
+
+std::vector<TokenId> random_tokens(std::uint64_t seed, std::size_t count) {
+  std::vector<TokenId> tokens;
+  for (std::size_t i = 0; i < count; ++i) {
+    tokens.emplace_back(static_cast<std::int32_t>(base::random_u64(seed, i) % testing::kTinyVocabulary));
+  }
+  return tokens;
+}
+
+class Recorder final : public Listener {
+ public:
+  bool on_token(SequenceId id, const models::Sample& sample) override {
+    tokens[id].push_back(sample.token);
+    return true;
+  }
+  void on_end(SequenceId id, const Ending& ending) override {
+    EXPECT_TRUE(ending.reason == EndReason::cancelled || ending.reason == EndReason::length);
+    over[id] = ending.reason == EndReason::length;
+  }
+  std::map<SequenceId, std::vector<TokenId>> tokens;
+  std::map<SequenceId, bool> over;
+};
+
+struct Plan {
+  std::vector<TokenId> prompt;
+  models::SamplerOptions sampler;
+  std::size_t count = 0;
+};
+
+std::unique_ptr<models::Model> load(const std::vector<std::byte>& bytes, parallel::Team& team) {
+  auto file = models::GgufFile::parse(bytes);
+  EXPECT_TRUE(file) << file.error().chain();
+  auto model = models::Model::load(*std::move(file), {.context = 1024}, team);
+  EXPECT_TRUE(model) << model.error().chain();
+  return *std::move(model);
+}
+
+/// A request with an engine, a model's workspace and all memory for itself.
+std::vector<TokenId> alone(const models::Model& model, const Plan& plan) {
+  parallel::Team team(1);
+  ModelRunner runner(model, team);
+  auto engine = *Engine::make(runner, {.kv_bytes = 64 << 20, .share_prefixes = false});
+  Recorder recorder;
+  const auto ids = engine->submit(
+      {.prompt = plan.prompt, .generate = {.sampler = plan.sampler, .tokens_max = plan.count, .listener = &recorder}});
+  EXPECT_TRUE(ids);
+  while (engine->step()) {
+  }
+  return recorder.tokens[ids->front()];
+}
+
+std::vector<Plan> plans(std::uint64_t seed) {
+  std::vector<Plan> all;
+  for (std::uint64_t i = 0; i < 64; ++i) {
+    const std::uint64_t text = base::random_u64(seed, 3 * i) % 20;  // some begin alike
+    all.push_back({.prompt = random_tokens(text, 1 + base::random_u64(seed, 3 * i + 1) % 120),
+                   .sampler = {.temperature = i % 2 == 0 ? 0.0 : 1.0, .top_k = 40, .seed = i},
+                   .count = 1 + i % 24});
+  }
+  return all;
+}
+
+class SameText : public ::testing::TestWithParam<TinyModel> {};
+
+TEST_P(SameText, OfSixtyFourSequencesInATinyPool) {
+  const std::vector<std::byte> bytes = testing::make_tiny_model(GetParam());
+  parallel::Team loading(2);
+  const auto model = load(bytes, loading);
+  const base::Bytes page = model->kv_layout().page_bytes(0) + model->kv_layout().page_bytes(1);
+  for (std::uint64_t seed = 0; seed < 2; ++seed) {
+    const std::vector<Plan> wanted = plans(seed);
+    std::vector<std::vector<TokenId>> expected;
+    for (const Plan& plan : wanted) expected.push_back(alone(*model, plan));
+    for (const int threads : {1, 2}) {
+      parallel::Team team(threads);
+      ModelRunner runner(*model, team);
+      const testing::VirtualClock still;  // so that steps are cut alike in every run of this test
+      auto engine = *Engine::make(runner, {.kv_bytes = 45 * page, .rows_max = 40}, still);
+      Recorder recorder;
+      std::vector<SequenceId> ids;
+      for (std::size_t i = 0; i < wanted.size(); ++i) {
+        ids.push_back(
+            engine
+                ->submit(
+                    {.options = {.client = i % 5 == 0 ? "a" : "b"},
+                     .prompt = wanted[i].prompt,
+                     .generate = {.sampler = wanted[i].sampler, .tokens_max = wanted[i].count, .listener = &recorder}})
+                ->front());
+        if (i % 8 == 7) engine->step();
+        if (i % 16 == 15) engine->cancel(ids[i - 3]);
+      }
+      while (engine->step()) engine->check_invariants();
+      EXPECT_GT(engine->counters().preemptions, 0U);
+      for (std::size_t i = 0; i < wanted.size(); ++i) {
+        std::vector<TokenId>& got = recorder.tokens[ids[i]];
+        if (recorder.over[ids[i]]) {
+          ASSERT_EQ(got, expected[i]) << i;
+        } else {
+          ASSERT_TRUE(std::equal(got.begin(), got.end(), expected[i].begin())) << i;
+        }
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, SameText,
+                         ::testing::Values(TinyModel{"llama", tensor::Type::q4_1, true, "plain"},
+                                           TinyModel{"gemma3", tensor::Type::q6_k, true, "plain"},
+                                           TinyModel{"qwen3moe", tensor::Type::iq4_xs, false, "plain"}),
+                         [](const auto& param) { return std::string(param.param.architecture); });
+
+TEST(EngineModel, AForkInTheMiddleGoesOnLikeTheWholeText) {
+  const std::vector<std::byte> bytes = testing::make_tiny_model({"gemma3", tensor::Type::q4_0, true, "plain"});
+  parallel::Team team(2);
+  const auto model = load(bytes, team);
+  ModelRunner runner(*model, team);
+  auto engine = *Engine::make(runner, {.kv_bytes = 16 << 20});
+  Recorder recorder;
+  const SequenceId root = *engine->create({});
+  ASSERT_TRUE(engine->append(root, random_tokens(1, 300)));
+  ASSERT_TRUE(engine->generate(root, {.tokens_max = 30, .listener = &recorder}));
+  for (int i = 0; i < 12; ++i) engine->step();
+  const std::vector<TokenId> middle = engine->tokens(root);
+  const SequenceId child = *engine->fork(root);
+  const models::SamplerOptions sampler{.temperature = 1, .seed = 5};
+  ASSERT_TRUE(engine->generate(child, {.sampler = sampler, .tokens_max = 20, .listener = &recorder}));
+  while (engine->step()) {
+  }
+  EXPECT_EQ(recorder.tokens[child], alone(*model, {middle, sampler, 20}));
+}
+
+TEST(EngineModel, AJoinIsCloseToTheSameTextInOneSequence) {
+  // Keys of the joined span are rotated from its own beginning and never again; its tokens did not see what they now
+  // stand behind. So only the ends must agree: no failure, and the same continuation every time.
+  const std::vector<std::byte> bytes = testing::make_tiny_model({"llama", tensor::Type::q8_0, true, "plain"});
+  parallel::Team team(1);
+  const auto model = load(bytes, team);
+  std::vector<TokenId> first;
+  for (int round = 0; round < 2; ++round) {
+    ModelRunner runner(*model, team);
+    auto engine = *Engine::make(runner, {.kv_bytes = 16 << 20});
+    Recorder recorder;
+    std::vector<SequenceId> ids;
+    for (const std::uint64_t seed : {1, 2}) {
+      ids.push_back(*engine->create({}));
+      ASSERT_TRUE(engine->append(ids.back(), random_tokens(seed, 40)));
+      ASSERT_TRUE(engine->generate(ids.back(), {.prompt_only = true, .listener = &recorder}));
+    }
+    while (engine->step()) {
+    }
+    ASSERT_TRUE(engine->join(ids[0], ids[1], 0));
+    ASSERT_TRUE(engine->append(ids[0], random_tokens(3, 4)));
+    recorder = {};
+    ASSERT_TRUE(engine->generate(ids[0], {.tokens_max = 20, .listener = &recorder}));
+    while (engine->step()) {
+    }
+    if (round == 0) first = recorder.tokens[ids[0]];
+    EXPECT_EQ(recorder.tokens[ids[0]], first);
+    EXPECT_EQ(first.size(), 20U);
+  }
+}
+
+}  // namespace
+}  // namespace plait::engine

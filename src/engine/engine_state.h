@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What engine.cc and step.cc share and nobody else needs to see.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/kv_memory.h"
+
+namespace plait::engine {
+
+/// Tokens that a sequence sees in front of its own: of another, or its own before it joined another's.
+struct JoinedPart {
+  Span span;
+  std::vector<base::TokenId> tokens;  ///< Of the span, from its origin.
+  std::size_t first = 0;              ///< Tokens first … span.length() - 1 are seen,
+  std::ptrdiff_t base = 0;            ///< that at the origin at this position.
+};
+
+/// One generation of a sequence.
+struct Generation {
+  GenerateOptions options;
+  models::Sampler sampler;
+  std::size_t prompt_length = 0;  ///< Own tokens before it.
+  std::size_t generated = 0;
+  std::size_t forced = 0;    ///< Of the tokens at the end, these were forced and are not computed yet.
+  std::size_t computed = 0;  ///< Most own tokens that were ever computed: what comes again was lost to preemption.
+  Usage usage = {};
+  double asked_at = 0;
+  double started_at = -1;      ///< First row; negative: not yet.
+  double first_token_at = -1;  ///< The same.
+};
+
+struct Sequence {
+  Sequence(SequenceId number, SequenceOptions its_options, KvMemory& memory)
+      : id(number), options(std::move(its_options)), span(memory) {}
+
+  /// Own tokens that are not computed yet.
+  [[nodiscard]] std::size_t pending() const { return tokens.size() - span.length(); }
+  /// Position of the first own token.
+  [[nodiscard]] std::ptrdiff_t base() const {
+    if (parts.empty()) return 0;
+    return parts.back().base + static_cast<std::ptrdiff_t>(parts.back().span.length());
+  }
+  [[nodiscard]] std::size_t length() const { return static_cast<std::size_t>(base()) + tokens.size(); }
+  SequenceId id;
+  SequenceOptions options;
+  std::vector<JoinedPart> parts;
+  std::vector<base::TokenId> tokens;  ///< Own ones: computed, then pending.
+  Span span;                          ///< The computed ones.
+  PrefixCache::Place place;           ///< Behind the pages of `span` that are in the cache.
+  std::optional<Generation> generation;
+  std::optional<Ticket> ticket;  ///< While it waits or runs.
+  bool running = false;
+  bool prompt_done = false;   ///< It decodes. After a preemption it has a prompt again.
+  std::uint64_t arrival = 0;  ///< Order of generate() calls.
+  std::uint64_t used_at = 0;  ///< Step in which it last ran.
+  bool close_at_end = false;
+  std::optional<SequenceId> parent;
+  std::vector<SequenceId> children;
+  std::optional<SequenceId> leader;     ///< Whose prompt it waits for.
+  std::vector<SequenceId> followers;    ///< Who wait for this one's.
+  std::vector<models::ViewEntry> view;  ///< Of this step.
+};
+
+/// One sequence's part of a step.
+struct StepItem {
+  Sequence* sequence = nullptr;
+  std::size_t tokens = 0;
+  bool decode = false;
+  bool logits = false;
+};
+
+class Engine::State {
+ public:
+  State(Runner& the_runner, const EngineOptions& the_options, const base::Clock& the_clock, std::uint32_t pages);
+
+  // engine.cc
+  [[nodiscard]] Sequence* find(SequenceId id);
+  Sequence& add(const SequenceOptions& options);
+  [[nodiscard]] base::Result<Sequence*> idle(SequenceId id);
+  [[nodiscard]] base::Result<void> check_fits(const Sequence& sequence, const GenerateOptions& generate) const;
+  [[nodiscard]] base::Result<Generation> prepare(const Sequence& sequence, const GenerateOptions& generate) const;
+  void arrive(Sequence& sequence);
+  /// Ends its generation and tells the listener, which may do anything: `sequence` may be gone afterwards.
+  void end(Sequence& sequence, EndReason reason, std::optional<base::Error> error = {});
+  void promote_follower(Sequence& leader);
+  void erase(SequenceId id);
+
+  // step.cc
+  bool step();
+
+  Runner& runner;
+  EngineOptions options;
+  const base::Clock& clock;
+  KvMemory memory;
+  PrefixCache cache;
+  Fairness fairness;
+  StepBudget budget;
+  std::map<SequenceId, std::unique_ptr<Sequence>> sequences;
+  std::vector<Sequence*> running;    ///< In order of arrival.
+  std::vector<Sequence*> by_ticket;  ///< [ticket]
+  std::uint64_t next_sequence = 1;
+  std::uint64_t next_arrival = 0;
+  EngineCounters counters;
+
+ private:
+  struct Choice {
+    Sequence* sequence = nullptr;  ///< While choosing.
+    SequenceId id;
+    std::uint64_t arrival = 0;  ///< Tells this generation from a later one of the sequence.
+    std::size_t row = 0;        ///< Of logits_.
+    std::span<const std::uint64_t> mask = {};
+    base::Result<models::Sample> sample;
+  };
+
+  void expire(double now);
+  void admit(double now);
+  void plan(double now);
+  void plan_prompts(std::size_t decode_rows, double now);
+  bool waits_for_other(Sequence& sequence);
+  void find_computed(Sequence& sequence);
+  [[nodiscard]] bool make_pages(Sequence& sequence, std::size_t tokens);
+  bool give_way(const Sequence& sequence);
+  void preempt(Sequence& sequence);
+  void reserve_items();
+  void end_all(const std::vector<SequenceId>& ids, const base::Error& error);
+  void add_view(Sequence& sequence);
+  [[nodiscard]] base::Result<void> run_items();
+  void account(double seconds);
+  void choose();
+  void choose_for(Sequence& sequence, std::size_t row);
+  void choose_token(Choice& choice);
+  void deliver(SequenceId id, std::uint64_t arrival, base::Result<models::Sample> sample);
+  bool take(Sequence& sequence, base::TokenId token);
+
+  std::vector<StepItem> items_;
+  std::vector<SequenceId> without_pages_;  ///< Cannot go on and nobody can give way.
+  std::vector<PromptShare> shares_;
+  std::vector<Sequence*> prompts_;
+  std::unordered_map<std::uint64_t, Sequence*> computing_;  ///< Name of a page → who computes it next.
+  std::vector<models::Rows> rows_;
+  std::vector<float> logits_;
+  std::vector<Choice> choices_;
+};
+
+}  // namespace plait::engine

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/kv_memory.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "base/check.h"
+
+namespace plait::engine {
+namespace {
+
+/// Pages that are set aside together when a span begins somewhere new, so that its next pages are neighbours. A page of
+/// 16 tokens is large enough to be copied alone; this is for swap files and the translation of addresses.
+constexpr std::uint32_t kRunPages = 16;
+
+std::size_t pages_for(std::size_t tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }
+
+}  // namespace
+
+PagePool::PagePool(base::Bytes page_bytes, std::uint32_t pages)
+    : page_bytes_(page_bytes),
+      memory_(page_bytes == 0 ? os::PageBuffer() : os::PageBuffer(page_bytes * pages)),
+      free_(pages),
+      counts_(pages),
+      spare_(pages) {
+  if (page_bytes > 0 && memory_.data() == nullptr) throw std::bad_alloc();
+}
+
+PageNumber PagePool::take(PageNumber after) {
+  PLAIT_CHECK(free_pages() > 0);
+  PageNumber page = kNoPage;
+  if (after != kNoPage && after + 1 < pages() && spare_[after + 1]) {
+    page = after + 1;
+  } else if (const auto run = free_.take_run(kRunPages)) {
+    page = run->first;
+    for (PageNumber other = run->first; other < run->end(); ++other) spare_[other] = true;
+    spare_pages_ += run->length;
+  } else {
+    page = static_cast<PageNumber>(std::find(spare_.begin(), spare_.end(), true) - spare_.begin());
+  }
+  spare_[page] = false;
+  --spare_pages_;
+  counts_[page] = 1;
+  return page;
+}
+
+void PagePool::release(PageNumber page) {
+  PLAIT_CHECK(counts_[page] > 0, page);
+  if (--counts_[page] > 0) {
+    if (counts_[page] == 1 && watcher_ != nullptr) watcher_->page_alone(page);
+    return;
+  }
+  PageRun run{page, 1};
+  while (run.end() < pages() && spare_[run.end()]) {  // the rest of its run has nobody to wait for
+    spare_[run.end()] = false;
+    --spare_pages_;
+    ++run.length;
+  }
+  free_.give_back(run);
+}
+
+KvMemory::KvMemory(const models::KvLayout& layout, std::uint32_t pages)
+    : layout_(&layout), pools_{PagePool(layout.page_bytes(0), pages), PagePool(layout.page_bytes(1), pages)} {}
+
+bool KvMemory::has(const PageCounts& pages) const {
+  for (std::size_t group = 0; group < kLayerGroups; ++group) {
+    if (pages[group] > pools_[group].free_pages()) return false;
+  }
+  return true;
+}
+
+std::size_t KvMemory::first_seen(std::size_t group, std::size_t length) const {
+  const std::size_t window = layout_->window(group);
+  return window != 0 && length + 1 > window ? length + 1 - window : 0;
+}
+
+Span::Span(Span&& other) noexcept
+    : memory_(other.memory_),
+      length_(std::exchange(other.length_, 0)),
+      dropped_(std::exchange(other.dropped_, 0)),
+      pages_(std::move(other.pages_)),
+      tables_(std::move(other.tables_)) {
+  for (std::size_t group = 0; group < kLayerGroups; ++group) {
+    other.pages_[group].clear();
+    other.tables_[group].clear();
+  }
+}
+
+Span& Span::operator=(Span&& other) noexcept {
+  std::swap(memory_, other.memory_);
+  std::swap(length_, other.length_);
+  std::swap(dropped_, other.dropped_);
+  std::swap(pages_, other.pages_);
+  std::swap(tables_, other.tables_);
+  return *this;
+}
+
+PageCounts Span::pages_needed(std::size_t tokens) const {
+  PageCounts needed = {};
+  if (tokens == 0) return needed;
+  for (std::size_t group = 0; group < kLayerGroups; ++group) {
+    if (!memory_->used(group)) continue;
+    for (std::size_t page = length_ / kPageTokens; page < pages_for(length_ + tokens); ++page) {
+      const bool own = page < pages_[group].size() && memory_->pool(group).count(pages_[group][page]) == 1;
+      needed[group] += own ? 0 : 1;
+    }
+  }
+  return needed;
+}
+
+bool Span::reserve(std::size_t tokens) {
+  if (!memory_->has(pages_needed(tokens))) return false;
+  for (std::size_t group = 0; group < kLayerGroups && tokens > 0; ++group) {
+    if (!memory_->used(group)) continue;
+    PagePool& pool = memory_->pool(group);
+    std::vector<PageNumber>& pages = pages_[group];
+    for (std::size_t page = length_ / kPageTokens; page < pages_for(length_ + tokens); ++page) {
+      const PageNumber before = page > 0 ? pages[page - 1] : kNoPage;
+      if (page == pages.size()) {
+        put(group, page, pool.take(before));
+      } else if (pool.count(pages[page]) > 1) {
+        const PageNumber shared = pages[page];
+        put(group, page, pool.take(before));
+        std::memcpy(pool.data(pages[page]), pool.data(shared), pool.page_bytes());
+        pool.release(shared);
+      }
+    }
+  }
+  return true;
+}
+
+void Span::put(std::size_t group, std::size_t index, PageNumber page) {
+  if (index == pages_[group].size()) {
+    pages_[group].push_back(page);
+    tables_[group].push_back(nullptr);
+  }
+  pages_[group][index] = page;
+  tables_[group][index] = page == kNoPage ? nullptr : memory_->pool(group).data(page);
+}
+
+void Span::append(std::size_t tokens) {
+  length_ += tokens;
+  drop_behind_window();
+}
+
+void Span::drop_behind_window() {
+  if (!memory_->used(1)) return;
+  const std::size_t end = memory_->first_seen(1, length_) / kPageTokens;
+  for (; dropped_ < end; ++dropped_) {
+    const PageNumber page = pages_[1][dropped_];
+    if (page != kNoPage) memory_->pool(1).release(page);
+    put(1, dropped_, kNoPage);
+  }
+}
+
+bool Span::can_cut(std::size_t length) const {
+  if (length > length_) return false;
+  if (!memory_->used(1)) return true;
+  for (std::size_t page = memory_->first_seen(1, length) / kPageTokens; page < pages_for(length); ++page) {
+    if (pages_[1][page] == kNoPage) return false;
+  }
+  return true;
+}
+
+Span Span::fork(std::size_t length) const {
+  PLAIT_CHECK(can_cut(length), length, length_);
+  Span copy(*memory_);
+  copy.length_ = length;
+  for (std::size_t group = 0; group < kLayerGroups; ++group) {
+    if (!memory_->used(group)) continue;
+    const auto count = static_cast<std::ptrdiff_t>(pages_for(length));
+    copy.pages_[group].assign(pages_[group].begin(), pages_[group].begin() + count);
+    copy.tables_[group].assign(tables_[group].begin(), tables_[group].begin() + count);
+    for (const PageNumber page : copy.pages_[group]) {
+      if (page != kNoPage) memory_->pool(group).retain(page);
+    }
+  }
+  copy.dropped_ = std::min(dropped_, copy.pages_[1].size());
+  copy.drop_behind_window();
+  return copy;
+}
+
+void Span::trim(std::size_t length) {
+  PLAIT_CHECK(can_cut(length), length, length_);
+  for (std::size_t group = 0; group < kLayerGroups; ++group) {
+    std::vector<PageNumber>& pages = pages_[group];
+    while (pages.size() > pages_for(length)) {
+      if (pages.back() != kNoPage) memory_->pool(group).release(pages.back());
+      pages.pop_back();
+      tables_[group].pop_back();
+    }
+  }
+  length_ = length;
+  dropped_ = std::min(dropped_, pages_[1].size());
+}
+
+void Span::clear() {
+  for (std::size_t group = 0; group < kLayerGroups; ++group) {
+    for (const PageNumber page : pages_[group]) {
+      if (page != kNoPage) memory_->pool(group).release(page);
+    }
+    pages_[group].clear();
+    tables_[group].clear();
+  }
+  length_ = dropped_ = 0;
+}
+
+void Span::adopt(const std::array<PageNumber, kLayerGroups>& pages) {
+  PLAIT_CHECK(length_ % kPageTokens == 0, length_);
+  for (std::size_t group = 0; group < kLayerGroups; ++group) {
+    if (!memory_->used(group)) continue;
+    PLAIT_CHECK(pages_[group].size() == length_ / kPageTokens, pages_[group].size(), length_);
+    put(group, pages_[group].size(), pages[group]);
+    if (pages[group] != kNoPage) memory_->pool(group).retain(pages[group]);
+  }
+  append(kPageTokens);
+}
+
+models::ViewEntry Span::entry() const {
+  models::ViewEntry entry{.last = length_};
+  for (std::size_t group = 0; group < kLayerGroups; ++group) entry.pages[group] = tables_[group].data();
+  return entry;
+}
+
+}  // namespace plait::engine

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One step of the batch: who runs, with how many tokens, on which pages; the forward pass; and what follows from it.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/check.h"
+#include "engine/engine_state.h"
+
+namespace plait::engine {
+namespace {
+
+using base::ErrorCode;
+using base::Result;
+
+/// Forced tokens of one sequence in a step, at most.
+constexpr std::size_t kForcedRows = 64;
+/// Tokens that a generation is expected to have if it does not say.
+constexpr std::size_t kTokensExpected = 128;
+
+}  // namespace
+
+bool Engine::State::step() {
+  const double now = clock.now();
+  expire(now);
+  admit(now);
+  plan(now);
+  reserve_items();
+  if (!without_pages_.empty()) {
+    end_all(without_pages_, {ErrorCode::out_of_resources, "others hold the memory of keys and values and keep it"});
+    return true;
+  }
+  if (items_.empty()) return !running.empty() || fairness.waiting() > 0;
+  const Result<void> ran = run_items();
+  if (!ran) {  // nothing was computed; whoever took part ends
+    std::vector<SequenceId> failed;
+    for (const StepItem& item : items_) failed.push_back(item.sequence->id);
+    end_all(failed, ran.error());
+    return true;
+  }
+  account(clock.now() - now);
+  choose();
+  return true;
+}
+
+void Engine::State::end_all(const std::vector<SequenceId>& ids, const base::Error& error) {
+  for (const SequenceId id : ids) {
+    Sequence* sequence = find(id);
+    if (sequence != nullptr && sequence->generation) end(*sequence, EndReason::failed, error);
+  }
+}
+
+/// Ends generations whose deadline has passed.
+void Engine::State::expire(double now) {
+  std::vector<SequenceId> late;
+  for (const auto& [id, sequence] : sequences) {
+    if (sequence->generation && sequence->generation->options.deadline &&
+        *sequence->generation->options.deadline <= now)
+      late.push_back(id);
+  }
+  for (const SequenceId id : late) {
+    Sequence* sequence = find(id);
+    if (sequence != nullptr && sequence->generation) end(*sequence, EndReason::deadline);
+  }
+}
+
+/// Lets waiting sequences run while there are rows and pages for them.
+void Engine::State::admit(double now) {
+  while (running.size() < options.rows_max) {
+    const auto ticket = fairness.next(now);
+    if (!ticket) return;
+    Sequence& sequence = *by_ticket[ticket->value()];
+    if (options.share_prefixes) find_computed(sequence);
+    const PageCounts needed = sequence.span.pages_needed(sequence.pending());
+    if (!running.empty() && !memory.has(needed)) {
+      const PageCounts spare = cache.reclaimable();
+      for (std::size_t group = 0; group < kLayerGroups; ++group) {
+        if (needed[group] > memory.pool(group).free_pages() + spare[group]) return;
+      }
+    }
+    Generation& generation = *sequence.generation;
+    const std::size_t most = generation.options.tokens_max;
+    const std::size_t expected = sequence.pending() + (most == 0 ? kTokensExpected : most) - generation.generated;
+    fairness.admit(*ticket, static_cast<double>(expected), now);
+    sequence.running = true;
+    sequence.prompt_done = sequence.pending() == 1 && generation.first_token_at >= 0;
+    if (sequence.prompt_done) fairness.prompt_done(*ticket);
+    const auto after = [](const Sequence* a, const Sequence* b) { return a->arrival < b->arrival; };
+    running.insert(std::ranges::upper_bound(running, &sequence, after), &sequence);
+  }
+}
+
+/// Takes over pages that someone else has computed by now.
+void Engine::State::find_computed(Sequence& sequence) {
+  if (!sequence.parts.empty() || sequence.span.length() != sequence.place.pages * kPageTokens) return;
+  const std::size_t found =
+      cache.adopt(sequence.place, sequence.tokens, sequence.span, !sequence.generation->options.returns);
+  if (found == 0 || sequence.generation->first_token_at >= 0) return;
+  const std::size_t before = sequence.generation->computed;
+  if (sequence.span.length() <= before) return;  // it had them once
+  const std::size_t fresh = sequence.span.length() - std::max(before, sequence.span.length() - found);
+  Usage& usage = sequence.generation->usage;
+  usage.cached_tokens += fresh;
+  usage.counters.context += static_cast<double>(fresh);
+  usage.counters.cached += static_cast<double>(fresh);
+  sequence.generation->computed = sequence.span.length();
+}
+
+/// Whether the next page of its prompt is what an earlier sequence is about to compute.
+bool Engine::State::waits_for_other(Sequence& sequence) {
+  const PrefixCache::Place& place = sequence.place;
+  if (!options.share_prefixes || !sequence.parts.empty() || place.node == PrefixCache::kLost ||
+      sequence.tokens.size() <= (place.pages + 1) * kPageTokens) {
+    return false;
+  }
+  const auto [at, first] = computing_.try_emplace(cache.next_name(place, sequence.tokens), &sequence);
+  return !first && at->second->place.pages == place.pages && sequence.span.length() == place.pages * kPageTokens;
+}
+
+/// Fills items_: everyone who decodes, then pieces of prompts.
+void Engine::State::plan(double now) {
+  items_.clear();
+  prompts_.clear();
+  computing_.clear();
+  std::size_t decode_rows = 0;
+  for (Sequence* sequence : running) {
+    if (sequence->prompt_done) {
+      const std::size_t tokens = std::min({sequence->pending(), kForcedRows, models::kStepRows - decode_rows});
+      if (tokens == 0) continue;
+      items_.push_back({.sequence = sequence, .tokens = tokens, .decode = true});
+      decode_rows += tokens;
+    } else {
+      if (options.share_prefixes) find_computed(*sequence);
+      if (!waits_for_other(*sequence)) prompts_.push_back(sequence);
+    }
+  }
+  plan_prompts(decode_rows, now);
+  std::ranges::sort(items_, {}, [](const StepItem& item) { return item.sequence->arrival; });
+}
+
+void Engine::State::plan_prompts(std::size_t decode_rows, double now) {
+  const std::size_t room = models::kStepRows - decode_rows;
+  const std::size_t tokens = std::min(budget.tokens(decode_rows), room);
+  shares_.clear();
+  for (const Sequence* sequence : prompts_) {
+    shares_.push_back({.ticket = *sequence->ticket, .left = sequence->pending()});
+  }
+  fairness.split(shares_, tokens, now);
+  for (const PromptShare& share : shares_) {
+    if (share.granted > 0) items_.push_back({.sequence = by_ticket[share.ticket.value()], .tokens = share.granted});
+  }
+}
+
+/// Gives every item its pages; items that get none are left out.
+void Engine::State::reserve_items() {
+  without_pages_.clear();
+  for (StepItem& item : items_) {
+    Sequence& sequence = *item.sequence;
+    if (!sequence.running || !make_pages(sequence, item.tokens)) item.tokens = 0;
+  }
+  std::erase_if(items_, [](const StepItem& item) { return item.tokens == 0 || !item.sequence->running; });
+}
+
+bool Engine::State::make_pages(Sequence& sequence, std::size_t tokens) {
+  while (!sequence.span.reserve(tokens)) {
+    if (cache.make_room(sequence.span.pages_needed(tokens))) continue;
+    if (give_way(sequence)) continue;
+    if (running.front() == &sequence) {
+      without_pages_.push_back(sequence.id);
+    } else {
+      preempt(sequence);
+    }
+    return false;
+  }
+  return true;
+}
+
+/// Takes the pages of somebody who can compute them again: of who does not run, the least recently used; else of the
+/// latest arrival that came after `sequence`.
+bool Engine::State::give_way(const Sequence& sequence) {
+  Sequence* victim = nullptr;
+  for (const auto& [id, other] : sequences) {
+    if (other->running || other->span.empty() || other.get() == &sequence) continue;
+    if (victim == nullptr || other->used_at < victim->used_at) victim = other.get();
+  }
+  for (auto at = running.rbegin(); victim == nullptr && at != running.rend(); ++at) {
+    if ((*at)->arrival <= sequence.arrival) break;
+    if (!(*at)->span.empty()) victim = *at;
+  }
+  if (victim == nullptr) return false;
+  preempt(*victim);
+  return true;
+}
+
+/// Drops the computed tokens of a sequence; if it runs, it waits again with its old arrival.
+void Engine::State::preempt(Sequence& sequence) {
+  sequence.span.clear();
+  sequence.place = cache.root(sequence.options.salt);
+  if (!sequence.running) return;
+  sequence.running = false;
+  std::erase(running, &sequence);
+  fairness.preempt(*sequence.ticket, clock.now());
+  ++sequence.generation->usage.preemptions;
+  ++counters.preemptions;
+}
+
+void Engine::State::add_view(Sequence& sequence) {
+  sequence.view.clear();
+  for (const JoinedPart& part : sequence.parts) {
+    models::ViewEntry entry = part.span.entry();
+    entry.first = part.first;
+    entry.base = part.base;
+    sequence.view.push_back(entry);
+  }
+  sequence.view.push_back(sequence.span.entry());
+  sequence.view.back().base = sequence.base();
+}
+
+Result<void> Engine::State::run_items() {
+  rows_.clear();
+  std::size_t logits_rows = 0;
+  for (StepItem& item : items_) {
+    Sequence& sequence = *item.sequence;
+    add_view(sequence);
+    item.logits = item.tokens == sequence.pending() && !sequence.generation->options.prompt_only;
+    const std::span<const base::TokenId> tokens(sequence.tokens);
+    rows_.push_back({.tokens = tokens.subspan(sequence.span.length(), item.tokens),
+                     .view = sequence.view,
+                     .logits = item.logits ? models::Logits::last : models::Logits::none});
+    logits_rows += item.logits ? 1 : 0;
+  }
+  logits_.resize(logits_rows * runner.vocabulary());
+  return runner.forward(rows_, logits_);
+}
+
+/// What was computed becomes findable, is counted and charged.
+void Engine::State::account(double seconds) {
+  std::size_t decode_rows = 0;
+  std::size_t prompt_rows = 0;
+  for (const StepItem& item : items_) (item.decode ? decode_rows : prompt_rows) += item.tokens;
+  budget.observe(decode_rows, prompt_rows, seconds);
+  ++counters.steps;
+  counters.decode_rows += decode_rows;
+  counters.prompt_rows += prompt_rows;
+  for (const StepItem& item : items_) {
+    Sequence& sequence = *item.sequence;
+    Generation& generation = *sequence.generation;
+    Usage& usage = generation.usage;
+    const std::size_t before = sequence.length() - sequence.pending();
+    if (generation.started_at < 0) generation.started_at = clock.now() - seconds;
+    sequence.span.append(item.tokens);
+    sequence.used_at = counters.steps;
+    StepShare share{.context = before, .rows = items_.size()};
+    if (item.decode) {
+      usage.counters.add_decode(items_.size(), item.tokens);
+      share.decoded = item.tokens;
+    } else {
+      const std::size_t again =
+          generation.computed - std::min(generation.computed, sequence.span.length() - item.tokens);
+      const std::size_t lost = std::min(again, item.tokens);
+      if (lost > 0) usage.counters.add_prefill(lost, true);
+      if (item.tokens > lost) usage.counters.add_prefill(item.tokens - lost);
+      usage.computed_tokens += item.tokens;
+      share.prefilled = item.tokens;
+    }
+    generation.computed = std::max(generation.computed, sequence.span.length());
+    fairness.charge(*sequence.ticket, step_charge(share, options.rates, options.unit));
+    if (options.share_prefixes && sequence.parts.empty() && sequence.place.node != PrefixCache::kLost) {
+      cache.publish(sequence.place, sequence.tokens, sequence.span, !generation.options.returns);
+    }
+  }
+}
+
+/// Chooses a token for every row of logits and for the samples that waited for them, and tells the listeners.
+void Engine::State::choose() {
+  choices_.clear();
+  std::vector<std::pair<SequenceId, std::uint64_t>> computed;  // whoever wanted no more than that
+  std::size_t row = 0;
+  for (const StepItem& item : items_) {
+    Sequence& sequence = *item.sequence;
+    if (item.logits) {
+      choose_for(sequence, row++);
+    } else if (sequence.pending() == 0) {
+      computed.emplace_back(sequence.id, sequence.arrival);
+    }
+  }
+  runner.for_each(choices_.size(), [&](std::size_t i) { choose_token(choices_[i]); });
+  for (Choice& choice : choices_) deliver(choice.id, choice.arrival, std::move(choice.sample));
+  for (const auto& [id, arrival] : computed) {
+    Sequence* sequence = find(id);
+    if (sequence != nullptr && sequence->generation && sequence->arrival == arrival) end(*sequence, EndReason::length);
+  }
+}
+
+void Engine::State::choose_token(Choice& choice) {
+  if (!choice.sample) return;  // its guide failed
+  Generation& generation = *choice.sequence->generation;
+  std::span<const float> logits = std::span(logits_).subspan(choice.row * runner.vocabulary(), runner.vocabulary());
+  std::vector<float> masked;
+  if (!choice.mask.empty()) {
+    masked.assign(logits.begin(), logits.end());
+    for (std::size_t t = 0; t < masked.size(); ++t) {
+      const bool allowed = t / 64 < choice.mask.size() && (choice.mask[t / 64] >> (t % 64) & 1) != 0;
+      if (!allowed) masked[t] = -std::numeric_limits<float>::infinity();
+    }
+    logits = masked;
+  }
+  choice.sample =
+      generation.sampler.sample(logits, {.tokens = choice.sequence->tokens, .prompt_length = generation.prompt_length});
+}
+
+/// The row is for the sequence and for those who share its prompt.
+void Engine::State::choose_for(Sequence& sequence, std::size_t row) {
+  const auto add = [&](Sequence& one) {
+    choices_.push_back(
+        {.sequence = &one, .id = one.id, .arrival = one.arrival, .row = row, .sample = models::Sample{}});
+    Guide* guide = one.generation->options.guide;
+    if (guide == nullptr) return;
+    auto mask = guide->mask();
+    if (mask) {
+      choices_.back().mask = *mask;
+    } else {
+      choices_.back().sample = std::unexpected(std::move(mask).error());
+    }
+  };
+  add(sequence);
+  for (const SequenceId id : sequence.followers) {
+    Sequence* follower = find(id);
+    if (follower == nullptr || !follower->generation || follower->leader != sequence.id) continue;
+    follower->span = sequence.span.fork(sequence.span.length());
+    follower->place = sequence.place;
+    follower->leader.reset();
+    follower->generation->started_at = sequence.generation->started_at;
+    follower->generation->computed = sequence.generation->computed;
+    Usage& usage = follower->generation->usage;
+    usage.cached_tokens = usage.prompt_tokens;
+    usage.counters.start(usage.prompt_tokens);
+    arrive(*follower);
+    add(*follower);
+  }
+  sequence.followers.clear();
+}
+
+/// Makes a token the sequence's next one. False if the generation is over.
+bool Engine::State::take(Sequence& sequence, base::TokenId token) {
+  Generation& generation = *sequence.generation;
+  sequence.tokens.push_back(token);
+  ++generation.generated;
+  const std::size_t most = generation.options.tokens_max;
+  return (most == 0 || generation.generated < most) && sequence.length() < runner.context();
+}
+
+void Engine::State::deliver(SequenceId id, std::uint64_t arrival, Result<models::Sample> sample) {
+  Sequence* sequence = find(id);  // a listener may have closed it meanwhile
+  if (sequence == nullptr || !sequence->generation || sequence->arrival != arrival) return;
+  Generation& generation = *sequence->generation;
+  if (!sample) return end(*sequence, EndReason::failed, sample.error());
+  if (generation.first_token_at < 0) generation.first_token_at = clock.now();
+  if (sequence->running && !sequence->prompt_done) {
+    sequence->prompt_done = true;
+    fairness.prompt_done(*sequence->ticket);
+  }
+  if (std::ranges::find(generation.options.stop, sample->token) != generation.options.stop.end()) {
+    return end(*sequence, EndReason::stop);
+  }
+  bool more = take(*sequence, sample->token);
+  Guide* guide = generation.options.guide;
+  std::vector<base::TokenId> forced;
+  if (guide != nullptr) {
+    const auto next = guide->accept(sample->token);
+    forced.assign(next.begin(), next.end());
+  }
+  Listener* listener = generation.options.listener;
+  const auto tell = [&](const models::Sample& chosen) {
+    const bool wants = listener == nullptr || listener->on_token(id, chosen);
+    sequence = find(id);
+    return sequence != nullptr && sequence->generation && sequence->arrival == arrival ? wants : false;
+  };
+  bool wants = tell(*sample);
+  for (std::size_t i = 0; i < forced.size() && wants && more; ++i) {
+    more = take(*sequence, forced[i]);
+    wants = tell({.token = forced[i]});
+  }
+  if (sequence == nullptr || !sequence->generation || sequence->arrival != arrival) return;
+  if (!wants) return end(*sequence, EndReason::stop);
+  if (!more) end(*sequence, EndReason::length);
+}
+
+}  // namespace plait::engine

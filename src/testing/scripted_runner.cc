@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "testing/scripted_runner.h"
+
+#include <array>
+#include <cstring>
+#include <limits>
+
+#include "base/random.h"
+
+namespace plait::testing {
+namespace {
+
+using models::kLayerGroups;
+using models::kPageTokens;
+
+models::Config config_of(const ScriptOptions& options) {
+  models::Config config;
+  config.layers = 2;
+  config.kv_heads = config.heads = 1;
+  config.head_dim = 16;
+  config.vocabulary = options.vocabulary;
+  config.context = options.context;
+  config.window = options.window;
+  config.layer_windowed = {false, options.window != 0};
+  return config;
+}
+
+}  // namespace
+
+ScriptedRunner::ScriptedRunner(const ScriptOptions& options, VirtualClock& clock)
+    : options_(options), clock_(clock), config_(config_of(options)), layout_(config_, 2) {}
+
+std::uint64_t ScriptedRunner::add(std::uint64_t hash, std::ptrdiff_t position, std::int32_t token) {
+  return hash + base::mix64(static_cast<std::uint64_t>(position) * 0x10001 + static_cast<std::uint32_t>(token));
+}
+
+void ScriptedRunner::write_logits(std::span<const std::uint64_t> seen, bool fails, std::span<float> logits) const {
+  const std::uint64_t hash = base::mix64(seen[0]) ^ base::mix64(seen[1] + 1);
+  for (std::size_t t = 0; t < logits.size(); ++t) {
+    logits[t] = fails ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(base::random_unit(hash, t)) * 10;
+  }
+}
+
+base::Result<void> ScriptedRunner::forward(std::span<const models::Rows> batch, std::span<float> logits) {
+  std::size_t step_rows = 0;
+  for (const models::Rows& entry : batch) {  // everyone's tokens first
+    const models::ViewEntry& own = entry.view.back();
+    for (std::size_t i = 0; i < entry.tokens.size(); ++i) {
+      for (std::size_t group = 0; group < kLayerGroups; ++group) {
+        if (layout_.page_bytes(group) == 0) continue;
+        const std::size_t at = own.last + i;
+        const std::int32_t token = entry.tokens[i].value();
+        std::memcpy(own.pages[group][at / kPageTokens] + at % kPageTokens * sizeof(token), &token, sizeof(token));
+      }
+    }
+    step_rows += entry.tokens.size();
+  }
+  for (const models::Rows& entry : batch) {
+    if (entry.logits == models::Logits::none) continue;
+    const models::ViewEntry& own = entry.view.back();
+    const std::size_t end = own.last + entry.tokens.size();
+    const std::ptrdiff_t position = own.base + static_cast<std::ptrdiff_t>(end) - 1;
+    std::array<std::uint64_t, kLayerGroups> seen = {};
+    bool fails = false;
+    for (const models::ViewEntry& part : entry.view) {
+      for (std::size_t t = part.first; t < (&part == &own ? end : part.last); ++t) {
+        const std::ptrdiff_t at = part.base + static_cast<std::ptrdiff_t>(t);
+        for (std::size_t group = 0; group < kLayerGroups; ++group) {
+          const auto window = static_cast<std::ptrdiff_t>(layout_.window(group));
+          if (layout_.page_bytes(group) == 0 || (window != 0 && position - at >= window)) continue;
+          std::int32_t token = 0;
+          std::memcpy(&token, part.pages[group][t / kPageTokens] + t % kPageTokens * sizeof(token), sizeof(token));
+          seen[group] = add(seen[group], at, token);
+          fails = fails || token == fails_on;
+        }
+      }
+    }
+    write_logits(seen, fails, logits.first(options_.vocabulary));
+    logits = logits.subspan(options_.vocabulary);
+  }
+  rows += step_rows;
+  rows_of_step.push_back(step_rows);
+  clock_.advance(options_.step_seconds + options_.row_seconds * static_cast<double>(step_rows));
+  return {};
+}
+
+std::vector<float> ScriptedRunner::logits(std::span<const base::TokenId> tokens) const {
+  std::array<std::uint64_t, kLayerGroups> seen = {};
+  for (std::size_t t = 0; t < tokens.size(); ++t) {
+    for (std::size_t group = 0; group < kLayerGroups; ++group) {
+      const std::size_t window = layout_.window(group);
+      if (layout_.page_bytes(group) == 0 || (window != 0 && tokens.size() - 1 - t >= window)) continue;
+      seen[group] = add(seen[group], static_cast<std::ptrdiff_t>(t), tokens[t].value());
+    }
+  }
+  std::vector<float> out(options_.vocabulary);
+  write_logits(seen, false, out);
+  return out;
+}
+
+}  // namespace plait::testing
