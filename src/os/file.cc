@@ -7,6 +7,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -131,6 +132,31 @@ base::Result<void> write_file_atomically(const std::filesystem::path& path, std:
   }
   flush_folder(folder);
   return {};
+}
+
+base::Result<void> rename_file(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) return failed("cannot rename", from);
+  return {};
+}
+
+base::Result<void> sync_directory(const std::filesystem::path& folder) {
+  const Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (descriptor.get() < 0) return failed("cannot open", folder);
+  // EINVAL and EROFS: flushing is not possible here, and then nothing waits to be flushed.
+  if (::fsync(descriptor.get()) != 0 && errno != EINVAL && errno != EROFS) return failed("cannot flush", folder);
+  return {};
+}
+
+base::Result<std::vector<std::string>> list_directory(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::vector<std::string> names;
+  std::filesystem::directory_iterator entry(folder, error);
+  for (const std::filesystem::directory_iterator end; !error && entry != end; entry.increment(error)) {
+    names.push_back(entry->path().filename().string());
+  }
+  if (error) return std::unexpected(file_error("cannot list", folder, error.value()));
+  std::ranges::sort(names);
+  return names;
 }
 
 base::Result<base::Bytes> free_space(const std::filesystem::path& path) {

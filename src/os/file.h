@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/units.h"
@@ -26,6 +27,17 @@ namespace plait::os {
 /// untouched and the new file is gone. Errors: not_found (folder), out_of_resources (disk full, quota), io (read-only
 /// folder, no permission).
 [[nodiscard]] base::Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view content);
+
+/// Gives the file `from` the name `to`, replacing what had that name. Durable after sync_directory() of both folders.
+/// Errors: not_found, io.
+[[nodiscard]] base::Result<void> rename_file(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// Flushes a folder's entries to the disk: names made, changed or removed before survive a power cut. A file system
+/// that cannot do this for folders counts as done. Errors: not_found, io.
+[[nodiscard]] base::Result<void> sync_directory(const std::filesystem::path& folder);
+
+/// The names of everything in a folder, sorted. Errors: not_found, io.
+[[nodiscard]] base::Result<std::vector<std::string>> list_directory(const std::filesystem::path& folder);
 
 /// Bytes that an ordinary user can still write on the file system of `path`, which must exist. Errors: not_found, io.
 [[nodiscard]] base::Result<base::Bytes> free_space(const std::filesystem::path& path);
