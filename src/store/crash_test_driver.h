@@ -39,6 +39,7 @@ struct CrashScenario {
 /// What the runs reached, so that a test can say that the interesting cases occurred.
 struct CrashCoverage {
   std::uint64_t crashes = 0;
+  std::uint64_t kills = 0;
   std::uint64_t crashes_in_open = 0;
   std::uint64_t poisoned = 0;
   std::uint64_t disk_full = 0;
@@ -75,12 +76,12 @@ class CrashRun {
         violation_ = "cannot open: " + subject.error().message;
       }
     }
-    disk_.fill_up(0);
-    disk_.fail_next_sync(false);
-    // Otherwise only the process dies, and the system keeps what it was given.
-    if (disk_.power_is_off() || must_crash_ || draw(2) == 0) {
+    if (must_crash_ || draw(2) == 0) {
       disk_.crash();
       ++coverage_.crashes;
+    } else {
+      disk_.kill_process();
+      ++coverage_.kills;
     }
     must_crash_ = false;
   }

@@ -88,7 +88,7 @@ Result<std::unique_ptr<Log>> Log::open(FileLayer& layer, const std::filesystem::
   return log;
 }
 
-// Writes the title of a new log, or of one whose making was torn; checks it in any other.
+// Writes the title of a new log, or of one whose making was torn; checks it in any other. open() syncs.
 Result<void> Log::prepare(const std::filesystem::path& path) {
   PLAIT_TRY(const Bytes size, file_->size());
   std::array<std::byte, kTitle.size()> found{};
@@ -100,8 +100,7 @@ Result<void> Log::prepare(const std::filesystem::path& path) {
     torn = torn && (found[i] == std::byte{0} || found[i] == static_cast<std::byte>(kTitle[i]));
   }
   if (!torn) return base::fail(ErrorCode::invalid_data, fmt::format("'{}' is not a plait log", path.string()));
-  PLAIT_TRY_VOID(file_->write(0, std::as_bytes(std::span(kTitle))));
-  return file_->sync();
+  return file_->write(0, std::as_bytes(std::span(kTitle)));
 }
 
 Result<void> Log::recover(const std::filesystem::path& path, const OnRecord& on_record) {

@@ -46,7 +46,7 @@ Result<std::unique_ptr<Log>> open_log(FileLayer& layer, std::vector<std::string>
   return Log::open(layer, path, on_record, options);
 }
 
-// Empty, short, over several sectors; of zeros, which look like space that was never written; of the same byte as heads.
+// Empty, short, over several sectors; zeros, which look like space never written; the byte that heads begin with.
 std::string any_record(std::uint64_t seed, std::uint64_t number) {
   const std::uint64_t bits = base::random_u64(base::child_seed(seed, 2), number);
   constexpr std::size_t kLengths[] = {0, 1, 9, 60, 300, 480, 700, 2500};
@@ -80,6 +80,7 @@ TEST(Log, KeepsWhatWasCommittedThroughCrashes) {
   CrashCoverage coverage;
   EXPECT_EQ(find_violation(log_scenario(), 3000, coverage), "");
   EXPECT_GT(coverage.crashes, 3000U);
+  EXPECT_GT(coverage.kills, 3000U);
   EXPECT_GT(coverage.crashes_in_open, 300U);
   EXPECT_GT(coverage.poisoned, 100U);
   EXPECT_GT(coverage.disk_full, 100U);

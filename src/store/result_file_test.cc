@@ -79,6 +79,7 @@ TEST(ResultFile, KeepsWhatWasCommittedThroughCrashes) {
   CrashCoverage coverage;
   EXPECT_EQ(find_violation(results_scenario(), 3000, coverage), "");
   EXPECT_GT(coverage.crashes, 3000U);
+  EXPECT_GT(coverage.kills, 3000U);
   EXPECT_GT(coverage.crashes_in_open, 300U);
   EXPECT_GT(coverage.poisoned, 100U);
   EXPECT_GT(coverage.disk_full, 100U);

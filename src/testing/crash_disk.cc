@@ -252,8 +252,17 @@ void CrashDisk::crash() {
     inode->durable = survive(*inode);
     inode->now = inode->durable;
     inode->pending.clear();
-    inode->held = false;
   }
+  start_life();
+}
+
+void CrashDisk::kill_process() {
+  const std::lock_guard lock(mutex_);
+  start_life();
+}
+
+void CrashDisk::start_life() {
+  for (const auto& [name, inode] : names_) inode->held = false;
   operations_left_ = kForever;
   full_writes_ = 0;
   sync_fails_ = false;

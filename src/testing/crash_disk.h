@@ -48,6 +48,9 @@ class CrashDisk final : public store::FileLayer {
   [[nodiscard]] bool power_is_off() const;
   /// Loses what was not synced, and comes back. Files that were open stay dead: every call on them fails with io.
   void crash();
+  /// Only the process dies, also when it was "the power" that went: the disk keeps all that it was given, synced or
+  /// not. Files that were open stay dead.
+  void kill_process();
 
   /// The next `writes` writes fail with out_of_resources, after writing a part.
   void fill_up(int writes);
@@ -75,6 +78,7 @@ class CrashDisk final : public store::FileLayer {
   static void apply(Names& names, const NameChange& change);
   std::uint64_t draw(std::uint64_t below);
   bool step();
+  void start_life();
   void change(Inode& inode, Change change);
   std::vector<std::byte> survive(const Inode& inode);
   void survive_pieces(std::vector<std::byte>& image, const Change& write, std::uint64_t keep_percent);
