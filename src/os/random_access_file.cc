@@ -2,6 +2,7 @@
 #include "os/random_access_file.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,12 +24,12 @@ Result<RandomAccessFile> RandomAccessFile::open(const std::filesystem::path& pat
   struct stat status{};
   if (::fstat(descriptor, &status) != 0) return std::unexpected(file_error("cannot open", path, errno));
   if (!S_ISREG(status.st_mode)) {
-    return base::fail(base::ErrorCode::invalid_argument, "'" + path.string() + "' is not an ordinary file");
+    return base::fail(base::ErrorCode::invalid_argument, fmt::format("'{}' is not an ordinary file", path.string()));
   }
   while (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
     if (errno == EINTR) continue;
     if (errno == EWOULDBLOCK) {
-      return base::fail(base::ErrorCode::busy, "'" + path.string() + "' is in use by another process");
+      return base::fail(base::ErrorCode::busy, fmt::format("'{}' is in use by another process", path.string()));
     }
     if (errno == ENOLCK || errno == ENOSYS || errno == EOPNOTSUPP) break;
     return std::unexpected(file_error("cannot lock", path, errno));
