@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/random.h"
+#include "cli/bench_streams.h"
 #include "cli/model_session.h"
 #include "kernels/probe.h"
 #include "os/cpu.h"
@@ -24,6 +25,7 @@ struct BenchOptions {
   std::size_t decode = 64;
   std::vector<std::size_t> rows = {1};
   std::size_t depth = 0;
+  std::vector<std::size_t> streams = {};
   int repeats = 5;
   bool no_probe = false;
 };
@@ -319,6 +321,11 @@ base::Result<void> bench(const BenchOptions& options, const Session& session) {
     return base::fail(base::ErrorCode::invalid_argument,
                       fmt::format("{} tokens are asked for and the context holds {}", needed, loaded.model->context()));
   }
+  if (!options.streams.empty()) {
+    return bench_streams(
+        session, loaded,
+        {.prompt = options.prompt, .generate = options.decode, .streams = options.streams, .repeats = options.repeats});
+  }
   PLAIT_TRY(const Report report, Bench(options, loaded).run());
   if (session.json) {
     print_json(report, loaded, options);
@@ -342,6 +349,10 @@ void add_bench(CLI::App& app, Session& session) {
   verb->add_option("-d,--decode", options->decode, "Tokens to decode one by one; 0: none")->capture_default_str();
   verb->add_option("--rows", options->rows, "Sequences to decode side by side; several numbers: one after the other")
       ->capture_default_str()
+      ->delimiter(',')
+      ->check(CLI::Range(1, 512));
+  verb->add_option("--streams", options->streams,
+                   "Instead: so many requests at once through the engine, each with --prompt and --decode tokens")
       ->delimiter(',')
       ->check(CLI::Range(1, 512));
   verb->add_option("--depth", options->depth, "Tokens in the context before decoding")->capture_default_str();

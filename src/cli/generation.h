@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,6 +14,8 @@
 
 #include "base/id.h"
 #include "base/result.h"
+#include "engine/engine.h"
+#include "engine/runner.h"
 #include "models/model.h"
 #include "models/sampler.h"
 #include "models/stop.h"
@@ -45,7 +48,8 @@ struct Generation {
   [[nodiscard]] std::string statistics() const;
 };
 
-/// Generates with one model and keeps what it computed: a next prompt that begins alike costs only the rest.
+/// Generates with one model and keeps what it computed: a next prompt that begins alike costs only the rest (in whole
+/// pages of 16 tokens).
 /// One thread at a time; model, tokenizer and team must outlive it.
 class Generator {
  public:
@@ -53,7 +57,8 @@ class Generator {
 
   /// `show` gets the text as it comes, whole UTF-8, never part of a stop string. `interrupted` is asked before every
   /// token and ends the run.
-  /// Errors: invalid_argument (a prompt beyond the context, with both numbers; sampler options), those of forward().
+  /// Errors: invalid_argument (a prompt beyond the context, with both numbers; sampler options); out_of_resources (no
+  /// memory for its keys and values, with the numbers); what the generation failed with.
   base::Result<Generation> run(std::span<const base::TokenId> prompt, const GenerationOptions& options,
                                const std::function<void(std::string_view)>& show,
                                const std::function<bool()>& interrupted);
@@ -62,18 +67,12 @@ class Generator {
   [[nodiscard]] const models::Tokenizer& tokenizer() const { return *tokenizer_; }
 
  private:
-  base::Result<void> compute_prompt(std::span<const base::TokenId> prompt, Generation& generation,
-                                    const std::function<bool()>& interrupted);
-  base::Result<void> decode(const GenerationOptions& options, Generation& generation,
-                            const std::function<void(std::string_view)>& show,
-                            const std::function<bool()>& interrupted);
+  base::Result<engine::Engine*> engine();
 
   const models::Model* model_;
   const models::Tokenizer* tokenizer_;
-  models::Sequence sequence_;
-  models::Workspace workspace_;
-  std::vector<base::TokenId> tokens_;  // what sequence_ holds
-  std::vector<float> logits_;          // [vocabulary], of the last token in sequence_
+  engine::ModelRunner runner_;
+  std::unique_ptr<engine::Engine> engine_;  ///< Made with the first run.
 };
 
 }  // namespace plait::cli

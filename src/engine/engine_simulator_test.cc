@@ -189,7 +189,7 @@ class Simulation final : public Listener {
         tokens.push_back(token);
       }
       if (!expected->whole) continue;
-      ASSERT_EQ(tokens.size(), std::min(script_.context, expected->prompt.size() + expected->tokens_max));
+      ASSERT_EQ(tokens.size(), std::min(script_.context + 1, expected->prompt.size() + expected->tokens_max));
     }
   }
 

@@ -342,13 +342,13 @@ void Engine::State::choose_for(Sequence& sequence, std::size_t row) {
   sequence.followers.clear();
 }
 
-/// Makes a token the sequence's next one. False if the generation is over.
+/// Makes a token the sequence's next one. False if the generation is over; a last token needs no place in the context.
 bool Engine::State::take(Sequence& sequence, base::TokenId token) {
   Generation& generation = *sequence.generation;
   sequence.tokens.push_back(token);
   ++generation.generated;
   const std::size_t most = generation.options.tokens_max;
-  return (most == 0 || generation.generated < most) && sequence.length() < runner.context();
+  return (most == 0 || generation.generated < most) && sequence.length() <= runner.context();
 }
 
 void Engine::State::deliver(SequenceId id, std::uint64_t arrival, Result<models::Sample> sample) {

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/command.h"
+#include "cli/model_session.h"
+
+namespace plait::cli {
+
+struct StreamsOptions {
+  std::size_t prompt = 128;                           ///< Tokens of each request's own random prompt; 1 at least.
+  std::size_t generate = 32;                          ///< Tokens that each generates; 1 at least.
+  std::vector<std::size_t> streams = {1, 8, 32, 64};  ///< Requests that come at once; one measurement each.
+  int repeats = 5;                                    ///< Medians are printed.
+};
+
+/// Prints, for each number of requests, all tokens over the time from the first submit to the last end, and the share
+/// of that time which the engine itself takes.
+base::Result<void> bench_streams(const Session& session, const LoadedModel& loaded, const StreamsOptions& options);
+
+}  // namespace plait::cli
