@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "base/random.h"
+#include "engine/eviction.h"
 #include "engine/fairness.h"
 
 namespace {
@@ -57,6 +59,32 @@ TEST(Allocations, FairnessHasNoneInTheSteadyState) {
   while (now < 50) round(fairness, names, shares, now++);
   EXPECT_EQ(allocations.load(), before);
   EXPECT_EQ(fairness.waiting(), 0U);
+}
+
+// Every kind of call on every kind of policy, from the first call on: what it needs, it has from the start.
+TEST(Allocations, EvictionHasNoneAfterConstruction) {
+  constexpr std::uint32_t kSlots = 64;
+  for (const EvictionKind kind : kEvictionKinds) {
+    const auto policy = make_eviction_policy(kind, {.slots = kSlots, .seed = 1});
+    std::uint64_t victims = 0;
+    const std::size_t before = allocations.load();
+    for (std::uint64_t i = 0; i < 20'000; ++i) {
+      const std::uint64_t random = base::random_u64(5, i);
+      const PageKey page(static_cast<std::uint32_t>(random % kSlots));
+      const bool bit = (random >> 20U) % 3 == 0;
+      if (!policy->holds(page)) {
+        policy->insert(page, ContentId((random >> 32U) % (4 * kSlots)), bit);
+      } else if ((random >> 24U) % 4 == 0) {
+        policy->set_evictable(page, bit);
+      } else if ((random >> 24U) % 4 == 1) {
+        victims += policy->victim().has_value() ? 1U : 0U;
+      } else {
+        policy->touch(page, bit);
+      }
+    }
+    EXPECT_EQ(allocations.load(), before) << name(kind);
+    EXPECT_GT(victims, 1000U) << name(kind);
+  }
 }
 
 }  // namespace
