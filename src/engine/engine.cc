@@ -67,12 +67,22 @@ Result<std::unique_ptr<Engine>> Engine::make(Runner& runner, const EngineOptions
 Engine::Engine(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Engine::~Engine() {
-  while (!state_->sequences.empty()) close(state_->sequences.begin()->first);
+  std::vector<SequenceId> all;
+  for (const auto& [id, sequence] : state_->sequences) all.push_back(id);
+  for (const SequenceId id : all) close(id);
 }
 
 Sequence* Engine::State::find(SequenceId id) {
   const auto at = sequences.find(id);
-  return at == sequences.end() ? nullptr : at->second.get();
+  return at == sequences.end() || at->second->closed ? nullptr : at->second.get();
+}
+
+std::vector<Sequence*> Engine::State::members(std::uint64_t group) const {
+  std::vector<Sequence*> all;
+  for (const auto& [id, sequence] : sequences) {
+    if (sequence->group == group) all.push_back(sequence.get());
+  }
+  return all;
 }
 
 Sequence& Engine::State::add(const SequenceOptions& sequence_options) {
@@ -167,6 +177,20 @@ void Engine::State::arrive(Sequence& sequence) {
 Result<void> Engine::generate(SequenceId id, const GenerateOptions& options) {
   PLAIT_TRY(Sequence * sequence, state_->idle(id));
   PLAIT_TRY(Generation generation, state_->prepare(*sequence, options));
+  if (sequence->group != 0) {
+    if (sequence->pending() > 1) {
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("{} tokens of sequence {} are not computed; generate with prompt_only before it watches",
+                              sequence->pending(), id.value()));
+    }
+    const auto all = state_->members(sequence->group);
+    const auto active = std::ranges::count_if(all, [](const Sequence* one) { return one->generation.has_value(); });
+    if (static_cast<std::size_t>(active) >= state_->options.rows_max) {
+      return fail(
+          ErrorCode::out_of_resources,
+          fmt::format("a row group of more than {} sequences cannot run in one step", state_->options.rows_max));
+    }
+  }
   if (sequence->pending() == 0) {  // the last token again: its logits are what decoding starts from
     const std::size_t cut = sequence->tokens.size() - 1;
     if (sequence->span.can_cut(cut)) {
@@ -194,6 +218,10 @@ Result<SequenceId> Engine::fork(SequenceId id) {
   child.tokens = parent->tokens;
   child.span = parent->span.fork(parent->span.length());
   child.place = parent->place;
+  child.watched = parent->watched;
+  child.watched_tokens = parent->watched_tokens;
+  child.own_position = parent->own_position;
+  child.group = parent->group;
   child.parent = id;
   parent->children.push_back(child.id);
   return child.id;
@@ -201,6 +229,7 @@ Result<SequenceId> Engine::fork(SequenceId id) {
 
 Result<void> Engine::join(SequenceId id, SequenceId other_id, std::size_t first) {
   PLAIT_TRY(Sequence * sequence, state_->idle(id));
+  if (sequence->group != 0) return fail(ErrorCode::invalid_argument, "join before watching");
   const Sequence* other = state_->find(other_id);
   if (other == nullptr) return fail(ErrorCode::not_found, fmt::format("there is no sequence {}", other_id.value()));
   const std::size_t computed = other->span.length();
@@ -233,8 +262,34 @@ Result<void> Engine::join(SequenceId id, SequenceId other_id, std::size_t first)
   return {};
 }
 
+Result<void> Engine::watch(SequenceId id, SequenceId other_id, const Watch& watch) {
+  PLAIT_TRY(Sequence * sequence, state_->idle(id));
+  PLAIT_TRY(Sequence * other, state_->idle(other_id));
+  if (sequence == other) return fail(ErrorCode::invalid_argument, "a sequence sees itself already");
+  for (const Sequence* one : {sequence, other}) {
+    if (one->pending() <= 1) continue;
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("sequence {} has {} tokens that are not computed; generate with prompt_only first",
+                            one->id.value(), one->pending()));
+  }
+  sequence->watched.push_back({other_id, watch.other_position});
+  if (!watch.other_position) sequence->watched_tokens += static_cast<std::ptrdiff_t>(other->span.length());
+  if (watch.own_position) sequence->own_position = watch.own_position;
+  const std::uint64_t group = sequence->group != 0 ? sequence->group
+                              : other->group != 0  ? other->group
+                                                   : state_->next_group++;
+  const std::uint64_t merged = other->group;
+  for (const auto& [number, member] : state_->sequences) {
+    const bool joins = member.get() == sequence || member.get() == other || (merged != 0 && member->group == merged);
+    if (joins) member->group = group;
+  }
+  sequence->place.node = PrefixCache::kLost;  // what it computes depends on what it watches
+  return {};
+}
+
 Result<void> Engine::trim(SequenceId id, std::size_t length) {
   PLAIT_TRY(Sequence * sequence, state_->idle(id));
+  if (sequence->group != 0) return fail(ErrorCode::invalid_argument, "what others watch cannot be taken back");
   const auto base = static_cast<std::size_t>(sequence->base());
   if (length < base || length > sequence->length()) {
     return fail(ErrorCode::invalid_argument,
@@ -308,7 +363,16 @@ void Engine::State::erase(SequenceId id) {
       parent->children.insert(parent->children.end(), sequence->children.begin(), sequence->children.end());
     }
   }
-  sequences.erase(id);
+  sequence->parent.reset();
+  sequence->children.clear();
+  if (sequence->group == 0) {
+    sequences.erase(id);
+    return;
+  }
+  sequence->closed = true;  // others watch it: its tokens stay as long as the row group
+  const std::vector<Sequence*> all = members(sequence->group);
+  if (!std::ranges::all_of(all, &Sequence::closed)) return;
+  for (const Sequence* member : all) sequences.erase(member->id);
 }
 
 void Engine::cancel(SequenceId id) {

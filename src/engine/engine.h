@@ -120,6 +120,13 @@ struct SequenceOptions {
   std::string salt = {};    ///< Only sequences of equal salt share what is computed.
 };
 
+/// Where watched tokens stand. With fixed positions nothing moves when others grow (slots of a budget each); else each
+/// sequence finds itself behind everything it sees.
+struct Watch {
+  std::optional<std::ptrdiff_t> other_position = {};  ///< Of the other's first own token.
+  std::optional<std::ptrdiff_t> own_position = {};    ///< Of the sequence's own first token.
+};
+
 struct Request {
   SequenceOptions options = {};
   std::vector<base::TokenId> prompt = {};
@@ -178,6 +185,13 @@ class Engine {
   /// computing anything. Errors: invalid_argument (it generates; beyond the context; `other` has pages behind a window
   /// given up).
   [[nodiscard]] base::Result<void> join(SequenceId sequence, SequenceId other, std::size_t first);
+  /// Lets `sequence` see the own tokens of `other` as they come, each from the step on in which it is computed: they
+  /// stand in front of its own tokens, behind what it joined and watched before, and push its own positions on, unless
+  /// Watch says where they stand. Sequences that watch each other form a row group: from then on they run in one step
+  /// or not at all, are never preempted, and see each other's tokens of the same step. What they generate depends on
+  /// nobody outside of the group. A member that ends stays visible.
+  /// Errors: invalid_argument (either generates or has more than one token that is not computed; the same sequence).
+  [[nodiscard]] base::Result<void> watch(SequenceId sequence, SequenceId other, const Watch& options = {});
   /// Drops the last tokens of its own, down to `length` in all. Errors: invalid_argument (it generates; within what it
   /// joined or longer than it is).
   [[nodiscard]] base::Result<void> trim(SequenceId sequence, std::size_t length);

@@ -23,6 +23,12 @@ struct JoinedPart {
   std::ptrdiff_t base = 0;            ///< that at the origin at this position.
 };
 
+/// Tokens of another sequence that are seen as they come.
+struct WatchedPart {
+  SequenceId sequence;
+  std::optional<std::ptrdiff_t> position;  ///< Of its first own token; nothing: behind what stands before it.
+};
+
 /// One generation of a sequence.
 struct Generation {
   GenerateOptions options;
@@ -43,15 +49,23 @@ struct Sequence {
 
   /// Own tokens that are not computed yet.
   [[nodiscard]] std::size_t pending() const { return tokens.size() - span.length(); }
-  /// Position of the first own token.
-  [[nodiscard]] std::ptrdiff_t base() const {
+  /// Position behind what it joined.
+  [[nodiscard]] std::ptrdiff_t joined_end() const {
     if (parts.empty()) return 0;
     return parts.back().base + static_cast<std::ptrdiff_t>(parts.back().span.length());
   }
+  /// Position of the first own token.
+  [[nodiscard]] std::ptrdiff_t base() const { return own_position ? *own_position : joined_end() + watched_tokens; }
   [[nodiscard]] std::size_t length() const { return static_cast<std::size_t>(base()) + tokens.size(); }
   SequenceId id;
   SequenceOptions options;
   std::vector<JoinedPart> parts;
+  std::vector<WatchedPart> watched;
+  std::ptrdiff_t watched_tokens = 0;  ///< Of those without a position of their own, as of the last step.
+  std::optional<std::ptrdiff_t> own_position;
+  std::uint64_t group = 0;            ///< Its row group; 0: none.
+  std::size_t feeding = 0;            ///< Tokens that it feeds in this step: watchers see them.
+  bool closed = false;                ///< Nobody knows it any more, but others watch it.
   std::vector<base::TokenId> tokens;  ///< Own ones: computed, then pending.
   Span span;                          ///< The computed ones.
   PrefixCache::Place place;           ///< Behind the pages of `span` that are in the cache.
@@ -92,6 +106,7 @@ class Engine::State {
   void end(Sequence& sequence, EndReason reason, std::optional<base::Error> error = {});
   void promote_follower(Sequence& leader);
   void erase(SequenceId id);
+  [[nodiscard]] std::vector<Sequence*> members(std::uint64_t group) const;
 
   // step.cc
   bool step();
@@ -108,6 +123,7 @@ class Engine::State {
   std::vector<Sequence*> by_ticket;  ///< [ticket]
   std::uint64_t next_sequence = 1;
   std::uint64_t next_arrival = 0;
+  std::uint64_t next_group = 1;
   EngineCounters counters;
 
  private:
@@ -132,6 +148,9 @@ class Engine::State {
   void reserve_items();
   void end_all(const std::vector<SequenceId>& ids, const base::Error& error);
   void add_view(Sequence& sequence);
+  void keep_groups_whole();
+  [[nodiscard]] std::size_t length_after_step(const Sequence& sequence);
+  void start_running(Sequence& sequence, double now);
   [[nodiscard]] base::Result<void> run_items();
   void account(double seconds);
   void choose();

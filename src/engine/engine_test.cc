@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <memory>
 #include <vector>
@@ -335,6 +336,114 @@ TEST_F(EngineTest, CancelReachesForksAndFollowers) {
   EXPECT_EQ(recorder_.tokens[samples[1]], script(*runner_, random_tokens(2, 400), 10));
   EXPECT_EQ(recorder_.tokens[samples[2]].size(), 10U);
   EXPECT_EQ(engine_->counters().sequences, 3U);
+}
+
+/// Workers behind one prompt who watch each other, beside other work in a memory that is too small for all.
+class RowGroups : public EngineTest {
+ protected:
+  static constexpr std::size_t kWorkers = 3;
+  static constexpr std::ptrdiff_t kSlot = 60;
+
+  void start(bool slots) {
+    prompt_ = random_tokens(1, 33);
+    const SequenceId root = *engine_->create({});
+    ASSERT_TRUE(engine_->append(root, prompt_));
+    ASSERT_TRUE(engine_->generate(root, {.prompt_only = true, .listener = &recorder_}));
+    run();
+    for (std::size_t w = 0; w < kWorkers; ++w) {
+      workers_.push_back(*engine_->create({}));
+      ASSERT_TRUE(engine_->join(workers_[w], root, 0));
+      ASSERT_TRUE(engine_->append(workers_[w], std::vector{TokenId(static_cast<std::int32_t>(w))}));
+    }
+    engine_->close(root);
+    for (std::size_t w = 0; w < kWorkers; ++w) {
+      for (std::size_t other = 0; other < kWorkers; ++other) {
+        if (other == w) continue;
+        Watch watch;
+        if (slots) watch = {.other_position = slot(other), .own_position = slot(w)};
+        ASSERT_TRUE(engine_->watch(workers_[w], workers_[other], watch));
+      }
+    }
+    for (std::size_t w = 0; w < kWorkers; ++w) {
+      ASSERT_TRUE(engine_->generate(workers_[w], {.tokens_max = kLengths[w], .listener = &recorder_}));
+    }
+  }
+  [[nodiscard]] std::ptrdiff_t slot(std::size_t worker) const {
+    return static_cast<std::ptrdiff_t>(prompt_.size()) + static_cast<std::ptrdiff_t>(worker) * kSlot;
+  }
+
+  /// All workers step by step by hand.
+  [[nodiscard]] std::vector<std::vector<TokenId>> expected(bool slots) const {
+    std::vector<std::vector<TokenId>> own;
+    for (std::size_t w = 0; w < kWorkers; ++w) own.push_back({TokenId(static_cast<std::int32_t>(w))});
+    for (std::size_t step = 0; step < kLengths.back(); ++step) {
+      // A worker that has ended computed all tokens but its last.
+      std::vector<std::size_t> computed;
+      for (std::size_t w = 0; w < kWorkers; ++w) computed.push_back(std::min(step + 1, kLengths[w]));
+      const std::vector<std::vector<TokenId>> before = own;
+      for (std::size_t w = 0; w < kWorkers; ++w) {
+        if (step >= kLengths[w]) continue;
+        std::vector<TokenId> tokens = prompt_;
+        std::vector<std::ptrdiff_t> positions;
+        for (std::size_t i = 0; i < prompt_.size(); ++i) positions.push_back(static_cast<std::ptrdiff_t>(i));
+        const auto see = [&](std::size_t other) {
+          for (std::size_t i = 0; i < computed[other]; ++i) {
+            positions.push_back(slots ? slot(other) + static_cast<std::ptrdiff_t>(i) : positions.back() + 1);
+            tokens.push_back(before[other][i]);
+          }
+        };
+        for (std::size_t other = 0; other < kWorkers; ++other) {
+          if (other != w) see(other);
+        }
+        see(w);
+        const auto logits = runner_->logits(tokens, positions);
+        own[w].emplace_back(static_cast<std::int32_t>(std::ranges::max_element(logits) - logits.begin()));
+      }
+    }
+    for (auto& tokens : own) tokens.erase(tokens.begin());
+    return own;
+  }
+
+  static constexpr std::array<std::size_t, kWorkers> kLengths{20, 45, 50};
+  std::vector<TokenId> prompt_;
+  std::vector<SequenceId> workers_;
+};
+
+TEST_F(RowGroups, SeeEachOthersTokensOfTheSameStep) {
+  for (const bool slots : {false, true}) {
+    for (const std::size_t window : {0U, 40U}) {
+      open(40, {.window = window}, {.rows_max = 5});
+      start(slots);
+      for (std::uint64_t i = 0; i < 12; ++i) submit(random_tokens(100 + i, 90), 60);
+      run();
+      const auto want = expected(slots);
+      for (std::size_t w = 0; w < kWorkers; ++w)
+        ASSERT_EQ(recorder_.tokens[workers_[w]], want[w]) << w << slots << window;
+      EXPECT_GT(engine_->counters().preemptions, 0U);
+      for (const SequenceId worker : workers_) engine_->close(worker);
+      engine_->check_invariants();
+      EXPECT_EQ(engine_->counters().sequences, 0U);
+      workers_.clear();
+      recorder_ = {};
+    }
+  }
+}
+
+TEST_F(RowGroups, RefuseWhatWouldBreakTheirStep) {
+  open(100, {}, {.rows_max = 2});
+  const SequenceId a = *engine_->create({});
+  const SequenceId b = *engine_->create({});
+  const auto code = [](const auto& result) { return result ? base::ErrorCode::internal : result.error().code; };
+  EXPECT_EQ(code(engine_->watch(a, a)), base::ErrorCode::invalid_argument);
+  ASSERT_TRUE(engine_->append(a, random_tokens(1, 5)));
+  EXPECT_EQ(code(engine_->watch(b, a)), base::ErrorCode::invalid_argument);
+  ASSERT_TRUE(engine_->generate(a, {.prompt_only = true, .listener = &recorder_}));
+  run();
+  ASSERT_TRUE(engine_->watch(b, a));
+  EXPECT_EQ(code(engine_->trim(a, 2)), base::ErrorCode::invalid_argument);
+  EXPECT_EQ(code(engine_->join(a, b, 0)), base::ErrorCode::invalid_argument);
+  ASSERT_TRUE(engine_->append(b, random_tokens(2, 2)));
+  EXPECT_EQ(code(engine_->generate(b, {.listener = &recorder_})), base::ErrorCode::invalid_argument);
 }
 
 /// Allows only even tokens, and forces three tokens after every tenth.

@@ -147,7 +147,9 @@ void Span::append(std::size_t tokens) {
 
 void Span::drop_behind_window() {
   if (!memory_->used(1)) return;
-  const std::size_t end = memory_->first_seen(1, length_) / kPageTokens;
+  // The last few tokens may be cut off again, so one page more stays.
+  const std::size_t seen = memory_->first_seen(1, length_);
+  const std::size_t end = seen < kPageTokens ? 0 : seen / kPageTokens - 1;
   for (; dropped_ < end; ++dropped_) {
     const PageNumber page = pages_[1][dropped_];
     if (page != kNoPage) memory_->pool(1).release(page);

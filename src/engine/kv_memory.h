@@ -117,7 +117,8 @@ class Span {
   [[nodiscard]] Span fork(std::size_t length) const;
   /// Drops the tokens from `length` on. Requires: can_cut(length).
   void trim(std::size_t length);
-  /// Whether the first `length` tokens are all that a next token would see: pages behind a window may be gone.
+  /// Whether the first `length` tokens are all that a next token would see: pages behind a window may be gone. The last
+  /// 16 tokens can always be cut off.
   [[nodiscard]] bool can_cut(std::size_t length) const;
   /// Drops everything.
   void clear();

@@ -36,6 +36,7 @@ bool Engine::State::step() {
   if (!ran) {  // nothing was computed; whoever took part ends
     std::vector<SequenceId> failed;
     for (const StepItem& item : items_) failed.push_back(item.sequence->id);
+    for (const StepItem& item : items_) item.sequence->feeding = 0;
     end_all(failed, ran.error());
     return true;
   }
@@ -51,10 +52,13 @@ void Engine::State::end_all(const std::vector<SequenceId>& ids, const base::Erro
   }
 }
 
-/// Ends generations whose deadline has passed.
+/// Ends generations whose deadline has passed, or whom others have pushed to the end of the context.
 void Engine::State::expire(double now) {
   std::vector<SequenceId> late;
+  std::vector<SequenceId> pushed;
   for (const auto& [id, sequence] : sequences) {
+    if (sequence->generation && !sequence->watched.empty() && length_after_step(*sequence) > runner.context())
+      pushed.push_back(id);
     if (sequence->generation && sequence->generation->options.deadline &&
         *sequence->generation->options.deadline <= now)
       late.push_back(id);
@@ -62,6 +66,10 @@ void Engine::State::expire(double now) {
   for (const SequenceId id : late) {
     Sequence* sequence = find(id);
     if (sequence != nullptr && sequence->generation) end(*sequence, EndReason::deadline);
+  }
+  for (const SequenceId id : pushed) {
+    Sequence* sequence = find(id);
+    if (sequence != nullptr && sequence->generation) end(*sequence, EndReason::length);
   }
 }
 
@@ -79,16 +87,29 @@ void Engine::State::admit(double now) {
         if (needed[group] > memory.pool(group).free_pages() + spare[group]) return;
       }
     }
-    Generation& generation = *sequence.generation;
-    const std::size_t most = generation.options.tokens_max;
-    const std::size_t expected = sequence.pending() + (most == 0 ? kTokensExpected : most) - generation.generated;
-    fairness.admit(*ticket, static_cast<double>(expected), now);
-    sequence.running = true;
-    sequence.prompt_done = sequence.pending() == 1 && generation.first_token_at >= 0;
-    if (sequence.prompt_done) fairness.prompt_done(*ticket);
-    const auto after = [](const Sequence* a, const Sequence* b) { return a->arrival < b->arrival; };
-    running.insert(std::ranges::upper_bound(running, &sequence, after), &sequence);
+    if (sequence.group == 0) {
+      start_running(sequence, now);
+      continue;
+    }
+    std::vector<Sequence*> waiting;  // all of a row group or none
+    for (Sequence* member : members(sequence.group)) {
+      if (member->ticket && !member->running) waiting.push_back(member);
+    }
+    if (running.size() + waiting.size() > options.rows_max) return;
+    for (Sequence* member : waiting) start_running(*member, now);
   }
+}
+
+void Engine::State::start_running(Sequence& sequence, double now) {
+  const Generation& generation = *sequence.generation;
+  const std::size_t most = generation.options.tokens_max;
+  const std::size_t expected = sequence.pending() + (most == 0 ? kTokensExpected : most) - generation.generated;
+  fairness.admit(*sequence.ticket, static_cast<double>(expected), now);
+  sequence.running = true;
+  sequence.prompt_done = sequence.pending() == 1 && generation.first_token_at >= 0;
+  if (sequence.prompt_done) fairness.prompt_done(*sequence.ticket);
+  const auto after = [](const Sequence* a, const Sequence* b) { return a->arrival < b->arrival; };
+  running.insert(std::ranges::upper_bound(running, &sequence, after), &sequence);
 }
 
 /// Takes over pages that someone else has computed by now.
@@ -125,9 +146,10 @@ void Engine::State::plan(double now) {
   computing_.clear();
   std::size_t decode_rows = 0;
   for (Sequence* sequence : running) {
-    if (sequence->prompt_done) {
-      const std::size_t tokens = std::min({sequence->pending(), kForcedRows, models::kStepRows - decode_rows});
-      if (tokens == 0) continue;
+    if (sequence->prompt_done || sequence->group != 0) {
+      const std::size_t room = models::kStepRows - decode_rows;
+      const std::size_t tokens = std::min({sequence->pending(), kForcedRows, room});
+      if (tokens == 0 || (sequence->group != 0 && tokens < sequence->pending())) continue;
       items_.push_back({.sequence = sequence, .tokens = tokens, .decode = true});
       decode_rows += tokens;
     } else {
@@ -135,8 +157,41 @@ void Engine::State::plan(double now) {
       if (!waits_for_other(*sequence)) prompts_.push_back(sequence);
     }
   }
+  keep_groups_whole();
   plan_prompts(decode_rows, now);
   std::ranges::sort(items_, {}, [](const StepItem& item) { return item.sequence->arrival; });
+}
+
+/// Takes out items of row groups of which somebody cannot take part.
+void Engine::State::keep_groups_whole() {
+  const auto takes_part = [&](const Sequence* member) {
+    return std::ranges::any_of(items_,
+                               [&](const StepItem& item) { return item.sequence == member && item.tokens > 0; });
+  };
+  std::vector<std::uint64_t> broken;
+  for (const StepItem& item : items_) {
+    const std::uint64_t group = item.sequence->group;
+    if (group == 0 || std::ranges::find(broken, group) != broken.end()) continue;
+    const std::vector<Sequence*> all = members(group);
+    const bool whole =
+        std::ranges::all_of(all, [&](const Sequence* member) { return !member->generation || takes_part(member); });
+    if (!whole) broken.push_back(group);
+  }
+  if (broken.empty()) return;
+  std::erase_if(items_, [&](const StepItem& item) {
+    return item.sequence->group != 0 && std::ranges::find(broken, item.sequence->group) != broken.end();
+  });
+}
+
+/// Where its next token will stand, plus one, when all it watches have fed theirs.
+std::size_t Engine::State::length_after_step(const Sequence& sequence) {
+  if (sequence.own_position) return static_cast<std::size_t>(*sequence.own_position) + sequence.tokens.size();
+  std::size_t length = static_cast<std::size_t>(sequence.joined_end()) + sequence.tokens.size();
+  for (const WatchedPart& part : sequence.watched) {
+    const Sequence& other = *sequences.at(part.sequence);
+    if (!part.position) length += other.generation ? other.tokens.size() : other.span.length();
+  }
+  return length;
 }
 
 void Engine::State::plan_prompts(std::size_t decode_rows, double now) {
@@ -160,13 +215,14 @@ void Engine::State::reserve_items() {
     if (!sequence.running || !make_pages(sequence, item.tokens)) item.tokens = 0;
   }
   std::erase_if(items_, [](const StepItem& item) { return item.tokens == 0 || !item.sequence->running; });
+  keep_groups_whole();
 }
 
 bool Engine::State::make_pages(Sequence& sequence, std::size_t tokens) {
   while (!sequence.span.reserve(tokens)) {
     if (cache.make_room(sequence.span.pages_needed(tokens))) continue;
     if (give_way(sequence)) continue;
-    if (running.front() == &sequence) {
+    if (running.front() == &sequence || sequence.group != 0) {
       without_pages_.push_back(sequence.id);
     } else {
       preempt(sequence);
@@ -181,12 +237,12 @@ bool Engine::State::make_pages(Sequence& sequence, std::size_t tokens) {
 bool Engine::State::give_way(const Sequence& sequence) {
   Sequence* victim = nullptr;
   for (const auto& [id, other] : sequences) {
-    if (other->running || other->span.empty() || other.get() == &sequence) continue;
+    if (other->running || other->span.empty() || other.get() == &sequence || other->group != 0) continue;
     if (victim == nullptr || other->used_at < victim->used_at) victim = other.get();
   }
   for (auto at = running.rbegin(); victim == nullptr && at != running.rend(); ++at) {
     if ((*at)->arrival <= sequence.arrival) break;
-    if (!(*at)->span.empty()) victim = *at;
+    if (!(*at)->span.empty() && (*at)->group == 0) victim = *at;
   }
   if (victim == nullptr) return false;
   preempt(*victim);
@@ -213,6 +269,15 @@ void Engine::State::add_view(Sequence& sequence) {
     entry.base = part.base;
     sequence.view.push_back(entry);
   }
+  sequence.watched_tokens = 0;
+  for (const WatchedPart& part : sequence.watched) {
+    const Sequence& other = *sequences.at(part.sequence);
+    models::ViewEntry entry = other.span.entry();
+    entry.last += other.feeding;
+    entry.base = part.position ? *part.position : sequence.joined_end() + sequence.watched_tokens;
+    if (!part.position) sequence.watched_tokens += static_cast<std::ptrdiff_t>(entry.last);
+    if (entry.last > 0) sequence.view.push_back(entry);
+  }
   sequence.view.push_back(sequence.span.entry());
   sequence.view.back().base = sequence.base();
 }
@@ -220,6 +285,7 @@ void Engine::State::add_view(Sequence& sequence) {
 Result<void> Engine::State::run_items() {
   rows_.clear();
   std::size_t logits_rows = 0;
+  for (const StepItem& item : items_) item.sequence->feeding = item.tokens;
   for (StepItem& item : items_) {
     Sequence& sequence = *item.sequence;
     add_view(sequence);
@@ -250,6 +316,7 @@ void Engine::State::account(double seconds) {
     const std::size_t before = sequence.length() - sequence.pending();
     if (generation.started_at < 0) generation.started_at = clock.now() - seconds;
     sequence.span.append(item.tokens);
+    sequence.feeding = 0;
     sequence.used_at = counters.steps;
     StepShare share{.context = before, .rows = items_.size()};
     if (item.decode) {

@@ -85,12 +85,19 @@ base::Result<void> ScriptedRunner::forward(std::span<const models::Rows> batch, 
 }
 
 std::vector<float> ScriptedRunner::logits(std::span<const base::TokenId> tokens) const {
+  std::vector<std::ptrdiff_t> positions;
+  for (std::size_t t = 0; t < tokens.size(); ++t) positions.push_back(static_cast<std::ptrdiff_t>(t));
+  return logits(tokens, positions);
+}
+
+std::vector<float> ScriptedRunner::logits(std::span<const base::TokenId> tokens,
+                                          std::span<const std::ptrdiff_t> positions) const {
   std::array<std::uint64_t, kLayerGroups> seen = {};
   for (std::size_t t = 0; t < tokens.size(); ++t) {
     for (std::size_t group = 0; group < kLayerGroups; ++group) {
-      const std::size_t window = layout_.window(group);
-      if (layout_.page_bytes(group) == 0 || (window != 0 && tokens.size() - 1 - t >= window)) continue;
-      seen[group] = add(seen[group], static_cast<std::ptrdiff_t>(t), tokens[t].value());
+      const auto window = static_cast<std::ptrdiff_t>(layout_.window(group));
+      if (layout_.page_bytes(group) == 0 || (window != 0 && positions.back() - positions[t] >= window)) continue;
+      seen[group] = add(seen[group], positions[t], tokens[t].value());
     }
   }
   std::vector<float> out(options_.vocabulary);

@@ -47,6 +47,9 @@ class ScriptedRunner final : public engine::Runner {
 
   /// Logits of the last of these tokens, seen from the first one on.
   [[nodiscard]] std::vector<float> logits(std::span<const base::TokenId> tokens) const;
+  /// The same for tokens at these positions; the last one's is where the view is seen from.
+  [[nodiscard]] std::vector<float> logits(std::span<const base::TokenId> tokens,
+                                          std::span<const std::ptrdiff_t> positions) const;
 
   std::size_t rows = 0;                        ///< Computed so far.
   std::vector<std::size_t> rows_of_step = {};  ///< [step]
