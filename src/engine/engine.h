@@ -137,7 +137,8 @@ struct Request {
 struct EngineOptions {
   base::Bytes kv_bytes = 0;    ///< Memory of keys and values. Too little for one page of tokens is an error.
   std::size_t rows_max = 256;  ///< Sequences that run at a time. At most models::kStepRows.
-  StepBudgetOptions budget = {};
+  /// With 2.25, streams keep 44 % of their pace at least while prompts come, and prompts 60 % of theirs.
+  StepBudgetOptions budget = {.factor = 2.25};
   FairnessOptions fairness = {};
   PrefixCacheOptions cache = {};
   bool share_prefixes = true;
