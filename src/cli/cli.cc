@@ -12,6 +12,7 @@
 #include "cli/command.h"
 #include "cli/completion.h"
 #include "cli/config_verb.h"
+#include "cli/cost.h"
 #include "cli/doctor.h"
 #include "cli/exit_code.h"
 #include "cli/model_verbs.h"
@@ -52,6 +53,7 @@ void add_verbs(CLI::App& app, Session& session) {
   add_bench(app, session);
   add_roofline(app, session);
   add_cache(app, session);
+  add_cost(app, session);
   add_model_verbs(app, session);
   add_doctor(app, session);
   add_config(app, session);

@@ -187,6 +187,49 @@ TEST_F(CommandLine, AManifestThatIsWrong) {
   EXPECT_EQ(plait({"model", "list", "--set", "hub.manifest=/no/such/file"}).code, 3);
 }
 
+constexpr const char* kShape = "layers=30,width=576,kv_heads=3,head_dim=64,parameters=134.5e6,weights=98e6";
+
+TEST_F(CommandLine, CostShowsRoundsTrajectoriesAndTheTotal) {
+  const std::string trace = (dir_ / "trace.jsonl").string();
+  write(trace,
+        "{\"trajectory\": \"a\", \"round\": 1, \"context\": 1000, \"cached\": 0, \"prefilled\": 1000, "
+        "\"decoded\": 200, \"batch\": 1}\n"
+        "{\"trajectory\": \"\\u001b[2J\", \"round\": 1, \"context\": 1000, \"cached\": 900, \"prefilled\": 100, "
+        "\"decoded\": 200, \"batch\": 4}\n");
+  const Outcome outcome = plait({"cost", trace, "--model-shape", kShape, "--profile", "cpu-fp32", "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  const json report = json::parse(outcome.output);
+  EXPECT_EQ(report["profile"]["intensity"], 15);
+  EXPECT_NEAR(report["rounds"][0]["cost"]["pte"].get<double>(), 1848, 0.6);
+  EXPECT_NEAR(report["rounds"][0]["cost"]["pte_w"].get<double>(), 2376, 1);
+  EXPECT_NEAR(report["rounds"][1]["cost"]["pte_cache"].get<double>(), 383, 0.6);
+  EXPECT_EQ(report["trajectories"].size(), 2U);
+  EXPECT_NEAR(report["total"]["cost"]["pte"].get<double>(), 2 * 1848, 1.2);
+  EXPECT_EQ(report["total"]["computed"], 1500);
+  const Outcome people = plait({"cost", trace, "--model-shape", kShape, "--profile", "15e9/1e9", "--length", "end"});
+  ASSERT_EQ(people.code, 0) << people.errors;
+  EXPECT_NE(people.output.find("PTE-cache"), std::string::npos);
+  EXPECT_NE(people.output.find("1924.9"), std::string::npos) << people.output;  // 1000 + 0.003854 * 1200 * 200
+  EXPECT_EQ(people.output.find('\x1b'), std::string::npos);
+}
+
+TEST_F(CommandLine, CostRefusesWhatItCannotRead) {
+  const std::string trace = (dir_ / "trace.jsonl").string();
+  write(trace, "{\"round\": 1, \"context\": 5, \"decoded\": 1}\n{\"round\": 2}\n");
+  const Outcome bad = plait({"cost", trace, "--model-shape", kShape, "--profile", "h100"});
+  EXPECT_EQ(bad.code, 3);
+  EXPECT_EQ(bad.output, "");
+  EXPECT_NE(bad.errors.find("trace.jsonl:2:"), std::string::npos) << bad.errors;
+  EXPECT_EQ(std::ranges::count(bad.errors, '\n'), 1) << bad.errors;
+  write(trace, "{\"round\": 1, \"context\": 5, \"decoded\": 1}\n");
+  EXPECT_EQ(plait({"cost", trace, "--model-shape", "layers=1", "--profile", "h100"}).code, 2);
+  EXPECT_EQ(plait({"cost", trace, "--model-shape", kShape, "--profile", "abacus"}).code, 2);
+  EXPECT_EQ(plait({"cost", trace, "--model-shape", kShape, "--model", "tiny"}).code, 2);
+  EXPECT_EQ(plait({"cost", trace, "--length", "middle"}).code, 2);
+  EXPECT_EQ(plait({"cost", trace, "--profile", "h100"}).code, 3);  // no model is there
+  EXPECT_EQ(plait({"cost", (dir_ / "none").string(), "--model-shape", kShape}).code, 3);
+}
+
 TEST_F(CommandLine, DoctorNamesTheCommandThatFixesIt) {
   const Outcome outcome = plait({"doctor", "--json"});
   EXPECT_EQ(outcome.code, 1);

@@ -28,6 +28,10 @@ constexpr std::size_t kFileBytesMax = 1 << 20;  // a settings file is a page of 
 constexpr std::array kSettings{
     Setting{"cache_dir", Kind::text, "", "", "Folder for models; empty: $XDG_CACHE_HOME/plait, else ~/.cache/plait"},
     Setting{"context", Kind::number, "0", "0..16777216", "Most tokens of one conversation; 0: what the model offers"},
+    Setting{"cost.length", Kind::choice, "mean", "start|mean|end",
+            "Length that a round's decoded tokens are charged for: at its start, in its middle or at its end"},
+    Setting{"cost.profile", Kind::text, "measured", "",
+            "Machine that costs are counted for: measured, a name that `plait cost --help` lists, or FLOPS/BYTES"},
     Setting{"hub.connect_timeout", Kind::number, "4", "1..600", "Seconds to wait for a connection to a model hub"},
     Setting{"hub.idle_timeout", Kind::number, "30", "1..3600",
             "Seconds a download may stand still before it is given up"},

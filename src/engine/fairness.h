@@ -12,31 +12,32 @@
 //
 // The rules:
 //   1. A client *contends* while it has a request that waits or whose prompt is not done. When it begins to contend,
-// its      clock is set forward to the slowest clock of those who contend on its level: what it did not use is gone. If
-//      nobody contends there, to the fastest clock of all, which everyone has then a right to: old debts end as well.
-//      A clock is never set back, so going away and coming back pays no debt.
+//      its clock is set forward to the slowest clock of those who contend on its level: what it did not use is gone.
+//      If nobody contends there, to the fastest clock of all, which everyone has then a right to: old debts end as
+//      well. A clock is never set back, so going away and coming back pays no debt.
 //   2. What an admitted request is expected to cost is reserved: it counts in the order of admission (only) until it
 //      has been charged or the request ends. Else one client would fill all rows before its first charge.
 //   3. Next is the client with the most urgent level, then the smallest clock plus reservation, then the fewest running
 //      requests, then the longest wait. Within a client the earliest arrival; preempted work keeps its arrival.
 //   4. Tokens of a step's prompt budget go, piece by piece, to the client with the most urgent level, then the smallest
 //      clock including what this step has given it. So the first token of a newcomer waits for nobody's queue.
-//   5. Levels are strict: while level 0 contends, level 1 is not served. But a client that contends and is neither
-//      admitted nor given prompt tokens for `ageing` rises by one level, and falls back once it is served. Up there its
-//      clock counts from the slowest one there as it did from the slowest one at home, so it is soon first. A client of
-//      level n is therefore served about every n * ageing, and strictness is broken by no more than that.
+//   5. Levels are strict: level 1 is admitted when nothing of level 0 waits, and gets of a prompt budget what level 0
+//      leaves. But a client that contends and is neither admitted nor given prompt tokens for `ageing` rises by one
+//      level, and falls back once it is served. Up there its clock counts from the slowest one there as it did from the
+//      slowest one at home, so it is soon first. A client of level n is therefore served about every n * ageing, and
+//      strictness is broken by no more than that.
 //   6. A client without requests is remembered as long as there are at most `idle_max` of them; then those that owe
 //      least are forgotten first. Forgetting one that owes nothing changes no decision.
 //
 // What follows: take two clients of the same level that have waiting requests throughout. Let C be the largest cost of
 // one admission and of one expectation, R the rows that run at a time, w the smaller weight. Then their services
 // divided by their weights, counted from a moment when these were equal, never differ by more than R * C / w: at the
-// last admission of the client that is ahead it was not ahead by more than the other's reservations, and since then it
-// only finished what ran. fairness_test.cc tests this, and that first-come-first-served breaks it.
+// last admission of the client that is ahead it was not ahead by more than the other's reservations, and since then
+// it only finished what ran. fairness_test.cc tests this, and that first-come-first-served breaks it.
 //
 // Deterministic: the same calls give the same answers. One thread at a time. O(log clients + log requests) for each
-// call unless it says otherwise; allocates when a name is seen for the first time or again after it was forgotten, and
-// when there are more requests or clients than ever before.
+// call unless it says otherwise; allocates when a name is seen for the first time or again after it was forgotten,
+// and when there are more requests or clients than ever before.
 #pragma once
 
 #include <cstddef>
