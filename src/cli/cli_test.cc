@@ -209,7 +209,7 @@ TEST_F(CommandLine, CostShowsRoundsTrajectoriesAndTheTotal) {
   const Outcome people = plait({"cost", trace, "--model-shape", kShape, "--profile", "15e9/1e9", "--length", "end"});
   ASSERT_EQ(people.code, 0) << people.errors;
   EXPECT_NE(people.output.find("PTE-cache"), std::string::npos);
-  EXPECT_NE(people.output.find("1924.9"), std::string::npos) << people.output;  // 1000 + 0.003854 * 1200 * 200
+  EXPECT_NE(people.output.find("1925.0"), std::string::npos) << people.output;  // 1000 + 0.003854 * 1200 * 200
   EXPECT_EQ(people.output.find('\x1b'), std::string::npos);
 }
 

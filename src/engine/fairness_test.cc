@@ -316,7 +316,6 @@ TEST(Fairness, PreemptedWorkKeepsItsArrival) {
 TEST(Fairness, LevelsAreStrictUntilAgeRaises) {
   Scene scene({.ageing = 10});
   const Ticket background = scene.arrive("background", 2);
-  int urgent = 0;
   int waited = 0;
   for (; scene.now < 100; ++scene.now) {
     scene.arrive("urgent");
@@ -325,7 +324,6 @@ TEST(Fairness, LevelsAreStrictUntilAgeRaises) {
     scene.admit(next, 5);
     scene.fairness.charge(next, 5);
     scene.fairness.finish(next);
-    ++urgent;
     ++waited;
   }
   EXPECT_GE(waited, 20);  // two levels
