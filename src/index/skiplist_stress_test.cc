@@ -82,7 +82,7 @@ class Stress {
 
  private:
   void work(std::uint64_t thread, bool compacting) {
-    interruptions = {base::child_seed(seed_, thread), 0, 4 + seed_ % 60};
+    interruptions = {base::child_seed(seed_, thread), 0, 20 + seed_ * 37 % 200};
     for (std::uint64_t i = 0; i < steps_; ++i) {
       if (compacting && i % 300 == 299) map_.compact();
       const std::uint64_t word = random_u64(seed_ * 64 + thread, i);
@@ -160,12 +160,11 @@ class Stress {
 };
 
 TEST(SkipListStress, FourKeysInANode) {
-  for (std::uint64_t seed = 1; seed <= 12; ++seed)
-    Stress<4>(seed, 2 + seed % 3, 6000, 20 + 100 * (seed % 4)).run(false);
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) Stress<4>(seed, 2 + seed % 3, 4000, 20 + 100 * (seed % 4)).run(false);
 }
 TEST(SkipListStress, FullNodes) {
   for (std::uint64_t seed = 1; seed <= 6; ++seed)
-    Stress<128>(seed, 2 + seed % 3, 20'000, 50 + 1500 * (seed % 2)).run(false);
+    Stress<128>(seed, 2 + seed % 3, 10'000, 50 + 1500 * (seed % 2)).run(false);
 }
 TEST(SkipListStress, WhileOthersCompact) {
   for (std::uint64_t seed = 1; seed <= 6; ++seed) Stress<16>(seed, 2 + seed % 3, 4000, 200).run(true);
