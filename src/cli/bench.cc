@@ -26,6 +26,8 @@ struct BenchOptions {
   std::vector<std::size_t> rows = {1};
   std::size_t depth = 0;
   std::vector<std::size_t> streams = {};
+  std::size_t shared = 0;
+  std::size_t samples = 1;
   int repeats = 5;
   bool no_probe = false;
 };
@@ -322,9 +324,13 @@ base::Result<void> bench(const BenchOptions& options, const Session& session) {
                       fmt::format("{} tokens are asked for and the context holds {}", needed, loaded.model->context()));
   }
   if (!options.streams.empty()) {
-    return bench_streams(
-        session, loaded,
-        {.prompt = options.prompt, .generate = options.decode, .streams = options.streams, .repeats = options.repeats});
+    return bench_streams(session, loaded,
+                         {.prompt = options.prompt,
+                          .shared = options.shared,
+                          .samples = options.samples,
+                          .generate = options.decode,
+                          .streams = options.streams,
+                          .repeats = options.repeats});
   }
   PLAIT_TRY(const Report report, Bench(options, loaded).run());
   if (session.json) {
@@ -354,6 +360,11 @@ void add_bench(CLI::App& app, Session& session) {
   verb->add_option("--streams", options->streams,
                    "Instead: so many requests at once through the engine, each with --prompt and --decode tokens")
       ->delimiter(',')
+      ->check(CLI::Range(1, 512));
+  verb->add_option("--shared", options->shared, "With --streams: so many first tokens of all prompts are the same")
+      ->capture_default_str();
+  verb->add_option("--samples", options->samples, "With --streams: answers to each prompt, which count as streams")
+      ->capture_default_str()
       ->check(CLI::Range(1, 512));
   verb->add_option("--depth", options->depth, "Tokens in the context before decoding")->capture_default_str();
   verb->add_option("-r,--repeats", options->repeats, "How often; medians are shown")

@@ -61,6 +61,8 @@ struct Load {
   double engine_share = 0;  // of the time outside model and samplers
   double sample_share = 0;
   double first_token = 0;  // seconds, median of the requests
+  double seconds = 0;
+  double prompt_rows = 0;  // really computed
 };
 
 base::Result<Load> run_load(const LoadedModel& loaded, const StreamsOptions& options, std::size_t streams, int turn) {
@@ -71,10 +73,13 @@ base::Result<Load> run_load(const LoadedModel& loaded, const StreamsOptions& opt
             engine::Engine::make(runner, {.kv_bytes = streams * tokens * loaded.model->kv_layout().token_bytes()}));
   Counter counter;
   const double start = base::steady_clock().now();
-  for (std::size_t i = 0; i < streams; ++i) {
-    engine::Request request{.generate = {.tokens_max = options.generate, .listener = &counter}};
+  for (std::size_t i = 0; i < streams; i += options.samples) {
+    engine::Request request{.generate = {.sampler = {.temperature = options.samples > 1 ? 1.0 : 0.0},
+                                         .tokens_max = options.generate,
+                                         .listener = &counter},
+                            .samples = std::min(options.samples, streams - i)};
     for (std::size_t t = 0; t < options.prompt; ++t) {
-      const std::uint64_t seed = base::child_seed(static_cast<std::uint64_t>(turn + 1), i);
+      const std::uint64_t seed = base::child_seed(static_cast<std::uint64_t>(turn + 1), t < options.shared ? 0 : i + 1);
       request.prompt.emplace_back(static_cast<std::int32_t>(base::random_u64(seed, t) % loaded.model->vocabulary()));
     }
     PLAIT_TRY_VOID(engine->submit(request));
@@ -89,7 +94,9 @@ base::Result<Load> run_load(const LoadedModel& loaded, const StreamsOptions& opt
               .decode_rate = static_cast<double>(counter.generated) / seconds,
               .engine_share = 1 - (runner.forward_seconds + runner.sample_seconds) / seconds,
               .sample_share = runner.sample_seconds / seconds,
-              .first_token = *middle};
+              .first_token = *middle,
+              .seconds = seconds,
+              .prompt_rows = static_cast<double>(engine->counters().prompt_rows)};
 }
 
 double median(std::vector<Load>& loads, double Load::* value) {
@@ -121,6 +128,8 @@ base::Result<void> bench_streams(const Session& session, const LoadedModel& load
                           {"prompt", options.prompt},
                           {"generate", options.generate},
                           {"tokens_per_second", median(loads, &Load::rate)},
+                          {"seconds", median(loads, &Load::seconds)},
+                          {"prompt_rows_computed", median(loads, &Load::prompt_rows)},
                           {"generated_per_second", median(loads, &Load::decode_rate)},
                           {"first_token_seconds", median(loads, &Load::first_token)},
                           {"engine_share", median(loads, &Load::engine_share)},
