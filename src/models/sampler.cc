@@ -4,12 +4,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <string_view>
 #include <type_traits>
 
 #include "base/random.h"
+#include "kernels/elementwise.h"
+#include "kernels/isa.h"
 
 namespace plait::models {
 namespace {
@@ -18,9 +21,6 @@ using base::ErrorCode;
 using base::TokenId;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-// Terms below e^-42 of the largest add less than 2e-13 of the sum over 262,144 tokens: not worth an exp.
-constexpr double kNegligible = -42.0;
 
 struct Range {
   double low, high;
@@ -48,21 +48,27 @@ base::Result<void> check_bias(const SamplerOptions& options) {
 
 // The index of the largest logit, the first of equals. Errors: NaN, +inf, nothing above -inf.
 base::Result<std::size_t> largest(std::span<const float> logits) {
-  std::size_t best = 0;
-  float value = -std::numeric_limits<float>::infinity();
-  bool odd = false;
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    odd |= !(logits[i] < std::numeric_limits<float>::infinity());
-    if (logits[i] > value) {
-      value = logits[i];
-      best = i;
-    }
-  }
-  if (odd) return base::fail(ErrorCode::invalid_data, "logits: NaN or infinity; the model's numbers are damaged");
-  if (value == -std::numeric_limits<float>::infinity()) {
+  int odd = 0;
+  for (const float logit : logits) odd |= logit < std::numeric_limits<float>::infinity() ? 0 : 1;
+  if (odd != 0) return base::fail(ErrorCode::invalid_data, "logits: NaN or infinity; the model's numbers are damaged");
+  const std::size_t best = kernels::argmax(kernels::best_isa(), logits);
+  if (logits[best] == -std::numeric_limits<float>::infinity()) {
     return base::fail(ErrorCode::invalid_data, "logits: no token is allowed");
   }
   return best;
+}
+
+// The sum of those weights that are at least `least`, in eight lanes.
+double sum_from(std::span<const float> weights, float least) {
+  std::array<double, 8> lanes = {};
+  std::size_t i = 0;
+  for (; i + 8 <= weights.size(); i += 8) {
+    for (std::size_t lane = 0; lane < 8; ++lane) {
+      lanes[lane] += weights[i + lane] >= least ? static_cast<double>(weights[i + lane]) : 0.0;
+    }
+  }
+  for (std::size_t lane = 0; i < weights.size(); ++i, ++lane) lanes[lane] += weights[i] >= least ? weights[i] : 0.0F;
+  return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
 }
 
 // Orders by logit, most likely first, ties by id.
@@ -73,47 +79,21 @@ struct MoreLikely {
   }
 };
 
-struct Scored {
-  float logit;
-  std::int32_t id;
-};
-
-// The `count` most likely tokens in order, through a heap: O(vocabulary + kept * log count).
-std::vector<Scored> most_likely(std::span<const float> logits, std::size_t count) {
-  std::vector<Scored> heap;  // the least likely of the kept ones on top
-  if (count == 0) return heap;
-  heap.reserve(count + 1);
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    if (heap.size() == count && !(logits[i] > heap.front().logit)) continue;
-    if (heap.size() == count) {
-      std::ranges::pop_heap(heap, MoreLikely{});
-      heap.pop_back();
-    }
-    heap.push_back({logits[i], static_cast<std::int32_t>(i)});
-    std::ranges::push_heap(heap, MoreLikely{});
-  }
-  std::ranges::sort_heap(heap, MoreLikely{});
-  return heap;
-}
-
 }  // namespace
 
 base::Result<Logprobs> log_probabilities(std::span<const float> logits, TokenId token, std::size_t top) {
   if (token.value() < 0 || static_cast<std::size_t>(token.value()) >= logits.size()) {
     return base::fail(ErrorCode::invalid_argument, fmt::format("token {} is not in the vocabulary", token.value()));
   }
-  PLAIT_TRY(const std::size_t best, largest(logits));
-  const double high = logits[best];
-  double sum = 0;
-  for (const float logit : logits) {
-    const double distance = logit - high;
-    if (distance > kNegligible) sum += std::exp(distance);
-  }
-  const double shift = high + std::log(sum);
+  PLAIT_TRY_VOID(largest(logits));
+  const double shift = kernels::log_sum_exp(kernels::best_isa(), logits);
   Logprobs result;
   result.chosen = static_cast<float>(logits[static_cast<std::size_t>(token.value())] - shift);
-  for (const Scored& scored : most_likely(logits, std::min(top, logits.size()))) {
-    result.top.push_back({TokenId{scored.id}, static_cast<float>(scored.logit - shift)});
+  if (top == 0) return result;
+  kernels::TopK best;
+  for (const kernels::Candidate& candidate : best.select(kernels::best_isa(), logits, std::min(top, logits.size()))) {
+    result.top.push_back(
+        {TokenId{static_cast<std::int32_t>(candidate.index)}, static_cast<float>(candidate.logit - shift)});
   }
   return result;
 }
@@ -214,21 +194,25 @@ void Sampler::penalise(SampleContext context) {
 
 base::Result<TokenId> Sampler::draw(std::span<const float> logits, double unit) {
   PLAIT_TRY(const std::size_t best, largest(logits));
-  const double high = logits[best];
+  weights_.resize(logits.size());
+  const float high = logits[best];
+  const auto cold = static_cast<float>(1 / options_.temperature);
+  for (std::size_t i = 0; i < logits.size(); ++i) weights_[i] = (logits[i] - high) * cold;
+  kernels::exp(kernels::best_isa(), weights_.data(), weights_.size(), weights_.data());
+  const bool few = options_.top_k > 0 && static_cast<std::size_t>(options_.top_k) < logits.size();
+  if (options_.typical_p == 1 && options_.top_p == 1 && !few) return draw_from_all(unit);
   candidates_.clear();
-  if (options_.top_k > 0 && static_cast<std::size_t>(options_.top_k) < logits.size()) {
-    for (const Scored& scored : most_likely(logits, static_cast<std::size_t>(options_.top_k))) {
-      const double distance = (scored.logit - high) / options_.temperature;
-      if (distance > kNegligible) candidates_.push_back({scored.logit, scored.id, std::exp(distance)});
+  if (few) {
+    keep_likely(logits, static_cast<std::size_t>(options_.top_k), std::numeric_limits<double>::infinity());
+  } else if (options_.typical_p < 1) {
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      if (weights_[i] > 0) candidates_.push_back({logits[i], static_cast<std::int32_t>(i), weights_[i]});
     }
   } else {
-    for (std::size_t i = 0; i < logits.size(); ++i) {
-      const double distance = (logits[i] - high) / options_.temperature;
-      if (distance > kNegligible) candidates_.push_back({logits[i], static_cast<std::int32_t>(i), std::exp(distance)});
-    }
+    keep_likely(logits, logits.size(), options_.top_p * sum_from(weights_, 0));
   }
   if (options_.typical_p < 1) keep_typical();
-  if (options_.top_p < 1) keep_top_p();
+  if (options_.top_p < 1 && (few || options_.typical_p < 1)) keep_top_p();
   if (options_.min_p > 0) keep_min_p();
   double sum = 0;
   for (const Candidate& candidate : candidates_) sum += candidate.weight;
@@ -238,6 +222,51 @@ base::Result<TokenId> Sampler::draw(std::span<const float> logits, double unit) 
     if (left < 0) return TokenId{candidate.id};
   }
   return TokenId{candidates_.back().id};  // rounding only
+}
+
+// One draw from all weights that min_p leaves: block by block, then within the block.
+TokenId Sampler::draw_from_all(double unit) const {
+  constexpr std::size_t kBlock = 1024;
+  const auto least = static_cast<float>(options_.min_p);  // the largest weight is 1
+  const std::span<const float> weights = weights_;
+  const auto block = [&](std::size_t at) { return weights.subspan(at, std::min(kBlock, weights.size() - at)); };
+  double sum = 0;
+  for (std::size_t at = 0; at < weights.size(); at += kBlock) sum += sum_from(block(at), least);
+  double left = unit * sum;
+  std::size_t last = 0;
+  for (std::size_t at = 0; at < weights.size(); at += kBlock) {
+    const double here = sum_from(block(at), least);
+    if (here == 0) continue;
+    last = at;
+    if (left < here) break;
+    left -= here;
+  }
+  std::size_t chosen = last;
+  for (std::size_t i = last; i < std::min(last + kBlock, weights.size()); ++i) {
+    if (weights[i] < least || weights[i] == 0) continue;
+    chosen = i;
+    left -= weights[i];
+    if (left < 0) break;
+  }
+  return TokenId{static_cast<std::int32_t>(chosen)};
+}
+
+// The most likely candidates in order, at most `count` and no more than are needed to hold `mass`. Takes pieces of
+// growing size, so that a peaked distribution sorts a handful.
+void Sampler::keep_likely(std::span<const float> logits, std::size_t count, double mass) {
+  double sum = 0;
+  for (std::size_t piece = mass < std::numeric_limits<double>::infinity() ? std::min<std::size_t>(64, count) : count;;
+       piece = std::min(count, piece * 8)) {
+    const auto likely = top_.select(kernels::best_isa(), logits, piece);
+    for (std::size_t i = candidates_.size(); i < likely.size(); ++i) {
+      const float weight = weights_[likely[i].index];
+      if (weight == 0 && !candidates_.empty()) return;
+      candidates_.push_back({likely[i].logit, static_cast<std::int32_t>(likely[i].index), weight});
+      sum += weight;
+      if (sum >= mass) return;
+    }
+    if (piece == count || likely.size() < piece) return;
+  }
 }
 
 // Takes pieces of growing size in order until the mass is reached, so that a peaked distribution sorts a handful.

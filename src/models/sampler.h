@@ -19,6 +19,7 @@
 
 #include "base/id.h"
 #include "base/result.h"
+#include "kernels/logits.h"
 
 namespace plait::models {
 
@@ -81,7 +82,7 @@ class Sampler {
   struct Candidate {
     float logit;  // after bias and penalties
     std::int32_t id;
-    double weight;  // exp((logit - largest) / temperature)
+    double weight;  // e^((logit - largest) / temperature)
   };
 
   explicit Sampler(SamplerOptions options);
@@ -89,6 +90,8 @@ class Sampler {
   base::Result<void> adjust(SampleContext context);
   void penalise(SampleContext context);
   base::Result<base::TokenId> draw(std::span<const float> logits, double unit);
+  [[nodiscard]] base::TokenId draw_from_all(double unit) const;
+  void keep_likely(std::span<const float> logits, std::size_t count, double mass);
   void keep_typical();
   void keep_top_p();
   void keep_min_p();
@@ -98,6 +101,8 @@ class Sampler {
 
   SamplerOptions options_;
   std::vector<float> adjusted_;
+  std::vector<float> weights_;  // [vocabulary]
+  kernels::TopK top_;
   std::vector<Candidate> candidates_;
   std::vector<std::int32_t> seen_;
 };
