@@ -160,7 +160,7 @@ class Stress {
 };
 
 TEST(SkipListStress, FourKeysInANode) {
-  for (std::uint64_t seed = 1; seed <= 8; ++seed) Stress<4>(seed, 2 + seed % 3, 4000, 20 + 100 * (seed % 4)).run(false);
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) Stress<4>(seed, 2 + seed % 3, 2000, 20 + 100 * (seed % 4)).run(false);
 }
 TEST(SkipListStress, FullNodes) {
   for (std::uint64_t seed = 1; seed <= 6; ++seed)
