@@ -84,13 +84,16 @@ def rows_of_plait(program: str, model: str, threads: int, rows: list[int], promp
     return {entry["rows"]: entry["tokens_per_second"] for entry in report["decode"]}
 
 
-def rows_of_llama(folder: pathlib.Path, path: str, threads: int, rows: list[int], prompt: int, decode: int) -> dict:
+def batched_bench(folder: pathlib.Path, path: str, threads: int, rows: list[int], prompt: int, decode: int) -> list:
     command = [str(folder / "llama-batched-bench"), "-m", path, "-t", str(threads), "-tb", str(threads), "-c",
                str(max(rows) * (prompt + decode + 8)), "-npp", str(prompt), "-ntg", str(decode), "-npl",
                ",".join(map(str, rows)), "--output-format", "jsonl"]
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-    entries = [json.loads(line) for line in lines if line.startswith("{")]
-    return {entry["pl"]: entry["speed_tg"] for entry in entries}
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def rows_of_llama(folder: pathlib.Path, path: str, threads: int, rows: list[int], prompt: int, decode: int) -> dict:
+    return {entry["pl"]: entry["speed_tg"] for entry in batched_bench(folder, path, threads, rows, prompt, decode)}
 
 
 def long_of_plait(program: str, model: str, threads: int, context: int) -> dict:
@@ -111,16 +114,27 @@ def long_of_llama(folder: pathlib.Path, path: str, threads: int, context: int) -
     return rates
 
 
-LOAD = "32 requests, 158 in, 32 out"
+LOAD = "32 requests, 158 in, 32 out"  # as streams_of_plait() names it
+
+
+def streams_of_plait(program: str, model: str, threads: int, streams: list[int], prompt: int, generate: int) -> dict:
+    """All tokens over the time of a load of so many requests at once, through the engine."""
+    report = bench_of_plait(program, model, threads, "--prompt", str(prompt), "--decode", str(generate), "--streams",
+                            ",".join(map(str, streams)))
+    return {f"{entry['streams']} requests, {prompt} in, {generate} out": entry["tokens_per_second"]
+            for entry in report["streams"]}
+
+
+def streams_of_llama(folder: pathlib.Path, path: str, threads: int, streams: list[int], prompt: int,
+                     generate: int) -> dict:
+    entries = batched_bench(folder, path, threads, streams, prompt, generate)
+    return {f"{entry['pl']} requests, {prompt} in, {generate} out": entry["speed"] for entry in entries}
 
 
 def load_of_plait(program: str, model: str, threads: int, prompt: int, decode: int) -> dict:
-    """As OpenVINO's figures; the load as the sum of its prompts, one after the other, and its steps of 32 rows."""
-    single = run_plait(program, model, threads, prompt, decode)
-    report = bench_of_plait(program, model, threads, "--prompt", "158", "--depth", "158", "--decode", "32", "--rows",
-                            "32")
-    seconds = 32 * 158 / report["prompt"]["tokens_per_second"] + 32 * 32 / report["decode"][0]["tokens_per_second"]
-    return {**single, LOAD: 32 * (158 + 32) / seconds}
+    """As OpenVINO's figures."""
+    load = streams_of_plait(program, model, threads, [32], 158, 32)
+    return {**run_plait(program, model, threads, prompt, decode), **load}
 
 
 def load_of_openvino(python: str, model: str, threads: int, prompt: int, decode: int) -> dict:
@@ -173,6 +187,10 @@ def measure(args, llama: pathlib.Path) -> list[str]:
                 f"{name} rows", args.rounds,
                 lambda: rows_of_plait(args.plait, path, threads, args.rows, args.context, 32),
                 lambda: rows_of_llama(llama, path, threads, args.rows, args.context, 32), threads)]
+        if args.streams:
+            lines += compare(f"{name} streams", args.rounds,
+                             lambda: streams_of_plait(args.plait, path, threads, args.streams, 128, 32),
+                             lambda: streams_of_llama(llama, path, threads, args.streams, 128, 32), threads)
         if args.long:
             lines += compare(f"{name} long", args.rounds,
                              lambda: long_of_plait(args.plait, path, threads, args.long),
@@ -208,6 +226,8 @@ def main() -> None:
     parser.add_argument("--decode", type=int, default=64)
     parser.add_argument("--rows", nargs="*", type=int, default=[8, 32], help="sequences side by side, with all threads")
     parser.add_argument("--context", type=int, default=64, help="tokens before each of those decodes")
+    parser.add_argument("--streams", nargs="*", type=int, default=[1, 8, 32, 64],
+                        help="requests at once, 128 tokens in and 32 out, from first to last token")
     parser.add_argument("--long", type=int, default=4096, help="a long context; 0: none")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--write", type=pathlib.Path, help="file whose table between the markers is replaced")
