@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "base/random.h"
+#include "engine/engine.h"
 #include "engine/eviction.h"
 #include "engine/fairness.h"
+#include "testing/scripted_runner.h"
 
 namespace {
 std::atomic<std::size_t> allocations{0};
@@ -85,6 +87,24 @@ TEST(Allocations, EvictionHasNoneAfterConstruction) {
     EXPECT_EQ(allocations.load(), before) << name(kind);
     EXPECT_GT(victims, 1000U) << name(kind);
   }
+}
+
+// Decode steps of 32 sequences between two borders of pages: every list has its size, and nothing else is needed. The
+// scripted model allocates nothing that counts: its own lists are reserved.
+TEST(Allocations, DecodeStepsOfAnEngineHaveNone) {
+  testing::VirtualClock clock;
+  testing::ScriptedRunner runner({}, clock);
+  runner.rows_of_step.reserve(1000);
+  const auto engine = *Engine::make(runner, {.kv_bytes = 16 << 20}, clock);
+  for (int i = 0; i < 32; ++i) {
+    const std::vector<base::TokenId> prompt(17, base::TokenId(i));
+    const models::SamplerOptions sampler{.temperature = i % 2 == 0 ? 0.0 : 1.0};
+    ASSERT_TRUE(engine->submit({.prompt = prompt, .generate = {.sampler = sampler, .tokens_max = 300}}));
+  }
+  while (engine->counters().decode_rows < 32 * 3) engine->step();
+  const std::size_t before = allocations.load();
+  for (int i = 0; i < 8; ++i) engine->step();
+  EXPECT_EQ(allocations.load() - before, 0U);
 }
 
 }  // namespace

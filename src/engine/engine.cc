@@ -18,6 +18,13 @@ using base::ErrorCode;
 using base::fail;
 using base::Result;
 
+namespace {
+
+/// Generated tokens that a sequence has room for from the start, at most.
+constexpr std::size_t kTokensReserved = 4096;
+
+}  // namespace
+
 std::string_view name(EndReason reason) {
   switch (reason) {
     case EndReason::stop:
@@ -202,6 +209,7 @@ Result<void> Engine::generate(SequenceId id, const GenerateOptions& options) {
   }
   generation.usage.cached_tokens = static_cast<std::size_t>(sequence->base()) + sequence->span.length();
   generation.usage.counters.start(generation.usage.cached_tokens);
+  sequence->tokens.reserve(sequence->tokens.size() + std::min(options.tokens_max, kTokensReserved));
   sequence->generation = std::move(generation);
   sequence->arrival = state_->next_arrival++;
   state_->arrive(*sequence);
@@ -409,7 +417,9 @@ Result<std::vector<SequenceId>> Engine::submit(const Request& request) {
     auto generation = state_->prepare(*state_->find(*id), options);
     if (!generation) return undo(std::move(generation));
     generation->usage.counters.start(0);
-    state_->find(*id)->generation = *std::move(generation);
+    Sequence& sequence = *state_->find(*id);
+    sequence.tokens.reserve(request.prompt.size() + std::min(options.tokens_max, kTokensReserved));
+    sequence.generation = *std::move(generation);
   }
   Sequence& leader = *state_->find(ids.front());
   for (const SequenceId id : ids) {

@@ -8,11 +8,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <vector>
 
 #include "base/random.h"
+#include "os/memory.h"
 #include "testing/scripted_runner.h"
 
 namespace plait::engine {
@@ -336,6 +338,47 @@ TEST_F(EngineTest, CancelReachesForksAndFollowers) {
   EXPECT_EQ(recorder_.tokens[samples[1]], script(*runner_, random_tokens(2, 400), 10));
   EXPECT_EQ(recorder_.tokens[samples[2]].size(), 10U);
   EXPECT_EQ(engine_->counters().sequences, 3U);
+}
+
+TEST_F(EngineTest, ManyRequestsLeaveNothingBehind) {
+  // PLAIT_ENGINE_REQUESTS=100000 for the long form; the resident size may grow by what lists and caches have at first.
+  const char* text = std::getenv("PLAIT_ENGINE_REQUESTS");  // NOLINT(concurrency-mt-unsafe)
+  const std::size_t requests = text == nullptr ? 4000 : std::strtoull(text, nullptr, 10);
+  open(400);
+  base::Bytes warm = 0;
+  for (std::size_t i = 0; i < requests; ++i) {
+    ASSERT_TRUE(engine_->submit({.options = {.client = std::to_string(i % 3000)},
+                                 .prompt = random_tokens(i, 5 + i % 60),
+                                 .generate = {.tokens_max = 1 + i % 12}}));
+    if (i % 32 == 31) {
+      while (engine_->step()) {
+      }
+      engine_->check_invariants();
+      runner_->rows_of_step.clear();
+    }
+    if (i == requests / 4) warm = os::resident_bytes();
+  }
+  while (engine_->step()) {
+  }
+  EXPECT_EQ(engine_->counters().sequences, 0U);
+  EXPECT_LE(os::resident_bytes(), warm + (4U << 20));
+}
+
+TEST_F(EngineTest, HalfFilledPagesAreFew) {
+  // Chats of 100 to 1,500 tokens: the last page of each is half empty on average.
+  open(20'000);
+  std::size_t tokens = 0;
+  for (std::uint64_t i = 0; i < 200; ++i) {
+    const std::size_t length = 100 + base::random_u64(1, i) % 1400;
+    const SequenceId id = *engine_->create({});
+    ASSERT_TRUE(engine_->append(id, random_tokens(i + 10, length)));
+    ASSERT_TRUE(engine_->generate(id, {.prompt_only = true}));
+    tokens += length;
+  }
+  run();
+  const EngineCounters counters = engine_->counters();
+  const double pages = counters.pages - counters.pages_free;
+  EXPECT_LE(pages * kPageTokens, 1.05 * static_cast<double>(tokens));
 }
 
 /// Workers behind one prompt who watch each other, beside other work in a memory that is too small for all.
