@@ -10,6 +10,9 @@
 namespace plait::engine {
 namespace {
 
+/// The index is rebuilt after as many removals as there can be names, but not more often than this.
+constexpr std::size_t kRemovalsToCompact = 4096;
+
 /// Names are keys of the index, which has no room for its smallest and largest number.
 std::uint64_t as_name(std::uint64_t hash) {
   return std::clamp<std::uint64_t>(hash, 1, std::numeric_limits<std::uint64_t>::max() - 1);
@@ -170,6 +173,10 @@ void PrefixCache::remove(std::uint32_t slot) {
   Node& node = nodes_[slot];
   PLAIT_CHECK(node.used && node.children == 0, slot, node.children);
   names_.remove(node.name);
+  if (++removals_ >= kRemovalsToCompact && removals_ >= nodes_.size()) {
+    names_.compact();  // removed names leave their places behind
+    removals_ = 0;
+  }
   node.used = false;
   node_of_page_[node.pages[main_]] = kRoot;
   for (std::size_t group = 0; group < kLayerGroups; ++group) {

@@ -122,6 +122,7 @@ class PrefixCache final : PageWatcher {
   std::vector<std::uint32_t> free_;  ///< Slots.
   std::size_t nodes_used_ = 0;
   index::SkipList<std::uint64_t, std::uint32_t> names_;
+  std::size_t removals_ = 0;  ///< From names_, since it was last rebuilt.
   std::unique_ptr<EvictionPolicy> policy_;
   std::size_t main_;                         ///< The group whose page every node has.
   std::vector<std::uint32_t> node_of_page_;  ///< [page of the main group] kRoot: none.
