@@ -9,7 +9,7 @@
 set(PLAIT_ISA_avx2 -mavx2 -mfma -mf16c)
 set(PLAIT_ISA_avxvnni ${PLAIT_ISA_avx2} -mavxvnni)
 set(PLAIT_ISA_avx512 ${PLAIT_ISA_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512vbmi)
-set(PLAIT_ISA_amx ${PLAIT_ISA_avx512} -mamx-tile -mamx-int8 -mamx-bf16)
+set(PLAIT_ISA_amx ${PLAIT_ISA_avx512} -mavx512bf16 -mamx-tile -mamx-int8 -mamx-bf16)
 
 # PLAIT_QUICK_BUILD: nothing in these areas is hot, and what they use is templates through and through: -O1 saves a
 # third of the build (cli.cc 10.5 s at -O3, 6.5 s at -O1). The same goes for tests; benches measure what Release makes.

@@ -235,6 +235,7 @@ void print_json(const Report& report, const LoadedModel& loaded, const BenchOpti
       {"cpu", os::cpu_features().model_name},
       {"isa", kernels::name(model.isa())},
       {"weights", kernels::name(model.weights())},
+      {"attention", kernels::name(model.attention())},
       {"threads", loaded.team->size()},
       {"load_seconds", loaded.load_seconds},
       {"file_bytes", model.file().file_bytes()},

@@ -46,6 +46,7 @@ void add_model_options(CLI::App& verb, Session& session) {
   add_setting(verb, session, "-c,--context", "context");
   add_setting(verb, session, "--isa", "kernels.isa");
   add_setting(verb, session, "--weights", "kernels.weights");
+  add_setting(verb, session, "--attention", "kernels.attention");
 }
 
 void add_sampling_options(CLI::App& verb, SamplingFlags& flags) {
@@ -109,6 +110,7 @@ base::Result<LoadedModel> load_model(const Session& session, const std::string& 
   } else if (as == LoadAs::settings) {
     if (session.config.text("kernels.isa") == "reference") options.arithmetic = models::Arithmetic::reference;
     if (session.config.text("kernels.weights") == "int8") options.weights = kernels::Weights::int8;
+    if (session.config.text("kernels.attention") == "bf16") options.attention = kernels::AttentionArithmetic::bf16;
   }
   PLAIT_TRY(loaded.model, models::Model::load(path, options, *loaded.team));
   PLAIT_TRY(loaded.tokenizer, models::Tokenizer::load(loaded.model->file()));

@@ -25,7 +25,7 @@ struct SamplingFlags {
   std::vector<std::string> logit_bias = {};  ///< "ID=VALUE" or "TEXT=VALUE", VALUE a number or -inf.
 };
 
-/// --model, --threads, --context, --isa, --weights: settings (see config.h) under short names.
+/// --model, --threads, --context, --isa, --weights, --attention: settings (see config.h) under short names.
 void add_model_options(CLI::App& verb, Session& session);
 /// --temperature, --top-k, … --max-tokens, --stop, --seed.
 void add_sampling_options(CLI::App& verb, SamplingFlags& flags);
@@ -49,8 +49,8 @@ base::Result<kernels::Isa> chosen_isa(const Session& session);
 
 /// How a model's weights and arithmetic are chosen.
 enum class LoadAs {
-  settings,   ///< kernels.weights and kernels.isa say.
-  exact,      ///< The production path with the file's own weights.
+  settings,   ///< kernels.weights, kernels.attention and kernels.isa say.
+  exact,      ///< The production path with the file's own weights and exact attention.
   reference,  ///< Plain floats all through.
 };
 

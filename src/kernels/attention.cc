@@ -19,20 +19,6 @@ namespace {
 constexpr std::size_t kBlock = kAttentionBlock;
 constexpr float kLog2E = 0x1.715476p+0F;
 
-const AttentionTable& table_of(Isa isa) {
-  switch (isa) {
-    case Isa::avx512:
-    case Isa::amx:
-      return kAttentionAvx512;
-    case Isa::avx2:
-    case Isa::avxvnni:
-      return kAttentionAvx2;
-    case Isa::generic:
-      break;
-  }
-  return kAttentionGeneric;
-}
-
 /// Floats on a cache line's border that only grow.
 class AlignedFloats {
  public:
@@ -91,6 +77,7 @@ struct Call {
   const AttentionPlan::Parts* plan;
   std::size_t layer_offset;
   std::size_t group;  // query heads of a key-value head
+  float factor;       // of queries
   float scale;        // as in AttentionTile
   float soft_cap;
   const float* q;
@@ -103,20 +90,20 @@ struct Call {
 
 /// A member's scratch memory for pieces of up to `rows` query rows (times heads).
 struct Scratch {
-  float* q;  // [rows, dim]
+  std::byte* q;  // [rows, dim], of 4 bytes at most
   AttentionState state;
-  float* wide;     // [4 pages][32 * dim]
-  float* weights;  // [16, 64]
-  float* sums;     // [16, dim]
+  float* prepared;  // [4 pages][32 * dim]
+  float* weights;   // [16, 64]
+  float* sums;      // [16, dim]
 
   static std::size_t size(std::size_t rows, std::size_t dim) {
     return rows * dim + state_size(rows, dim) + 2 * kBlock * dim + 16 * kBlock + 16 * dim;
   }
   Scratch(float* p, std::size_t rows, std::size_t dim) {
-    q = p;
-    state = state_at(q + rows * dim, rows);
-    wide = q + rows * dim + state_size(rows, dim);
-    weights = wide + 2 * kBlock * dim;
+    q = reinterpret_cast<std::byte*>(p);
+    state = state_at(p + rows * dim, rows);
+    prepared = p + rows * dim + state_size(rows, dim);
+    weights = prepared + 2 * kBlock * dim;
     sums = weights + 16 * kBlock;
   }
 };
@@ -141,10 +128,11 @@ const float* query(const Call& call, const Piece& piece, std::size_t row, std::s
 }
 
 /// The queries of a piece's rows for one entry, [rows, group, dim].
-void gather_queries(const Call& call, const Piece& piece, std::size_t entry, float* q) {
+void gather_queries(const Call& call, const Piece& piece, std::size_t entry, std::byte* q) {
   const std::size_t width = call.group * call.shape.dim;
   for (std::size_t i = 0; i < piece.rows; ++i) {
-    std::copy_n(query(call, piece, piece.row + i, entry), width, q + i * width);
+    const float* from = query(call, piece, piece.row + i, entry);
+    call.table->queries(from, width, call.factor, q + i * width * call.table->query_bytes);
   }
 }
 
@@ -184,15 +172,20 @@ bool find_visible(const Call& call, const Piece& piece, std::size_t row, const B
   return any;
 }
 
-/// Points the tile at those pages of a block that any row of the piece sees; the others become one of them.
-void point(const Call& call, const Piece& piece, const BlockRef& ref, const std::uint16_t* (&pages)[4]) {
-  const AttentionPlan::Parts& plan = *call.plan;
+/// The tokens of a block that any row of the piece sees, from its first token on; none if last <= first.
+AttentionPlan::Parts::Range seen_of_block(const Call& call, const Piece& piece, const BlockRef& ref) {
   const std::size_t begin = ref.block * kBlock;
-  const std::size_t first = plan.visible(piece.row, ref.entry).first;
-  const std::size_t last = plan.visible(piece.row + piece.rows - 1, ref.entry).last;
-  const std::size_t low = first > begin ? std::min(first - begin, kBlock - 1) / kPageTokens : 0;
-  const std::size_t high = last > begin ? (std::min(last - begin, kBlock) - 1) / kPageTokens : 0;
-  std::byte* const* table = plan.entry_of(piece.row, ref.entry).pages + begin / kPageTokens;
+  const std::size_t first = call.plan->visible(piece.row, ref.entry).first;
+  const std::size_t last = call.plan->visible(piece.row + piece.rows - 1, ref.entry).last;
+  return {first > begin ? std::min(first - begin, kBlock) : 0, last > begin ? std::min(last - begin, kBlock) : 0};
+}
+
+/// Those pages of a block that any row of the piece sees; the others become one of them.
+void point(const Call& call, const Piece& piece, const BlockRef& ref, const std::uint16_t* (&pages)[4]) {
+  const AttentionPlan::Parts::Range seen = seen_of_block(call, piece, ref);
+  const std::size_t low = std::min(seen.first, kBlock - 1) / kPageTokens;
+  const std::size_t high = seen.last > 0 ? (seen.last - 1) / kPageTokens : 0;
+  std::byte* const* table = call.plan->entry_of(piece.row, ref.entry).pages + ref.block * kBlock / kPageTokens;
   const std::size_t head = piece.head * 2 * kPageTokens * call.shape.dim;
   for (std::size_t i = 0; i < 4; ++i) {
     const std::byte* page = table[std::clamp(i, std::min(low, high), high)] + call.layer_offset;
@@ -201,25 +194,33 @@ void point(const Call& call, const Piece& piece, const BlockRef& ref, const std:
 }
 
 /// One block for all rows of a piece, merged into `state`.
-void add_block(const Call& call, const Piece& piece, std::size_t block, const Scratch& scratch,
+void add_block(const Call& call, const Piece& piece, std::size_t index, const Scratch& scratch,
                const AttentionState& state) {
   const std::size_t dim = call.shape.dim;
   const std::size_t rows = piece.rows * call.group;
-  const BlockRef& ref = call.plan->blocks[block];
+  const BlockRef& ref = call.plan->blocks[index];
+  const AttentionPlan::Parts::Range seen = seen_of_block(call, piece, ref);
+  AttentionBlock block{.dim = dim, .first = seen.first, .last = seen.last};
+  point(call, piece, ref, block.pages);
+  point(call, piece, call.plan->blocks[index + 1 < piece.blocks_end ? index + 1 : index], block.ahead);
   AttentionTile tile{.dim = dim, .scale = call.scale, .soft_cap = call.soft_cap};
-  point(call, piece, ref, tile.pages);
-  point(call, piece, call.plan->blocks[block + 1 < piece.blocks_end ? block + 1 : block], tile.ahead);
+  std::copy_n(block.pages, 4, tile.pages);
+  std::copy_n(block.ahead, 4, tile.ahead);
   tile.weights = scratch.weights;
   tile.sums = scratch.sums;
-  if (rows >= kRowsToWiden) {
-    const std::size_t numbers = 2 * kPageTokens * dim;
-    for (std::size_t i = 0; i < 4; ++i) call.table->widen(tile.pages[i], numbers, scratch.wide + i * numbers);
-    tile.wide = scratch.wide;
+  if (rows >= call.table->prepare_rows) {
+    call.table->prepare(block, scratch.prepared);
+    tile.prepared = scratch.prepared;
   }
+  // Later rows see no earlier tokens and no fewer of those at the end, and what rows of several views gather together
+  // is seen by all of them.
+  const bool full = call.plan->visible(piece.row, ref.entry).last >= (ref.block + 1) * kBlock &&
+                    call.plan->visible(piece.row + piece.rows - 1, ref.entry).first <= ref.block * kBlock;
+  tile.full = full;
   for (std::size_t row = 0; row < rows; row += tile.rows) {
     tile.rows = std::min(rows - row, call.table->tile_rows);
-    tile.q = scratch.q + row * dim;
-    if (find_visible(call, piece, row, ref, tile)) call.table->tile(tile, from_row(state, row, dim));
+    tile.q = scratch.q + row * dim * call.table->query_bytes;
+    if (full || find_visible(call, piece, row, ref, tile)) call.table->tile(tile, from_row(state, row, dim));
   }
 }
 
@@ -261,18 +262,42 @@ void merge_cut(const Call& call, std::span<const Piece> pieces) {
 
 /// f(piece, index) for pieces begin … end - 1, each taken by the next free member.
 template <class F>
-void for_pieces(parallel::Team& team, std::size_t begin, std::size_t end, F&& f) {
+void for_pieces(parallel::Team& team, const AttentionTable& table, std::size_t begin, std::size_t end, F&& f) {
   std::atomic<std::size_t> next = begin;  // relaxed: pieces are independent, and run() orders everything else
   team.run([&](int member) {
     for (std::size_t i = 0; (i = next.fetch_add(1, std::memory_order_relaxed)) < end;) f(member, i);
+    if (table.release != nullptr) table.release();
   });
 }
 
 }  // namespace
 
+const AttentionTable& attention_table(Isa isa, AttentionArithmetic arithmetic) {
+  const bool exact = arithmetic == AttentionArithmetic::exact;
+  switch (isa) {
+    case Isa::amx:
+      return exact ? kAttentionAvx512 : kAttentionBf16Amx;
+    case Isa::avx512:
+      return exact ? kAttentionAvx512 : kAttentionBf16Avx512;
+    case Isa::avx2:
+    case Isa::avxvnni:
+      return exact ? kAttentionAvx2 : kAttentionBf16Avx2;
+    case Isa::generic:
+      break;
+  }
+  return exact ? kAttentionGeneric : kAttentionBf16Generic;
+}
+
 void attention(Isa isa, const AttentionShape& shape, const AttentionPlan& plan, std::size_t layer_offset,
                const float* q, std::size_t q_stride, float* out, std::size_t out_stride, parallel::Team& team,
                AttentionWorkspace& workspace) {
+  attention(attention_table(isa, shape.arithmetic), shape, plan, layer_offset, q, q_stride, out, out_stride, team,
+            workspace);
+}
+
+void attention(const AttentionTable& table, const AttentionShape& shape, const AttentionPlan& plan,
+               std::size_t layer_offset, const float* q, std::size_t q_stride, float* out, std::size_t out_stride,
+               parallel::Team& team, AttentionWorkspace& workspace) {
   const AttentionPlan::Parts& planned = plan.parts();
   if (planned.views.empty()) return;
   PLAIT_CHECK(shape.dim == planned.dim && shape.window == planned.window, shape.dim, planned.dim);
@@ -281,12 +306,14 @@ void attention(Isa isa, const AttentionShape& shape, const AttentionPlan& plan, 
   const std::size_t rows = planned.rows_max * planned.group;
   parts.scratch.resize(std::max(parts.scratch.size(), static_cast<std::size_t>(team.size())));
   const bool capped = shape.soft_cap > 0;
-  const Call call{.table = &table_of(isa),
+  const float scale = capped ? shape.scale / shape.soft_cap : shape.scale * kLog2E;
+  const Call call{.table = &table,
                   .shape = shape,
                   .plan = &planned,
                   .layer_offset = layer_offset,
                   .group = planned.group,
-                  .scale = capped ? shape.scale / shape.soft_cap : shape.scale * kLog2E,
+                  .factor = table.scales_queries ? scale : 1,
+                  .scale = table.scales_queries ? 1 : scale,
                   .soft_cap = capped ? shape.soft_cap * kLog2E : 0,
                   .q = q,
                   .q_stride = q_stride,
@@ -297,14 +324,14 @@ void attention(Isa isa, const AttentionShape& shape, const AttentionPlan& plan, 
   const std::span<const Piece> pieces = planned.pieces;
   std::size_t begin = 0;
   for (const std::size_t end : planned.level_ends) {
-    for_pieces(team, begin, end, [&](int member, std::size_t i) {
+    for_pieces(team, table, begin, end, [&](int member, std::size_t i) {
       AlignedFloats& memory = parts.scratch[static_cast<std::size_t>(member)];
       compute(call, pieces[i], Scratch(memory.reserve(Scratch::size(rows, shape.dim)), rows, shape.dim));
     });
     begin = end;
   }
   if (!planned.cut) return;
-  for_pieces(team, 0, pieces.size(), [&](int /*member*/, std::size_t i) {
+  for_pieces(team, table, 0, pieces.size(), [&](int /*member*/, std::size_t i) {
     if (pieces[i].cuts > 1) merge_cut(call, pieces.subspan(i));
   });
 }
@@ -312,20 +339,33 @@ void attention(Isa isa, const AttentionShape& shape, const AttentionPlan& plan, 
 void store_kv(Isa isa, const AttentionShape& shape, std::size_t layer_offset, std::byte* const* pages,
               std::size_t first, std::size_t rows, const float* k, std::size_t k_stride, const float* v,
               std::size_t v_stride) {
-  const AttentionTable& table = table_of(isa);
+  store_kv(attention_table(isa, shape.arithmetic), shape, layer_offset, pages, first, rows, k, k_stride, v, v_stride);
+}
+
+void store_kv(const AttentionTable& table, const AttentionShape& shape, std::size_t layer_offset,
+              std::byte* const* pages, std::size_t first, std::size_t rows, const float* k, std::size_t k_stride,
+              const float* v, std::size_t v_stride) {
   const std::size_t dim = shape.dim;
   for (std::size_t row = 0; row < rows;) {
     const std::size_t slot = (first + row) % kPageTokens;
     const std::size_t count = std::min(rows - row, kPageTokens - slot);
     auto* page = reinterpret_cast<std::uint16_t*>(pages[(first + row) / kPageTokens] + layer_offset);
     for (std::size_t head = 0; head < shape.kv_heads; ++head) {
-      std::uint16_t* keys = page + head * 2 * kPageTokens * dim;
-      std::uint16_t* values = keys + kPageTokens * dim;
-      table.store_keys(k + row * k_stride + head * dim, k_stride, slot, count, dim, keys);
-      table.store_values(v + row * v_stride + head * dim, v_stride, count, dim, values + slot * dim);
+      table.store({.k = k + row * k_stride + head * dim,
+                   .k_stride = k_stride,
+                   .v = v + row * v_stride + head * dim,
+                   .v_stride = v_stride,
+                   .slot = slot,
+                   .count = count,
+                   .dim = dim,
+                   .page = page + head * 2 * kPageTokens * dim});
     }
     row += count;
   }
+}
+
+std::string_view name(AttentionArithmetic arithmetic) {
+  return arithmetic == AttentionArithmetic::exact ? "exact" : "bf16";
 }
 
 }  // namespace plait::kernels

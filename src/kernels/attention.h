@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Attention of new tokens over a cache of keys and values in f16.
+// Attention of new tokens over a cache of keys and values in f16 or bf16.
 //
 //   store_kv(isa, shape, layer_offset, pages, position, rows, k_new, k_stride, v_new, v_stride);
 //   plan.prepare(shape, {{.rows = rows, .position = position, .entries = view}}, team.size());   // once for all layers
@@ -10,28 +10,46 @@
 // counted from the span's origin. Keys are rotated by that count; a query is rotated anew for each entry (see
 // AttentionEntry::query_row), so that spans are moved and shared without touching them.
 //
-// Arithmetic, the same for every instruction set, number of threads and way of cutting the rows. Tokens of a span
-// form blocks of 64, counted from its origin. A score is the sum over dims, one fused multiply-add after the
-// other, of query times key, times `scale`, then the soft cap; with log2 e multiplied into the last factor, so that
-// weights are powers of two. For each block: the largest score m of the visible tokens, weights p = 2^(score - m),
-// their sums l in 16 lanes (token modulo 16), and o = the sum over visible tokens in ascending order, one fused
+// AttentionArithmetic::exact, the same for every instruction set, number of threads and way of cutting the rows.
+// Tokens of a span form blocks of 64, counted from its origin. A score is the sum over dims, one fused multiply-add
+// after the other, of query times key, times `scale`, then the soft cap; with log2 e multiplied into the last factor,
+// so that weights are powers of two. For each block: the largest score m of the visible tokens, weights p = 2^(score -
+// m), their sums l in 16 lanes (token modulo 16), and o = the sum over visible tokens in ascending order, one fused
 // multiply-add after the other, of p times value. Blocks are merged in the order of entries and tokens: with m' =
 // max(m1, m2), a = 2^(m1 - m'), b = 2^(m2 - m'): l = l1 a + l2 b, o = o1 a + o2 b. A head's sink is merged last, as a
 // block of one token whose value is nothing. The result is o over the sum of l's lanes.
 // With a window w, a query at position i sees token t of an entry only if i - (base + t) < w. Nothing is computed with
 // tokens that a row does not see: their memory may hold anything, and pages that no row sees may be missing.
 // Blocks at the front of several rows' views that lie on the same pages are read once for all of those rows.
+//
+// AttentionArithmetic::bf16 makes both products of matrices whose numbers are bf16, as tile registers (AMX) do. Blocks
+// and merging are as above; queries are multiplied by the scale (and log2 e, or over the soft cap) and rounded to bf16,
+// and so are weights, before they are summed and before they multiply values. Products are summed in float, with AMX in
+// its own order: 32 dims or tokens at a time, even ones and odd ones apart, always over all tokens of a block, those
+// that a row does not see with weight 0. So AMX gives other bits than the other instruction sets, which agree with each
+// other; with each of them a row's bits depend neither on the rows beside it nor on how rows are cut or shared out.
+// A value that is NaN makes a row NaN that sees it, in all dims of that head, and no other row.
 #pragma once
 
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include "kernels/isa.h"
 #include "parallel/team.h"
 #include "tensor/half.h"
 
 namespace plait::kernels {
+
+/// How attention computes and what pages hold.
+enum class AttentionArithmetic {
+  exact,  ///< f16, every sum in order: the same bits with every instruction set.
+  bf16,   ///< Long prompts some three times as fast with AMX, and slower without; less exact.
+};
+
+/// "exact", "bf16".
+[[nodiscard]] std::string_view name(AttentionArithmetic arithmetic);
 
 struct AttentionShape {
   std::size_t heads = 0;  ///< Query heads: a multiple of kv_heads; head h reads key-value head h / (heads / kv_heads).
@@ -40,12 +58,14 @@ struct AttentionShape {
   float scale = 1;         ///< Factor of query times key.
   float soft_cap = 0;      ///< c: scores become c tanh(score / c); 0: none.
   std::size_t window = 0;  ///< Tokens visible to a query, itself included; 0: all before it.
+  AttentionArithmetic arithmetic = AttentionArithmetic::exact;
   const float* sinks =
       nullptr;  ///< [heads]: a score that takes a share of each head's weights and adds nothing; or null.
 };
 
 /// Tokens of a page, the unit of memory. In a page a layer has, for one key-value head after the other, the keys, [dim]
-/// [16 tokens], and then the values, [16 tokens][dim], in f16: 2 * 16 * kv_heads * dim numbers.
+/// [16 tokens], and then the values, [16 tokens][dim], in f16: 2 * 16 * kv_heads * dim numbers. With bf16 these are
+/// [dim / 2][16 tokens][2 dims] and [8 pairs of tokens][dim][2 tokens].
 inline constexpr std::size_t kPageTokens = 16;
 /// Tokens of a block: the unit of arithmetic.
 inline constexpr std::size_t kAttentionBlock = 64;
@@ -74,9 +94,9 @@ struct AttentionRows {
   std::span<const AttentionEntry> entries = {};
 };
 
-/// Writes keys and values of tokens first, …, first + rows - 1 of a span, rounded to f16 (nearest even; beyond its
-/// range to the largest finite value). Row r of `k` is k + r * k_stride, [kv_heads, dim]; the same for `v`. The layer's
-/// numbers are `layer_offset` bytes behind the beginning of each page.
+/// Writes keys and values of tokens first, …, first + rows - 1 of a span, rounded to f16 or bf16 (nearest even;
+/// beyond its range to the largest finite value). Row r of `k` is k + r * k_stride, [kv_heads, dim]; the same for `v`.
+/// The layer's numbers are `layer_offset` bytes behind the beginning of each page.
 /// Threads: different tokens may be written at the same time.
 void store_kv(Isa isa, const AttentionShape& shape, std::size_t layer_offset, std::byte* const* pages,
               std::size_t first, std::size_t rows, const float* k, std::size_t k_stride, const float* v,
@@ -119,8 +139,9 @@ class AttentionWorkspace {
 
 /// Attention of the planned batch in one layer. Row r of the batch has its result at out + r * out_stride, [heads,
 /// dim]; queries are rows of `q`, q + row * q_stride, [heads, dim], which entries name.
-/// Requires: the plan was prepared for this shape (sinks aside) and for at least as many members as the team has. Must
-/// not be called inside a region of `team` whose members all call it. No allocation once the workspace has grown.
+/// Requires: the plan was prepared for this shape (sinks and arithmetic aside) and for at least as many members as the
+/// team has. Must not be called inside a region of `team` whose members all call it. No allocation once the workspace
+/// has grown.
 void attention(Isa isa, const AttentionShape& shape, const AttentionPlan& plan, std::size_t layer_offset,
                const float* q, std::size_t q_stride, float* out, std::size_t out_stride, parallel::Team& team,
                AttentionWorkspace& workspace);

@@ -25,5 +25,6 @@ constexpr std::size_t kWideVectors = 1;
 }  // namespace
 
 const AttentionTable kAttentionAvx2 = kTable;
+const AttentionTable kAttentionBf16Avx2 = kBf16Table;
 
 }  // namespace plait::kernels

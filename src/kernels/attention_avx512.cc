@@ -26,5 +26,6 @@ constexpr std::size_t kWideVectors = 4;
 }  // namespace
 
 const AttentionTable kAttentionAvx512 = kTable;
+const AttentionTable kAttentionBf16Avx512 = kBf16Table;
 
 }  // namespace plait::kernels

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Attention of smollm2-135m (9 heads, 3 of keys and values, dim 64): prompts against the peak of f32 FMA, decode
-// against the bytes of its cache.
+// Attention of smollm2-135m (9 heads, 3 of keys and values, dim 64) and qwen2.5-coder-1.5b (12, 2, 128): prompts
+// against the peak of f32 FMA, decode against the bytes of its cache. With bf16, `speed_of_exact` is the speed over
+// exact's, both in turn in the same run.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <chrono>
 #include <vector>
 
 #include "base/random.h"
@@ -26,7 +29,11 @@ struct Pages {
     const std::size_t count = (tokens + kPageTokens - 1) / kPageTokens;
     memory.resize(count * layers * page_numbers(shape));
     const std::vector<float> x = random(4099, 1);
-    for (std::size_t i = 0; i < memory.size(); ++i) memory[i] = tensor::f32_to_f16(x[i % x.size()]);
+    for (std::size_t i = 0; i < memory.size(); ++i) {
+      const float number = x[i % x.size()];
+      const bool exact = shape.arithmetic == AttentionArithmetic::exact;
+      memory[i] = exact ? tensor::f32_to_f16(number) : tensor::f32_to_bf16(number);
+    }
     for (std::size_t i = 0; i < count; ++i) {
       pages.push_back(reinterpret_cast<std::byte*>(memory.data()) + i * layers * layer_bytes);
     }
@@ -37,31 +44,78 @@ struct Pages {
   std::vector<std::byte*> pages;
 };
 
-void run(benchmark::State& state, const AttentionShape& shape, Isa isa, std::size_t layers) {
-  const auto rows = static_cast<std::size_t>(state.range(0));
-  const auto tokens = static_cast<std::size_t>(state.range(1));
-  const std::size_t width = shape.heads * shape.dim;
-  const Pages pages(shape, layers, tokens);
-  const std::vector<float> q = random(rows * width, 2);
-  std::vector<float> out(rows * width);
-  parallel::Team team(static_cast<int>(state.range(2)));
-  AttentionWorkspace workspace;
-  const AttentionEntry entries[] = {{.pages = pages.pages.data(), .last = tokens - rows + 1, .grows = true}};
-  const AttentionRows batch{.rows = rows, .position = static_cast<std::ptrdiff_t>(tokens - rows), .entries = entries};
-  AttentionPlan plan;
-  for (auto _ : state) {
+/// Everything that attention of some rows needs.
+struct Step {
+  Step(const AttentionShape& of, std::size_t layer_count, std::size_t row_count, std::size_t context)
+      : shape(of),
+        layers(layer_count),
+        rows(row_count),
+        tokens(context),
+        pages(of, layer_count, context),
+        q(random(row_count * of.heads * of.dim, 2)),
+        out(q.size()) {}
+
+  void run(Isa isa, parallel::Team& team) {
+    const AttentionEntry entries[] = {{.pages = pages.pages.data(), .last = tokens - rows + 1, .grows = true}};
+    const AttentionRows batch{.rows = rows, .position = static_cast<std::ptrdiff_t>(tokens - rows), .entries = entries};
     plan.prepare(shape, {&batch, 1}, team.size());
+    const std::size_t width = shape.heads * shape.dim;
     for (std::size_t i = 0; i < layers; ++i) {
       attention(isa, shape, plan, i * pages.layer_bytes, q.data(), width, out.data(), width, team, workspace);
       benchmark::DoNotOptimize(out.data());
     }
   }
+
+  AttentionShape shape;
+  std::size_t layers;
+  std::size_t rows;
+  std::size_t tokens;
+  Pages pages;
+  std::vector<float> q;
+  std::vector<float> out;
+  AttentionPlan plan;
+  AttentionWorkspace workspace;
+};
+
+void count(benchmark::State& state, const Step& step) {
   using Counter = benchmark::Counter;
-  const auto seen = static_cast<double>(rows * tokens - rows * (rows - 1) / 2);
-  const double operations = 4 * seen * static_cast<double>(width * layers);
+  const auto seen = static_cast<double>(step.rows * step.tokens - step.rows * (step.rows - 1) / 2);
+  const double operations = 4 * seen * static_cast<double>(step.shape.heads * step.shape.dim * step.layers);
   state.counters["FLOP/s"] = Counter(operations, Counter::kIsIterationInvariantRate);
-  const auto bytes = static_cast<double>(4 * tokens * shape.kv_heads * shape.dim * layers);
+  const auto bytes = static_cast<double>(4 * step.tokens * step.shape.kv_heads * step.shape.dim * step.layers);
   state.counters["cache_B/s"] = Counter(bytes, Counter::kIsIterationInvariantRate, Counter::kIs1024);
+}
+
+void run(benchmark::State& state, const AttentionShape& shape, Isa isa, std::size_t layers) {
+  Step step(shape, layers, static_cast<std::size_t>(state.range(0)), static_cast<std::size_t>(state.range(1)));
+  parallel::Team team(static_cast<int>(state.range(2)));
+  for (auto _ : state) step.run(isa, team);
+  count(state, step);
+}
+
+/// Times bf16, and exact in between without counting it.
+void run_bf16(benchmark::State& state, AttentionShape shape, std::size_t layers) {
+  const auto rows = static_cast<std::size_t>(state.range(0));
+  const auto tokens = static_cast<std::size_t>(state.range(1));
+  Step exact(shape, layers, rows, tokens);
+  shape.arithmetic = AttentionArithmetic::bf16;
+  Step bf16(shape, layers, rows, tokens);
+  parallel::Team team(static_cast<int>(state.range(2)));
+  using Clock = std::chrono::steady_clock;
+  std::vector<double> ratios;
+  for (auto _ : state) {
+    const auto start = Clock::now();
+    exact.run(best_isa(), team);
+    const auto middle = Clock::now();
+    bf16.run(best_isa(), team);
+    const std::chrono::duration<double> own = Clock::now() - middle;
+    state.SetIterationTime(own.count());
+    ratios.push_back(std::chrono::duration<double>(middle - start) / own);
+  }
+  count(state, bf16);
+  const auto median = ratios.begin() + static_cast<std::ptrdiff_t>(ratios.size() / 2);
+  std::ranges::nth_element(ratios, median);
+  state.counters["speed_of_exact"] = *median;
 }
 
 constexpr AttentionShape kSmollm2{.heads = 9, .kv_heads = 3, .dim = 64, .scale = 0.125F};
@@ -75,6 +129,11 @@ void decode_qwen_1_5b(benchmark::State& state) { run(state, kQwen, best_isa(), 2
 void decode_smollm2_avx2(benchmark::State& state) { run(state, kSmollm2, Isa::avx2, 30); }
 void one_layer_smollm2(benchmark::State& state) { run(state, kSmollm2, best_isa(), 1); }
 
+void prompt_smollm2_bf16(benchmark::State& state) { run_bf16(state, kSmollm2, 1); }
+void prompt_qwen_1_5b_bf16(benchmark::State& state) { run_bf16(state, kQwen, 1); }
+void decode_smollm2_bf16(benchmark::State& state) { run_bf16(state, kSmollm2, 30); }
+void decode_qwen_1_5b_bf16(benchmark::State& state) { run_bf16(state, kQwen, 28); }
+
 // rows, tokens of context (the rows included), threads
 BENCHMARK(prompt_smollm2)->ArgsProduct({{512}, {512, 4096}, {1, 2}})->UseRealTime();
 BENCHMARK(prompt_qwen_1_5b)->ArgsProduct({{512}, {512}, {1, 2}})->UseRealTime();
@@ -83,6 +142,10 @@ BENCHMARK(decode_smollm2)->ArgsProduct({{1, 8}, {128, 4096}, {1, 2}})->UseRealTi
 BENCHMARK(decode_qwen_1_5b)->ArgsProduct({{1}, {4096}, {1, 2}})->UseRealTime();
 BENCHMARK(decode_smollm2_avx2)->ArgsProduct({{1}, {4096}, {1}})->UseRealTime();
 BENCHMARK(one_layer_smollm2)->ArgsProduct({{1}, {256, 4096}, {1, 2}})->UseRealTime();
+BENCHMARK(prompt_smollm2_bf16)->ArgsProduct({{512}, {512, 4096}, {1, 2}})->UseManualTime();
+BENCHMARK(prompt_qwen_1_5b_bf16)->ArgsProduct({{512}, {512, 4096}, {1, 2}})->UseManualTime();
+BENCHMARK(decode_smollm2_bf16)->ArgsProduct({{1, 8}, {128, 4096}, {1, 2}})->UseManualTime();
+BENCHMARK(decode_qwen_1_5b_bf16)->ArgsProduct({{1, 8}, {128, 4096}, {1, 2}})->UseManualTime();
 
 void store_smollm2(benchmark::State& state) {
   const auto rows = static_cast<std::size_t>(state.range(0));

@@ -23,5 +23,6 @@ constexpr std::size_t kWideVectors = 1;
 }  // namespace
 
 const AttentionTable kAttentionGeneric = kTable;
+const AttentionTable kAttentionBf16Generic = kBf16Table;
 
 }  // namespace plait::kernels

@@ -13,11 +13,9 @@
 #include <vector>
 
 #include "kernels/attention.h"
+#include "kernels/attention_table.h"
 
 namespace plait::kernels {
-
-/// Rows of one head that are worth converting a block to floats: conversion costs about as much as 4 rows.
-inline constexpr std::size_t kRowsToWiden = 24;
 
 /// Floats of what `rows` rows have gathered: AttentionState's arrays, each row in whole lanes.
 [[nodiscard]] inline std::size_t state_size(std::size_t rows, std::size_t dim) {
@@ -97,5 +95,13 @@ struct AttentionPlan::Parts {
   std::size_t state_floats = 0;            ///< Of all kept states.
   bool cut = false;                        ///< Some piece is.
 };
+
+/// attention() and store_kv() with the functions of a table.
+void attention(const AttentionTable& table, const AttentionShape& shape, const AttentionPlan& plan,
+               std::size_t layer_offset, const float* q, std::size_t q_stride, float* out, std::size_t out_stride,
+               parallel::Team& team, AttentionWorkspace& workspace);
+void store_kv(const AttentionTable& table, const AttentionShape& shape, std::size_t layer_offset,
+              std::byte* const* pages, std::size_t first, std::size_t rows, const float* k, std::size_t k_stride,
+              const float* v, std::size_t v_stride);
 
 }  // namespace plait::kernels

@@ -8,21 +8,47 @@
 
 namespace plait::kernels {
 
-enum class Isa;  // isa.h; not included, so that units with ISA flags stay clear of inline functions of the library
+// Of isa.h and attention.h, which are not included, so that units with ISA flags stay clear of inline functions of the
+// library.
+enum class Isa;
+enum class AttentionArithmetic;
 
 inline constexpr std::size_t kAttentionTileRowsMax = 16;
+/// Rows of one head that are worth converting a block of f16 to floats: conversion costs about as much as 4 rows.
+inline constexpr std::size_t kRowsToWiden = 24;
+
+/// One block of 64 tokens for all rows that come to it.
+struct AttentionBlock {
+  std::size_t dim = 0;
+  const std::uint16_t* pages[4] = {};  ///< Each keys and values of one head; those seen by none of the rows may point
+                                       ///< anywhere that can be read.
+  const std::uint16_t* ahead[4] = {};  ///< The same of the block that comes next.
+  std::size_t first = 0;               ///< No row sees other tokens of the block than first … last - 1.
+  std::size_t last = 0;
+};
+
+/// Keys and values [count, dim] of one head for tokens `slot` … slot + count - 1 of a page.
+struct AttentionStore {
+  const float* k = nullptr;
+  std::size_t k_stride = 0;
+  const float* v = nullptr;
+  std::size_t v_stride = 0;
+  std::size_t slot = 0;
+  std::size_t count = 0;
+  std::size_t dim = 0;
+  std::uint16_t* page = nullptr;  ///< The head's part of it.
+};
 
 /// Some query rows and one block of 64 tokens.
 struct AttentionTile {
   std::size_t rows = 0;  ///< 1 … AttentionTable::tile_rows
   std::size_t dim = 0;
-  float scale = 1;           ///< Of the scores, times log2 e: weights are powers of two. With a soft cap: over the cap.
-  float soft_cap = 0;        ///< 0: none; else the cap times log2 e.
-  const float* q = nullptr;  ///< [rows, dim]
-  const std::uint16_t* pages[4] = {};  ///< Each keys [dim][16 tokens], then values [16 tokens][dim]; those seen by none
-                                       ///< of the rows may point anywhere.
+  float scale = 1;          ///< Of the scores, times log2 e: weights are powers of two. With a soft cap: over the cap.
+  float soft_cap = 0;       ///< 0: none; else the cap times log2 e.
+  const void* q = nullptr;  ///< [rows, dim], as AttentionTable::queries wrote them.
+  const std::uint16_t* pages[4] = {};  ///< As in AttentionBlock.
   const std::uint16_t* ahead[4] = {};  ///< The same of the block that comes next, which is fetched meanwhile.
-  const float* wide = nullptr;         ///< [4], the pages as floats, or null.
+  const void* prepared = nullptr;      ///< What AttentionTable::prepare made of the block, or null.
   bool full = false;                   ///< Every row sees the whole block; else:
   std::size_t first[kAttentionTileRowsMax] = {};  ///< [row] visible tokens of the block: first … last - 1;
   std::size_t last[kAttentionTileRowsMax] = {};   ///< none if last <= first. One row at least sees some.
@@ -39,21 +65,36 @@ struct AttentionState {
 
 struct AttentionTable {
   std::size_t tile_rows;
+  std::size_t query_bytes;   ///< Of a number in AttentionTile::q.
+  std::size_t prepare_rows;  ///< Blocks are prepared for so many rows or more.
+  bool scales_queries;       ///< `factor` below is the scale of the scores, and AttentionTile::scale 1; else they are 1
+                             ///< and the scale.
+  /// Queries as tile() reads them; n a multiple of 16.
+  void (*queries)(const float* q, std::size_t n, float factor, void* out);
+  /// Writes what tile() reads instead of the pages: at most 128 * dim floats. May read all four pages.
+  void (*prepare)(const AttentionBlock& block, void* out);
   /// Computes the block's part for each row and merges it into `state`, whose arrays begin with the tile's first row.
   void (*tile)(const AttentionTile& tile, const AttentionState& state);
   /// Merges `part` into `state`, row by row, except rows whose largest score is -infinity.
   void (*merge)(std::size_t rows, std::size_t dim, const AttentionState& part, const AttentionState& state);
   /// out[i] = sums[i] / sum of total[16]
   void (*finish)(const float* sums, const float* total, std::size_t dim, float* out);
-  void (*widen)(const std::uint16_t* in, std::size_t n, float* out);  ///< n a multiple of 16
-  /// Keys and values [count, dim] of one head for tokens `slot` … slot + count - 1 of a group of 16 tokens.
-  void (*store_keys)(const float* k, std::size_t stride, std::size_t slot, std::size_t count, std::size_t dim,
-                     std::uint16_t* group);
-  void (*store_values)(const float* v, std::size_t stride, std::size_t count, std::size_t dim, std::uint16_t* out);
+  void (*store)(const AttentionStore& task);
+  void (*release)() = nullptr;  ///< If not null: to be called by each thread after its last tile of a call.
 };
 
 extern const AttentionTable kAttentionGeneric;
 extern const AttentionTable kAttentionAvx2;
 extern const AttentionTable kAttentionAvx512;
+// AttentionArithmetic::bf16:
+extern const AttentionTable kAttentionBf16Generic;
+extern const AttentionTable kAttentionBf16Avx2;
+extern const AttentionTable kAttentionBf16Avx512;
+extern const AttentionTable kAttentionBf16Amx;
+/// The last with tiles in memory and portable code: for tests of its logic on machines without AMX. Slow.
+extern const AttentionTable kAttentionTileStandIn;
+
+/// The functions for an instruction set. Requires: `isa` is one of usable_isas().
+[[nodiscard]] const AttentionTable& attention_table(Isa isa, AttentionArithmetic arithmetic);
 
 }  // namespace plait::kernels

@@ -23,7 +23,7 @@ std::vector<Isa> detect() {
   if (avx2) isas.push_back(Isa::avx2);
   if (avx2 && cpu.avx_vnni) isas.push_back(Isa::avxvnni);
   if (avx512) isas.push_back(Isa::avx512);
-  if (avx512 && cpu.amx_int8 && cpu.amx_bf16 && os::enable_amx()) isas.push_back(Isa::amx);
+  if (avx512 && cpu.avx512_bf16 && cpu.amx_int8 && cpu.amx_bf16 && os::enable_amx()) isas.push_back(Isa::amx);
   return isas;
 }
 

@@ -17,7 +17,8 @@ enum class Isa { generic, avx2, avxvnni, avx512, amx };
 [[nodiscard]] std::string_view name(Isa isa);
 
 /// What this build has and this machine can run, ascending; never empty. `amx` is listed only after the operating
-/// system granted the tile registers, which the first call asks for. avx512 means F, BW, DQ, VL, VNNI and VBMI.
+/// system granted the tile registers, which the first call asks for. avx512 means F, BW, DQ, VL, VNNI and VBMI,
+/// amx BF16 of AVX-512 as well.
 [[nodiscard]] std::span<const Isa> usable_isas();
 
 /// The last of usable_isas().

@@ -34,11 +34,12 @@ struct RotationTable {
 class ExactOperations final : public Operations {
  public:
   ExactOperations(const Config& config, const KvLayout& layout, const Weights& weights, kernels::Isa isa,
-                  parallel::Team& team)
+                  kernels::AttentionArithmetic attention, parallel::Team& team)
       : config_(config),
         layout_(layout),
         weights_(weights),
         isa_(isa),
+        arithmetic_(attention),
         team_(team),
         tables_{RotationTable{kernels::RopeTable(config.rope)}, RotationTable{kernels::RopeTable(config.rope_window)}} {
   }
@@ -283,6 +284,7 @@ class ExactOperations final : public Operations {
             .scale = config_.attention_scale,
             .soft_cap = config_.attention_soft_cap,
             .window = config_.layer_windowed[layer] ? config_.window : 0,
+            .arithmetic = arithmetic_,
             .sinks = sinks.empty() ? nullptr : sinks.data()};
   }
 
@@ -400,6 +402,7 @@ class ExactOperations final : public Operations {
   const KvLayout& layout_;
   const Weights& weights_;
   kernels::Isa isa_;
+  kernels::AttentionArithmetic arithmetic_;
   parallel::Team& team_;
   StepClock* clock_ = nullptr;
   std::array<RotationTable, 2> tables_;  ///< Layers that see everything, layers with a window.
@@ -424,8 +427,9 @@ class ExactOperations final : public Operations {
 }  // namespace
 
 std::unique_ptr<Operations> make_exact_operations(const Config& config, const KvLayout& layout, const Weights& weights,
-                                                  kernels::Isa isa, parallel::Team& team) {
-  return std::make_unique<ExactOperations>(config, layout, weights, isa, team);
+                                                  kernels::Isa isa, kernels::AttentionArithmetic attention,
+                                                  parallel::Team& team) {
+  return std::make_unique<ExactOperations>(config, layout, weights, isa, attention, team);
 }
 
 }  // namespace plait::models

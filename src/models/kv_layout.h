@@ -21,7 +21,7 @@ inline constexpr std::size_t kLayerGroups = 2;
 
 class KvLayout {
  public:
-  /// `number_bytes`: 2 (f16, what the kernels read) or 4 (f32, the reference path).
+  /// `number_bytes`: 2 (f16 or bf16, what the kernels read) or 4 (f32, the reference path).
   KvLayout(const Config& config, std::size_t number_bytes);
 
   /// Of one page; 0 for a group without layers.

@@ -46,6 +46,10 @@ Result<std::unique_ptr<Model>> Model::load(GgufFile file, const LoadOptions& opt
     return fail(ErrorCode::invalid_argument,
                 "the reference arithmetic reads weights as the file has them, not as int8");
   }
+  const bool bf16 = options.attention == kernels::AttentionArithmetic::bf16;
+  if (options.arithmetic == Arithmetic::reference && bf16) {
+    return fail(ErrorCode::invalid_argument, "the reference arithmetic computes attention in floats, not in bf16");
+  }
   PLAIT_TRY_VOID(check_memory(file, options));
   if (options.arithmetic == Arithmetic::exact) {
     PLAIT_TRY_VOID(pack_weights(file, weights, options.weights, team));
@@ -56,6 +60,7 @@ Result<std::unique_ptr<Model>> Model::load(GgufFile file, const LoadOptions& opt
   const kernels::Isa isa = options.isa ? *options.isa : kernels::best_isa();
   auto parts = std::make_unique<Parts>(
       Parts{std::move(file), std::move(config), std::move(weights), options.arithmetic, options.weights, isa, context});
+  parts->attention = options.attention;
   parts->kv_layout.emplace(parts->config,
                            options.arithmetic == Arithmetic::reference ? sizeof(float) : sizeof(tensor::f16));
   return std::unique_ptr<Model>(new Model(std::move(parts)));
@@ -68,6 +73,7 @@ const Config& Model::config() const { return parts_->config; }
 const GgufFile& Model::file() const { return parts_->file; }
 Arithmetic Model::arithmetic() const { return parts_->arithmetic; }
 kernels::Weights Model::weights() const { return parts_->weights_form; }
+kernels::AttentionArithmetic Model::attention() const { return parts_->attention; }
 kernels::Isa Model::isa() const { return parts_->isa; }
 std::size_t Model::vocabulary() const { return parts_->config.vocabulary; }
 std::size_t Model::context() const { return parts_->context; }
@@ -78,9 +84,10 @@ double Model::operations_per_token() const { return parts_->weights.operations_p
 
 Workspace::Workspace(const Model& model, parallel::Team& team) : buffers_(std::make_unique<Buffers>()) {
   const Model::Parts& parts = model.parts();
-  buffers_->operations = model.arithmetic() == Arithmetic::reference
-                             ? make_reference_operations(parts.config, *parts.kv_layout, parts.weights, team)
-                             : make_exact_operations(parts.config, *parts.kv_layout, parts.weights, parts.isa, team);
+  buffers_->operations =
+      model.arithmetic() == Arithmetic::reference
+          ? make_reference_operations(parts.config, *parts.kv_layout, parts.weights, team)
+          : make_exact_operations(parts.config, *parts.kv_layout, parts.weights, parts.isa, parts.attention, team);
 }
 void Workspace::measure(StepClock* clock) { buffers_->operations->measure(clock); }
 Workspace::Workspace(Workspace&&) noexcept = default;

@@ -10,6 +10,7 @@
 #include <span>
 
 #include "base/id.h"
+#include "kernels/attention.h"
 #include "models/kv_layout.h"
 #include "models/model.h"
 #include "models/step_clock.h"
@@ -75,6 +76,7 @@ class Operations {
                                                                     const Weights& weights, parallel::Team& team);
 [[nodiscard]] std::unique_ptr<Operations> make_exact_operations(const Config& config, const KvLayout& layout,
                                                                 const Weights& weights, kernels::Isa isa,
+                                                                kernels::AttentionArithmetic attention,
                                                                 parallel::Team& team);
 
 }  // namespace plait::models

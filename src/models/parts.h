@@ -23,6 +23,7 @@ class Model::Parts {
   kernels::Weights weights_form = kernels::Weights::exact;
   kernels::Isa isa = kernels::Isa::generic;
   std::size_t context = 0;
+  kernels::AttentionArithmetic attention = kernels::AttentionArithmetic::exact;
   std::optional<KvLayout> kv_layout = {};  ///< Always there after load().
 };
 

@@ -72,9 +72,9 @@ std::vector<TinyModel> small_zoo() {
           {"gpt-oss", tensor::Type::mxfp4, true, "plain"}};
 }
 
-void check_batch(const TinyModel& tiny, kernels::Weights weights = kernels::Weights::exact) {
+void check_batch(const TinyModel& tiny, const LoadOptions& options = {}) {
   const std::vector<std::byte> bytes = testing::make_tiny_model(tiny);
-  const auto model = load_tiny(bytes, {.weights = weights});
+  const auto model = load_tiny(bytes, options);
   parallel::Team team(2);
   Workspace workspace(*model, team);
   // Enough rows for several chunks; prompts of different length beside single tokens.
@@ -142,6 +142,25 @@ TEST_P(SameBits, WithWeightsMadeInt8) {
   }
 }
 
+// Products of tiles are summed in another order than those of vectors, so instruction sets are not compared.
+TEST_P(SameBits, WithAttentionInBf16) {
+  const auto exact = load_tiny(bytes_, {});
+  parallel::Team one(1);
+  const std::vector<float> other = logits_in_pieces(*exact, tokens_, tokens_.size(), one);
+  for (const kernels::Isa isa : kernels::usable_isas()) {
+    const auto model = load_tiny(bytes_, {.attention = kernels::AttentionArithmetic::bf16, .isa = isa});
+    const std::vector<float> whole = logits_in_pieces(*model, tokens_, tokens_.size(), one);
+    EXPECT_FALSE(same_bits(whole, other));
+    for (const int threads : {1, 3}) {
+      parallel::Team team(threads);
+      for (const std::size_t piece : std::vector<std::size_t>{1, 7, 64}) {
+        EXPECT_TRUE(same_bits(whole, logits_in_pieces(*model, tokens_, piece, team)))
+            << kernels::name(isa) << ", " << threads << " threads, pieces of " << piece;
+      }
+    }
+  }
+}
+
 TEST_P(SameBits, AfterTrimming) {
   const auto model = load_tiny(bytes_, {});
   parallel::Team team(2);
@@ -169,8 +188,10 @@ TEST(SameBitsInABatch, OfManySequences) {
   check_batch({"gemma3", tensor::Type::q8_0, false, "plain"});
   check_batch({"qwen2moe", tensor::Type::q4_k, true, "plain"});
   check_batch({"qwen3moe", tensor::Type::mxfp4, false, "plain"});
-  check_batch({"llama", tensor::Type::q4_1, true, "plain"}, kernels::Weights::int8);
-  check_batch({"qwen3moe", tensor::Type::q8_0, true, "plain"}, kernels::Weights::int8);
+  check_batch({"llama", tensor::Type::q4_1, true, "plain"}, {.weights = kernels::Weights::int8});
+  check_batch({"qwen3moe", tensor::Type::q8_0, true, "plain"}, {.weights = kernels::Weights::int8});
+  check_batch({"llama", tensor::Type::q4_1, true, "plain"}, {.attention = kernels::AttentionArithmetic::bf16});
+  check_batch({"gemma3", tensor::Type::q8_0, false, "caps"}, {.attention = kernels::AttentionArithmetic::bf16});
 }
 
 TEST(SameBitsReal, SmolLm2) {

@@ -74,6 +74,7 @@ CpuFeatures detect() {
     f.avx512vl = on(seven.ebx, 31);
     f.avx512_vbmi = on(seven.ecx, 1);
     f.avx512_vnni = on(seven.ecx, 11);
+    f.avx512_bf16 = on(seven_one.eax, 5);
   }
   if ((states & 0x60000) == 0x60000) {  // tile configuration and tile data
     f.amx_bf16 = on(seven.edx, 22);

@@ -20,6 +20,7 @@ struct CpuFeatures {
   bool avx512dq = false;
   bool avx512_vnni = false;
   bool avx512_vbmi = false;
+  bool avx512_bf16 = false;
   bool amx_tile = false;  ///< Tile state is offered; a process must still ask for it with enable_amx().
   bool amx_int8 = false;
   bool amx_bf16 = false;
