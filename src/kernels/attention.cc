@@ -290,18 +290,19 @@ const AttentionTable& attention_table(Isa isa, AttentionArithmetic arithmetic) {
 
 void attention(Isa isa, const AttentionShape& shape, const AttentionPlan& plan, std::size_t layer_offset,
                const float* q, std::size_t q_stride, float* out, std::size_t out_stride, parallel::Team& team,
-               AttentionWorkspace& workspace) {
+               AttentionWorkspace& workspace, const BeforeAttention& before) {
   attention(attention_table(isa, shape.arithmetic), shape, plan, layer_offset, q, q_stride, out, out_stride, team,
-            workspace);
+            workspace, before);
 }
 
 void attention(const AttentionTable& table, const AttentionShape& shape, const AttentionPlan& plan,
                std::size_t layer_offset, const float* q, std::size_t q_stride, float* out, std::size_t out_stride,
-               parallel::Team& team, AttentionWorkspace& workspace) {
+               parallel::Team& team, AttentionWorkspace& workspace, const BeforeAttention& before) {
   const AttentionPlan::Parts& planned = plan.parts();
   if (planned.views.empty()) return;
   PLAIT_CHECK(shape.dim == planned.dim && shape.window == planned.window, shape.dim, planned.dim);
   PLAIT_CHECK(shape.heads == planned.group * shape.kv_heads, shape.heads, planned.group, shape.kv_heads);
+  PLAIT_CHECK(before.call == nullptr || plan.whole_views());
   AttentionWorkspace::Parts& parts = workspace.parts();
   const std::size_t rows = planned.rows_max * planned.group;
   parts.scratch.resize(std::max(parts.scratch.size(), static_cast<std::size_t>(team.size())));
@@ -325,6 +326,7 @@ void attention(const AttentionTable& table, const AttentionShape& shape, const A
   std::size_t begin = 0;
   for (const std::size_t end : planned.level_ends) {
     for_pieces(team, table, begin, end, [&](int member, std::size_t i) {
+      if (before.call != nullptr) before.call(before.context, pieces[i].row, pieces[i].rows, pieces[i].head);
       AlignedFloats& memory = parts.scratch[static_cast<std::size_t>(member)];
       compute(call, pieces[i], Scratch(memory.reserve(Scratch::size(rows, shape.dim)), rows, shape.dim));
     });
@@ -336,6 +338,38 @@ void attention(const AttentionTable& table, const AttentionShape& shape, const A
   });
 }
 
+namespace {
+
+/// One head of store_kv(): `k` and `v` point to its numbers in the first row.
+void store_head(const AttentionTable& table, const AttentionShape& shape, std::size_t layer_offset,
+                std::byte* const* pages, std::size_t first, std::size_t rows, std::size_t head, const float* k,
+                std::size_t k_stride, const float* v, std::size_t v_stride) {
+  const std::size_t dim = shape.dim;
+  for (std::size_t row = 0; row < rows;) {
+    const std::size_t slot = (first + row) % kPageTokens;
+    const std::size_t count = std::min(rows - row, kPageTokens - slot);
+    auto* page = reinterpret_cast<std::uint16_t*>(pages[(first + row) / kPageTokens] + layer_offset);
+    table.store({.k = k + row * k_stride,
+                 .k_stride = k_stride,
+                 .v = v + row * v_stride,
+                 .v_stride = v_stride,
+                 .slot = slot,
+                 .count = count,
+                 .dim = dim,
+                 .page = page + head * 2 * kPageTokens * dim});
+    row += count;
+  }
+}
+
+}  // namespace
+
+void store_kv_head(Isa isa, const AttentionShape& shape, std::size_t layer_offset, std::byte* const* pages,
+                   std::size_t first, std::size_t rows, std::size_t head, const float* k, std::size_t k_stride,
+                   const float* v, std::size_t v_stride) {
+  store_head(attention_table(isa, shape.arithmetic), shape, layer_offset, pages, first, rows, head, k, k_stride, v,
+             v_stride);
+}
+
 void store_kv(Isa isa, const AttentionShape& shape, std::size_t layer_offset, std::byte* const* pages,
               std::size_t first, std::size_t rows, const float* k, std::size_t k_stride, const float* v,
               std::size_t v_stride) {
@@ -345,22 +379,9 @@ void store_kv(Isa isa, const AttentionShape& shape, std::size_t layer_offset, st
 void store_kv(const AttentionTable& table, const AttentionShape& shape, std::size_t layer_offset,
               std::byte* const* pages, std::size_t first, std::size_t rows, const float* k, std::size_t k_stride,
               const float* v, std::size_t v_stride) {
-  const std::size_t dim = shape.dim;
-  for (std::size_t row = 0; row < rows;) {
-    const std::size_t slot = (first + row) % kPageTokens;
-    const std::size_t count = std::min(rows - row, kPageTokens - slot);
-    auto* page = reinterpret_cast<std::uint16_t*>(pages[(first + row) / kPageTokens] + layer_offset);
-    for (std::size_t head = 0; head < shape.kv_heads; ++head) {
-      table.store({.k = k + row * k_stride + head * dim,
-                   .k_stride = k_stride,
-                   .v = v + row * v_stride + head * dim,
-                   .v_stride = v_stride,
-                   .slot = slot,
-                   .count = count,
-                   .dim = dim,
-                   .page = page + head * 2 * kPageTokens * dim});
-    }
-    row += count;
+  for (std::size_t head = 0; head < shape.kv_heads; ++head) {
+    const std::size_t at = head * shape.dim;
+    store_head(table, shape, layer_offset, pages, first, rows, head, k + at, k_stride, v + at, v_stride);
   }
 }
 

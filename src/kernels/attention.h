@@ -115,11 +115,21 @@ class AttentionPlan {
   /// until the plan has been used, `batch` need not. `shape.sinks` is not looked at.
   void prepare(const AttentionShape& shape, std::span<const AttentionRows> batch, int members);
 
+  /// Whether each of the batch's AttentionRows is computed in one piece for each key-value head, by one member.
+  [[nodiscard]] bool whole_views() const;
+
   struct Parts;
   [[nodiscard]] const Parts& parts() const { return *parts_; }  ///< For attention().
 
  private:
   std::unique_ptr<Parts> parts_;
+};
+
+/// Something to be done before a piece is computed, by the member that computes it, while other members are at other
+/// pieces: for rows [row, row + rows) of the batch and a key-value head.
+struct BeforeAttention {
+  void (*call)(const void* context, std::size_t row, std::size_t rows, std::size_t head) = nullptr;
+  const void* context = nullptr;
 };
 
 /// Scratch memory of attention(); grows to the largest call and stays. One call at a time.
@@ -141,9 +151,15 @@ class AttentionWorkspace {
 /// dim]; queries are rows of `q`, q + row * q_stride, [heads, dim], which entries name.
 /// Requires: the plan was prepared for this shape (sinks and arithmetic aside) and for at least as many members as the
 /// team has. Must not be called inside a region of `team` whose members all call it. No allocation once the workspace
-/// has grown.
+/// has grown. `before`, if there is one, may write the piece's queries and its own keys and values; then
+/// plan.whole_views().
 void attention(Isa isa, const AttentionShape& shape, const AttentionPlan& plan, std::size_t layer_offset,
                const float* q, std::size_t q_stride, float* out, std::size_t out_stride, parallel::Team& team,
-               AttentionWorkspace& workspace);
+               AttentionWorkspace& workspace, const BeforeAttention& before = {});
+
+/// store_kv() for one key-value head: `k` and `v` point to its numbers in the first row.
+void store_kv_head(Isa isa, const AttentionShape& shape, std::size_t layer_offset, std::byte* const* pages,
+                   std::size_t first, std::size_t rows, std::size_t head, const float* k, std::size_t k_stride,
+                   const float* v, std::size_t v_stride);
 
 }  // namespace plait::kernels

@@ -90,11 +90,27 @@ class Fixture {
     return {.pages = pages(), .last = end - rows + 1, .grows = true, .query_row = query_row};
   }
 
-  /// Feeds all tokens in steps of `cut` and returns the results of all rows.
-  std::vector<float> run(Isa isa, std::size_t cut, int threads) {
-    return run(attention_table(isa, shape_.arithmetic), cut, threads);
+  /// Stores what a piece of a batch brings whose first row is token `at`.
+  struct StorePiece {
+    Fixture* fixture;
+    Isa isa;
+    std::size_t at;
+
+    static void call(const void* context, std::size_t row, std::size_t rows, std::size_t head) {
+      const auto& [f, isa, at] = *static_cast<const StorePiece*>(context);
+      const std::size_t width = f->shape_.kv_heads * f->shape_.dim;
+      const std::size_t first = (at + row) * width + head * f->shape_.dim;
+      store_kv_head(isa, f->shape_, f->layer_offset(), f->pages(), at + row, rows, head, f->k.data() + first, width,
+                    f->v.data() + first, width);
+    }
+  };
+
+  /// Feeds all tokens in steps of `cut` and returns the results of all rows. `inside`: who computes a piece stores its
+  /// keys and values, where that is allowed.
+  std::vector<float> run(Isa isa, std::size_t cut, int threads, bool inside = false) {
+    return run(attention_table(isa, shape_.arithmetic), cut, threads, inside ? &isa : nullptr);
   }
-  std::vector<float> run(const AttentionTable& table, std::size_t cut, int threads) {
+  std::vector<float> run(const AttentionTable& table, std::size_t cut, int threads, const Isa* inside = nullptr) {
     const std::size_t width = shape_.heads * shape_.dim;
     std::vector<float> out(tokens_ * width, -1);
     parallel::Team team(threads);
@@ -102,12 +118,15 @@ class Fixture {
     AttentionWorkspace workspace;
     for (std::size_t at = 0; at < tokens_; at += cut) {
       const std::size_t rows = std::min(cut, tokens_ - at);
-      store(table, at, rows);
       const AttentionEntry entries[] = {entry(at + rows, rows)};
       const AttentionRows batch{.rows = rows, .position = static_cast<std::ptrdiff_t>(at), .entries = entries};
       plan.prepare(shape_, {&batch, 1}, threads);
+      const bool by_pieces = inside != nullptr && plan.whole_views();
+      const StorePiece piece{this, inside != nullptr ? *inside : Isa::generic, at};
+      pieces_that_stored += by_pieces ? 1 : 0;
+      if (!by_pieces) store(table, at, rows);
       attention(table, shape_, plan, layer_offset(), q.data() + at * width, width, out.data() + at * width, width, team,
-                workspace);
+                workspace, by_pieces ? BeforeAttention{StorePiece::call, &piece} : BeforeAttention{});
     }
     return out;
   }
@@ -134,6 +153,7 @@ class Fixture {
     return out;
   }
 
+  std::size_t pieces_that_stored = 0;
   std::vector<float> q;  // [token, heads, dim]
   std::vector<float> k;  // [token, kv_heads, dim]
   std::vector<float> v;

@@ -254,12 +254,18 @@ AttentionPlan::AttentionPlan(AttentionPlan&&) noexcept = default;
 AttentionPlan& AttentionPlan::operator=(AttentionPlan&&) noexcept = default;
 AttentionPlan::~AttentionPlan() = default;
 
+bool AttentionPlan::whole_views() const {
+  const Parts& parts = *parts_;
+  return parts.level_ends.size() == 1 && !parts.cut && parts.pieces.size() == parts.views.size() * parts.kv_heads;
+}
+
 void AttentionPlan::prepare(const AttentionShape& shape, std::span<const AttentionRows> batch, int members) {
   PLAIT_CHECK(shape.kv_heads > 0 && shape.heads % shape.kv_heads == 0, shape.heads, shape.kv_heads);
   PLAIT_CHECK(shape.dim > 0 && shape.dim % 16 == 0, shape.dim);
   Parts& parts = *parts_;
   parts.window = shape.window;
   parts.dim = shape.dim;
+  parts.kv_heads = shape.kv_heads;
   parts.group = shape.heads / shape.kv_heads;
   parts.views.clear();
   parts.entries.clear();

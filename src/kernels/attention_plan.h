@@ -81,6 +81,7 @@ struct AttentionPlan::Parts {
 
   std::size_t window = 0;
   std::size_t dim = 0;
+  std::size_t kv_heads = 0;
   std::size_t group = 0;                   ///< Query heads of a key-value head.
   std::vector<View> views;                 ///< One for each AttentionRows.
   std::vector<AttentionEntry> entries;     ///< Of all views; those that continue each other made one.
@@ -99,7 +100,7 @@ struct AttentionPlan::Parts {
 /// attention() and store_kv() with the functions of a table.
 void attention(const AttentionTable& table, const AttentionShape& shape, const AttentionPlan& plan,
                std::size_t layer_offset, const float* q, std::size_t q_stride, float* out, std::size_t out_stride,
-               parallel::Team& team, AttentionWorkspace& workspace);
+               parallel::Team& team, AttentionWorkspace& workspace, const BeforeAttention& before = {});
 void store_kv(const AttentionTable& table, const AttentionShape& shape, std::size_t layer_offset,
               std::byte* const* pages, std::size_t first, std::size_t rows, const float* k, std::size_t k_stride,
               const float* v, std::size_t v_stride);

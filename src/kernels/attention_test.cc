@@ -123,6 +123,17 @@ TEST_P(Attention, ALongContextIsSplitOverThreadsWithTheSameBits) {
   }
 }
 
+TEST_P(Attention, KeysAndValuesMayBeStoredByWhoReadsThem) {
+  for (const auto& [shape, tokens] : cases(GetParam())) {
+    Fixture fixture(shape, tokens, 19);
+    const auto want = bits(fixture.run(best_isa(), tokens, 1));
+    for (const std::size_t cut : std::vector<std::size_t>{1, 13}) {
+      EXPECT_EQ(bits(fixture.run(best_isa(), cut, 3, true)), want) << " cut " << cut << " dim " << shape.dim;
+    }
+    EXPECT_GT(fixture.pieces_that_stored, 0U);
+  }
+}
+
 TEST_P(Attention, SequencesOfABatchDoNotTouchEachOther) {
   const AttentionShape shape{.heads = 4, .kv_heads = 2, .dim = 32, .scale = 0.2F, .arithmetic = GetParam()};
   const std::size_t width = shape.heads * shape.dim;

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "kernels/dispatch.h"
+#include "kernels/elementwise.h"
 
 namespace plait::kernels {
 namespace {
@@ -78,24 +79,53 @@ std::size_t stream_bytes(const PackedMatrix& w) {
   return bytes;
 }
 
+// The first output of a panel, counted through all parts; behind the last one all outputs.
+std::size_t first_output(const PackedMatrix& w, std::size_t panel) {
+  for (const PackedMatrix::Part& part : w.parts()) {
+    if (panel < panel_count(part)) return part.first_output + panel * kPanel;
+    panel -= panel_count(part);
+  }
+  return w.outputs();
+}
+
 std::size_t group_cost(const RowGroup& group) { return stream_bytes(*group.w) * (group.rows + kRowsPerRead); }
 
 }  // namespace
 
+Product::Product(Isa isa, const PackedMatrix& w, const QuantisedRows& x, float* y, std::size_t y_stride,
+                 std::span<const float> bias, int members)
+    : isa_(isa),
+      w_(w),
+      rows_(x.view()),
+      y_(y),
+      y_stride_(y_stride),
+      bias_(bias),
+      members_(static_cast<std::size_t>(members)) {
+  PLAIT_CHECK(w.inputs() == x.inputs() && w.row_form() == x.view().form, w.inputs(), x.inputs());
+  PLAIT_CHECK(bias.empty() || bias.size() == w.outputs(), bias.size(), w.outputs());
+  PLAIT_ASSERT(y_stride >= w.outputs() || x.rows() <= 1, y_stride, w.outputs());
+}
+
+void Product::operator()(int member) const {
+  const Work work{w_, rows_, kernel_table(isa_), y_, y_stride_};
+  const auto self = static_cast<std::size_t>(member);
+  const std::size_t bytes = stream_bytes(w_);
+  const std::size_t begin = panel_at(w_, bytes / members_ * self);
+  const std::size_t end = self + 1 == members_ ? panel_at(w_, bytes) : panel_at(w_, bytes / members_ * (self + 1));
+  multiply_share(work, begin, end);
+  if (work.kernels.finish != nullptr) work.kernels.finish();
+  if (bias_.empty()) return;
+  const std::size_t first = first_output(w_, begin);
+  const std::size_t count = first_output(w_, end) - first;
+  for (std::size_t row = 0; row < rows_.m; ++row) {
+    float* outputs = y_ + row * y_stride_ + first;
+    add(isa_, outputs, bias_.data() + first, count, outputs);
+  }
+}
+
 void matmul(Isa isa, const PackedMatrix& w, const QuantisedRows& x, float* y, std::size_t y_stride,
             parallel::Team& team) {
-  PLAIT_CHECK(w.inputs() == x.inputs() && w.row_form() == x.view().form, w.inputs(), x.inputs());
-  PLAIT_ASSERT(y_stride >= w.outputs() || x.rows() <= 1, y_stride, w.outputs());
-  const Work work{w, x.view(), kernel_table(isa), y, y_stride};
-  const std::size_t bytes = stream_bytes(w);
-  team.run([&](int member) {
-    const auto members = static_cast<std::size_t>(team.size());
-    const auto self = static_cast<std::size_t>(member);
-    const std::size_t begin = panel_at(w, bytes / members * self);
-    const std::size_t end = self + 1 == members ? panel_at(w, bytes) : panel_at(w, bytes / members * (self + 1));
-    multiply_share(work, begin, end);
-    if (work.kernels.finish != nullptr) work.kernels.finish();
-  });
+  team.run(Product(isa, w, x, y, y_stride, {}, team.size()));
 }
 
 void matmul_grouped(Isa isa, std::span<const RowGroup> groups, const float* x, std::size_t x_stride, float* y,

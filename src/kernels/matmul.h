@@ -124,11 +124,38 @@ class QuantisedRows {
 void quantise_rows(Isa isa, const float* x, std::size_t m, std::size_t k, std::size_t stride, RowForm form,
                    QuantisedRows& out, parallel::Team& team);
 
+/// What quantise_rows() does, for rows `rows` of `out`, which has its size, form and source already, and their inputs
+/// `inputs`, whose borders are borders of groups: for rows that are made piece by piece. x: [rows, inputs] with row
+/// stride `stride`. Different parts may be quantised at the same time; rows of a block (see RowsView) share cache
+/// lines.
+void quantise_part(Isa isa, const float* x, std::size_t stride, parallel::Range rows, parallel::Range inputs,
+                   QuantisedRows& out);
+
 /// y[row, output] = sum of w[output, i] * x[row, i], y [m, outputs] with row stride y_stride (in floats).
 /// Requires: w.inputs() == x.inputs(), x in w.row_form(), y_stride >= w.outputs(). No allocation in the steady state.
 /// One region of the team.
 void matmul(Isa isa, const PackedMatrix& w, const QuantisedRows& x, float* y, std::size_t y_stride,
             parallel::Team& team);
+
+/// A member's share of matmul() as a function, for regions that have other things to do before or after:
+///   team.run_in_turn(prepare_rows, Product(isa, w, rows, y, w.outputs(), {}, team.size()));
+/// `bias`: [outputs], added to the sums, or empty. x has its size and form when the product is made; its contents and
+/// everything else are looked at in the region.
+class Product {
+ public:
+  Product(Isa isa, const PackedMatrix& w, const QuantisedRows& x, float* y, std::size_t y_stride,
+          std::span<const float> bias, int members);
+  void operator()(int member) const;
+
+ private:
+  Isa isa_;
+  const PackedMatrix& w_;
+  const RowsView& rows_;
+  float* y_;
+  std::size_t y_stride_;
+  std::span<const float> bias_;
+  std::size_t members_;
+};
 
 /// Rows [first, first + rows) of a batch and the weights that they go through: one expert's share.
 struct RowGroup {

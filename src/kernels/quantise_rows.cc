@@ -14,49 +14,43 @@ constexpr std::size_t kAloneMax = 8192;
 
 constexpr std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
-// Groups [begin, end) of all rows of the block that starts at row `first`.
-void quantise_block(const cpu::KernelTable& kernels, const RowsView& rows, std::size_t first, std::size_t begin,
-                    std::size_t end) {
-  const std::size_t count = std::min(kRowBlock, rows.m - first);
-  for (std::size_t row = 0; row < count; ++row) {
-    const std::size_t at = first * rows.groups + begin * count + row;
-    kernels.quantise({.x = rows.x + (first + row) * rows.x_stride + begin * kGroup,
-                      .k = std::min(rows.k, end * kGroup) - begin * kGroup,
-                      .a = rows.a + at * kGroup,
-                      .scale = rows.scale + at,
-                      .usum = rows.usum + at,
-                      .minus_sum = rows.minus_sum + at,
-                      .minus_first = rows.minus_first + at,
-                      .minus_second = rows.minus_second + at,
-                      .stride = count});
-  }
+// Inputs [begin, end) of rows [first, last), which are of one block; x: [last - first, end - begin].
+void quantise_in_block(const cpu::KernelTable& kernels, const RowsView& rows, const float* x, std::size_t x_stride,
+                       parallel::Range which, parallel::Range inputs) {
+  const bool wide = rows.form == RowForm::wide;
+  const std::size_t block = which.begin / kRowBlock * kRowBlock;
+  const std::size_t stride = std::min(kRowBlock, rows.m - block);
+  const std::size_t group = inputs.begin / (wide ? kWideGroup : kGroup);
+  const std::size_t step = wide ? kWideStep : kGroup;
+  const std::size_t row = which.begin - block;
+  const std::size_t at = block * rows.groups + group * stride + row;
+  const auto plane = [at](auto* p) { return p == nullptr ? nullptr : p + at; };
+  (wide ? kernels.quantise_wide : kernels.quantise)({
+      .x = x,
+      .x_stride = x_stride,
+      .rows = which.end - which.begin,
+      .k = inputs.end - inputs.begin,
+      .a = rows.a + (block * rows.steps + inputs.begin / step * stride + row) * step,
+      .scale = plane(rows.scale),
+      .usum = plane(rows.usum),
+      .minus_sum = plane(rows.minus_sum),
+      .minus_first = plane(rows.minus_first),
+      .minus_second = plane(rows.minus_second),
+      .stride = stride,
+  });
 }
 
-// Wide groups [begin, end) of all rows of the block that starts at row `first`.
-void quantise_wide_block(const cpu::KernelTable& kernels, const RowsView& rows, std::size_t first, std::size_t begin,
-                         std::size_t end) {
-  const std::size_t count = std::min(kRowBlock, rows.m - first);
-  const std::size_t step = begin * (kWideGroup / kWideStep);
-  for (std::size_t row = 0; row < count; ++row) {
-    const std::size_t at = first * rows.groups + begin * count + row;
-    kernels.quantise_wide({.x = rows.x + (first + row) * rows.x_stride + begin * kWideGroup,
-                           .k = std::min(rows.k, end * kWideGroup) - begin * kWideGroup,
-                           .a = rows.a + (first * rows.steps + step * count + row) * kWideStep,
-                           .scale = rows.scale + at,
-                           .minus_sum = rows.minus_sum + at,
-                           .stride = count});
-  }
-}
-
-// Groups [begin, end), counted through all blocks: shares of a block border on each other in one place of memory, while
-// rows of a block lie side by side in every cache line.
+// Groups [begin, end) of rows.x, counted through all blocks: shares of a block border on each other in one place of
+// memory, while rows of a block lie side by side in every cache line.
 void quantise_groups(const cpu::KernelTable& kernels, const RowsView& rows, std::size_t begin, std::size_t end) {
+  const std::size_t size = rows.form == RowForm::wide ? kWideGroup : kGroup;
   while (begin < end) {
     const std::size_t block = begin / rows.groups;
     const std::size_t last = std::min(end, (block + 1) * rows.groups);
     const std::size_t before = block * rows.groups;
-    const auto quantise = rows.form == RowForm::wide ? quantise_wide_block : quantise_block;
-    quantise(kernels, rows, block * kRowBlock, begin - before, last - before);
+    const parallel::Range inputs{(begin - before) * size, std::min(rows.k, (last - before) * size)};
+    const parallel::Range which{block * kRowBlock, std::min(rows.m, (block + 1) * kRowBlock)};
+    quantise_in_block(kernels, rows, rows.x + which.begin * rows.x_stride + inputs.begin, rows.x_stride, which, inputs);
     begin = last;
   }
 }
@@ -114,6 +108,21 @@ void quantise_rows(Isa isa, const float* x, std::size_t m, std::size_t k, std::s
     const auto [begin, end] = parallel::part(groups, member, team.size());
     quantise_groups(kernels, rows, begin, end);
   });
+}
+
+void quantise_part(Isa isa, const float* x, std::size_t stride, parallel::Range rows, parallel::Range inputs,
+                   QuantisedRows& out) {
+  const RowsView& view = out.view();
+  PLAIT_ASSERT(rows.end <= view.m && inputs.end <= view.k, rows.end, inputs.end);
+  if (view.form == RowForm::floats) return;
+  PLAIT_ASSERT(inputs.begin % (view.form == RowForm::wide ? kWideGroup : kGroup) == 0, inputs.begin);
+  const cpu::KernelTable& kernels = kernel_table(isa);
+  while (rows.begin < rows.end) {
+    const std::size_t end = std::min(rows.end, rows.begin / kRowBlock * kRowBlock + kRowBlock);
+    quantise_in_block(kernels, view, x, stride, {rows.begin, end}, inputs);
+    x += (end - rows.begin) * stride;
+    rows.begin = end;
+  }
 }
 
 }  // namespace plait::kernels

@@ -5,11 +5,13 @@
 // stay on the caller, where they cost less than a region of the team.
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <limits>
 #include <vector>
 
 #include "kernels/attention.h"
 #include "kernels/elementwise.h"
+#include "kernels/gated_product.h"
 #include "kernels/logits.h"
 #include "kernels/rope.h"
 #include "models/operations.h"
@@ -21,14 +23,31 @@ namespace {
 
 /// Numbers from which a region of the team (1 to 2 µs) costs less than it saves: of simple steps, at some 0.1 ns each.
 constexpr std::size_t kParallelNumbers = 16'384;
+/// The same of what comes between products, at some 0.4 ns each.
+constexpr std::size_t kParallelRowNumbers = 8192;
 /// Rows, of steps that touch several places of memory.
 constexpr std::size_t kParallelRows = 4;
+/// Rows of a block share cache lines once they are quantised, so members get whole blocks where there are enough, and
+/// never less than this.
+constexpr std::size_t kRowGranule = 4;
+/// Inputs of a share of quantising without a norm: whole groups of all forms of rows.
+constexpr std::size_t kInputGranule = 128;
 
 /// Cosines and sines of one kind of rotation for the rows of the current batch.
 struct RotationTable {
   kernels::RopeTable rope;
   std::vector<float> cosines = {};  ///< [rows and turned rows, pairs]
   std::vector<float> sines = {};
+};
+
+/// What a product reads: n(x + n'(y)), n and n' norms with weights, or nothing if these are empty.
+struct Input {
+  const float* x = nullptr;  ///< [rows, width]
+  std::span<const float> norm = {};
+  std::size_t width = 0;
+  float* sum = nullptr;  ///< x, where it is to be replaced by x + n'(y); else null.
+  const float* added = nullptr;
+  std::span<const float> added_norm = {};
 };
 
 class ExactOperations final : public Operations {
@@ -50,6 +69,13 @@ class ExactOperations final : public Operations {
     if (clock_ != nullptr) clock_->start();
     segments_ = segments;
     rows_ = rows;
+    put_off_ = {};
+    segment_of_row_.clear();
+    own_spans_ = true;
+    for (const Segment& segment : segments) {
+      segment_of_row_.insert(segment_of_row_.end(), segment.rows, &segment);
+      own_spans_ = own_spans_ && segment.view.size() == 1;
+    }
     for (RotationTable& table : tables_) fill(table);
     for (std::size_t group = 0; group < kLayerGroups; ++group) plan(group);
     lap(StepPart::rotate_store);
@@ -73,63 +99,62 @@ class ExactOperations final : public Operations {
   }
 
   void project(const Linear& linear, const float* x, std::span<const float> norm, std::size_t rows, float* y) override {
-    if (!norm.empty()) x = normalise(x, norm, rows);
-    kernels::quantise_rows(isa_, x, rows, linear.inputs, linear.inputs, linear.packed->row_form(), quantised_, team_);
-    lap(StepPart::quantise);
-    kernels::matmul(isa_, *linear.packed, quantised_, y, linear.outputs, team_);
+    const Input input = input_of(x, norm, linear.inputs);
+    make_room(input, rows, linear.packed->row_form());
+    run_on_rows(input, rows,
+                kernels::Product(isa_, *linear.packed, quantised_, y, linear.outputs, linear.bias, members()));
     lap(&linear == &weights_.output ? StepPart::logits : StepPart::product);
-    if (linear.bias.empty()) return;
-    for_rows(rows, linear.outputs, [&](std::size_t row) {
-      float* outputs = y + row * linear.outputs;
-      kernels::add(isa_, outputs, linear.bias.data(), linear.outputs, outputs);
-    });
-    lap(StepPart::residual);
+  }
+
+  void feed_forward(const Linear& gate_up, const Linear& down, const float* x, std::span<const float> norm,
+                    std::size_t rows, float* y) override {
+    const Input input = input_of(x, norm, gate_up.inputs);
+    make_room(input, rows, gate_up.packed->row_form());
+    kernels::GatedProduct gated(isa_, *gate_up.packed, quantised_, gate_up.bias, gate_function(),
+                                down.packed->row_form(), gated_rows_, gated_, gate_scratch_, members());
+    double activation = 0;
+    if (clock_ != nullptr) gated.measure(&activation);
+    const kernels::Product product(isa_, *down.packed, gated_rows_, y, down.outputs, down.bias, members());
+    run_on_rows(input, rows, gated, product);
+    lap(StepPart::product);
+    if (clock_ != nullptr) clock_->move(StepPart::product, StepPart::activation, activation);
   }
 
   void store(std::size_t layer, float* qkv) override {
-    const Layer& weights = weights_.layers[layer];
-    const kernels::AttentionShape shape = attention_shape(layer);
-    const RotationTable& table = tables_[config_.layer_windowed[layer] ? 1 : 0];
-    const std::size_t width = qkv_width();
     for_segment_rows([&](const Segment& segment, std::size_t first, std::size_t last) {
-      for (std::size_t row = first; row < last; ++row) {
-        float* query = qkv + row * width;
-        norm_heads(query, config_.heads, weights.query_norm);
-        for (std::size_t turned = segment.turned_row + row - segment.row; turned < turned_end(segment);
-             turned += segment.rows) {
-          std::copy_n(query, config_.heads * config_.head_dim, qkv + turned * width);
-          rotate_heads(qkv + turned * width, config_.heads, table, turned);
-        }
-        rotate_heads(query, config_.heads, table, row);
-        float* key = query + config_.heads * config_.head_dim;
-        norm_heads(key, config_.kv_heads, weights.key_norm);
-        rotate_heads(key, config_.kv_heads, table, row);
-      }
-      const float* keys = qkv + first * width + config_.heads * config_.head_dim;
-      const float* values = keys + config_.kv_heads * config_.head_dim;
-      kernels::store_kv(isa_, shape, layout_.offset_of(layer), segment.view.back().pages[layout_.group_of(layer)],
-                        segment.index() + first - segment.row, last - first, keys, width, values, width);
+      for (std::size_t head = 0; head < config_.kv_heads; ++head) store_head(layer, qkv, segment, first, last, head);
     });
     lap(StepPart::rotate_store);
   }
 
-  void attend(std::size_t layer, const float* qkv, float* out) override {
-    kernels::attention(isa_, attention_shape(layer), plans_[layout_.group_of(layer)], layout_.offset_of(layer), qkv,
-                       qkv_width(), out, config_.heads * config_.head_dim, team_, attention_);
+  /// Where each piece of the attention sees no other's new tokens, whoever computes it stores them: they stay in that
+  /// core's caches, and nobody waits.
+  void attend(std::size_t layer, float* qkv, float* out) override {
+    const std::size_t group = layout_.group_of(layer);
+    std::atomic<double> stored = 0;  // seconds of all members; relaxed: a statistic
+    const auto store_piece = [&](std::size_t row, std::size_t rows, std::size_t head) {
+      StepClock::Stopwatch watch(clock_);
+      store_head(layer, qkv, *segment_of_row_[row], row, row + rows, head);
+      if (clock_ != nullptr) stored.fetch_add(watch.seconds(), std::memory_order_relaxed);
+    };
+    kernels::BeforeAttention before;
+    if (own_spans_ && plans_[group].whole_views()) {
+      before = {[](const void* context, std::size_t row, std::size_t rows, std::size_t head) {
+                  (*static_cast<decltype(&store_piece)>(context))(row, rows, head);
+                },
+                &store_piece};
+    } else {
+      store(layer, qkv);
+    }
+    kernels::attention(isa_, attention_shape(layer), plans_[group], layout_.offset_of(layer), qkv, qkv_width(), out,
+                       config_.heads * config_.head_dim, team_, attention_, before);
     lap(StepPart::attention);
-  }
-
-  void gate(const float* gate_up, std::size_t ffn, std::size_t rows, float* out) override {
-    for_rows(rows, 4 * ffn, [&](std::size_t row) {
-      const float* gates = gate_up + row * 2 * ffn;
-      activation()(isa_, gates, gates + ffn, ffn, out + row * ffn);
-    });
-    lap(StepPart::activation);
+    if (clock_ != nullptr) clock_->move(StepPart::attention, StepPart::rotate_store, stored / members());
   }
 
   void mix(const Experts& experts, const float* x, std::span<const float> norm, std::size_t rows, float* y) override {
     const std::size_t width = config_.width;
-    const float* normed = normalise(x, norm, rows);
+    const float* normed = normalise(input_of(x, norm, width), rows);
     choose(experts.router, normed, rows);
     const std::size_t places = routing_.places();
     grow(gathered_, places * width);
@@ -139,7 +164,11 @@ class ExactOperations final : public Operations {
       std::copy_n(normed + routing_.row_of(place) * width, width, gathered_.data() + place * width);
     });
     project_places(experts.gate_up, gathered_.data(), gate_up_.data());
-    gate(gate_up_.data(), config_.ffn, places, gated_.data());
+    for_rows(places, 4 * config_.ffn, [&](std::size_t place) {
+      const float* gates = gate_up_.data() + place * 2 * config_.ffn;
+      gate_function()(isa_, gates, gates + config_.ffn, config_.ffn, gated_.data() + place * config_.ffn);
+    });
+    lap(StepPart::activation);
     project_places(experts.down, gated_.data(), gathered_.data());
     for_rows(rows, config_.mixture.used * width, [&](std::size_t row) {
       float* sum = y + row * width;
@@ -148,23 +177,12 @@ class ExactOperations final : public Operations {
         add_weighted(gathered_.data() + choice.place * width, choice.weight, sum);
       }
     });
-    lap(StepPart::residual);
+    lap(StepPart::rows);
     if (config_.mixture.shared_ffn != 0) add_shared(experts, normed, rows, y);
   }
 
-  void add(const float* y, std::span<const float> norm, std::size_t rows, float* x) override {
-    grow(normed_, norm.empty() ? 0 : rows * config_.width);
-    for_rows(rows, config_.width, [&](std::size_t row) {
-      const float* added = y + row * config_.width;
-      if (!norm.empty()) {
-        float* normed = normed_.data() + row * config_.width;
-        kernels::rms_norm(isa_, added, norm.data(), config_.norm_epsilon, config_.width, normed);
-        added = normed;
-      }
-      float* stream = x + row * config_.width;
-      kernels::add(isa_, stream, added, config_.width, stream);
-    });
-    lap(StepPart::residual);
+  void add(const float* y, std::span<const float> norm, std::size_t /*rows*/, float* x) override {
+    put_off_ = {.x = x, .sum = x, .added = y, .added_norm = norm};
   }
 
   void cap_logits(std::size_t rows, float* logits) override {
@@ -177,7 +195,9 @@ class ExactOperations final : public Operations {
   }
 
  private:
-  [[nodiscard]] decltype(&kernels::silu_mul) activation() const {
+  [[nodiscard]] int members() const { return team_.size(); }
+
+  [[nodiscard]] kernels::GateFunction gate_function() const {
     switch (config_.activation) {
       case Activation::gelu:
         return kernels::gelu_mul;
@@ -189,15 +209,88 @@ class ExactOperations final : public Operations {
     return kernels::silu_mul;
   }
 
-  /// n(x) of project(), [rows, width], in normed_.
-  const float* normalise(const float* x, std::span<const float> norm, std::size_t rows) {
-    const std::size_t width = norm.size();
-    grow(normed_, rows * width);
-    for_rows(rows, width, [&](std::size_t row) {
-      kernels::rms_norm(isa_, x + row * width, norm.data(), config_.norm_epsilon, width, normed_.data() + row * width);
-    });
-    lap(StepPart::norm);
+  /// What a step reads, together with the addition to it that was put off and is now the reader's.
+  Input input_of(const float* x, std::span<const float> norm, std::size_t width) {
+    Input input{.x = x, .norm = norm, .width = width};
+    if (put_off_.x == x) {
+      input.sum = put_off_.sum;
+      input.added = put_off_.added;
+      input.added_norm = put_off_.added_norm;
+      put_off_ = {};
+    }
+    return input;
+  }
+
+  /// Row `row` of x with what is added to it, and n(x) of that in normed_.
+  void make_row(const Input& input, std::size_t row) {
+    const std::size_t at = row * input.width;
+    if (input.added != nullptr) {
+      const float* added = input.added + at;
+      if (!input.added_norm.empty()) {
+        norm_row(added, input.added_norm, normed_.data() + at);
+        added = normed_.data() + at;
+      }
+      kernels::add(isa_, input.sum + at, added, input.width, input.sum + at);
+    }
+    if (!input.norm.empty()) norm_row(input.x + at, input.norm, normed_.data() + at);
+  }
+
+  void norm_row(const float* x, std::span<const float> norm, float* out) const {
+    kernels::rms_norm(isa_, x, norm.data(), config_.norm_epsilon, norm.size(), out);
+  }
+
+  /// n(x) of the input, [rows, width].
+  const float* normalise(const Input& input, std::size_t rows) {
+    grow(normed_, rows * input.width);
+    for_rows(rows, 2 * input.width, [&](std::size_t row) { make_row(input, row); });
+    lap(StepPart::rows);
     return normed_.data();
+  }
+
+  /// Sizes and form of quantised_, for the rows of an input.
+  void make_room(const Input& input, std::size_t rows, kernels::RowForm form) {
+    grow(normed_, input.norm.empty() && input.added_norm.empty() ? 0 : rows * input.width);
+    quantised_.resize(rows, input.width, form);
+    quantised_.set_source(input.norm.empty() ? input.x : normed_.data(), input.width);
+  }
+
+  /// Rows [begin, end) of the input into quantised_; block by block, so that they stay in the level-1 cache.
+  void make_rows(const Input& input, parallel::Range rows) {
+    const float* source = quantised_.view().x;
+    while (rows.begin < rows.end) {
+      const std::size_t end = std::min(rows.end, (rows.begin / kernels::kRowBlock + 1) * kernels::kRowBlock);
+      for (std::size_t row = rows.begin; row < end; ++row) make_row(input, row);
+      kernels::quantise_part(isa_, source + rows.begin * input.width, input.width, {rows.begin, end}, {0, input.width},
+                             quantised_);
+      rows.begin = end;
+    }
+  }
+
+  /// A member's share of making the rows. Where there is nothing to do but to quantise, it is one of their inputs.
+  void make_share(const Input& input, std::size_t rows, int member) {
+    if (!input.norm.empty() || input.added != nullptr) {
+      return make_rows(input, parallel::part(rows, member, members(), kRowGranule));
+    }
+    const parallel::Range inputs = parallel::part(input.width, member, members(), kInputGranule);
+    if (inputs.begin == inputs.end) return;
+    kernels::quantise_part(isa_, input.x + inputs.begin, input.width, {0, rows}, inputs, quantised_);
+  }
+
+  /// Makes the rows of the input, then runs the products one after the other; what is little, the caller does alone.
+  template <class Product, class... Next>
+  void run_on_rows(const Input& input, std::size_t rows, const Product& product, const Next&... next) {
+    const bool floats = quantised_.view().form == kernels::RowForm::floats;
+    const bool nothing = floats && input.norm.empty() && input.added == nullptr;
+    if (nothing || rows * input.width < kParallelRowNumbers || members() == 1) {
+      if (!nothing) make_rows(input, {0, rows});
+      lap(StepPart::rows);
+      return team_.run_in_turn(product, next...);
+    }
+    const auto timed = [&](int member) {
+      if (member == 0) lap(StepPart::rows);
+      product(member);
+    };
+    team_.run_in_turn([&](int member) { make_share(input, rows, member); }, timed, next...);
   }
 
   /// The experts of each row, x being the router's input, into routing_.
@@ -246,7 +339,7 @@ class ExactOperations final : public Operations {
       float* row = y + place * outputs;
       kernels::add(isa_, row, linears[routing_.expert_of(place)].bias.data(), outputs, row);
     });
-    lap(StepPart::residual);
+    lap(StepPart::rows);
   }
 
   /// sum += weight * values, both [width]; overwrites the values.
@@ -257,21 +350,46 @@ class ExactOperations final : public Operations {
 
   /// y += sigmoid(gate) * the shared expert's outputs, x being its input.
   void add_shared(const Experts& experts, const float* x, std::size_t rows, float* y) {
-    const std::size_t ffn = config_.mixture.shared_ffn;
     grow(gathered_, rows * config_.width);
-    grow(gate_up_, rows * 2 * ffn);
-    grow(gated_, rows * ffn);
     grow(scores_, rows);
-    project(experts.shared_gate_up, x, {}, rows, gate_up_.data());
-    gate(gate_up_.data(), ffn, rows, gated_.data());
-    project(experts.shared_down, gated_.data(), {}, rows, gathered_.data());
+    feed_forward(experts.shared_gate_up, experts.shared_down, x, {}, rows, gathered_.data());
     project(experts.shared_gate, x, {}, rows, scores_.data());
     for_rows(rows, config_.width, [&](std::size_t row) {
       float power = -scores_[row];
       kernels::exp(isa_, &power, 1, &power);
       add_weighted(gathered_.data() + row * config_.width, 1 / (1 + power), y + row * config_.width);
     });
-    lap(StepPart::residual);
+    lap(StepPart::rows);
+  }
+
+  /// store() for rows [first, last) of a segment and one key-value head with its queries.
+  void store_head(std::size_t layer, float* qkv, const Segment& segment, std::size_t first, std::size_t last,
+                  std::size_t head) {
+    const Layer& weights = weights_.layers[layer];
+    const RotationTable& table = tables_[config_.layer_windowed[layer] ? 1 : 0];
+    const std::size_t width = qkv_width();
+    const std::size_t dim = config_.head_dim;
+    const std::size_t queries = config_.heads / config_.kv_heads;
+    const std::size_t query_at = head * queries * dim;
+    const std::size_t key_at = (config_.heads + head) * dim;
+    const std::size_t value_at = key_at + config_.kv_heads * dim;
+    for (std::size_t row = first; row < last; ++row) {
+      float* query = qkv + row * width + query_at;
+      norm_heads(query, queries, weights.query_norm);
+      for (std::size_t turned = segment.turned_row + row - segment.row; turned < turned_end(segment);
+           turned += segment.rows) {
+        std::copy_n(query, queries * dim, qkv + turned * width + query_at);
+        rotate_heads(qkv + turned * width + query_at, queries, table, turned);
+      }
+      rotate_heads(query, queries, table, row);
+      float* key = qkv + row * width + key_at;
+      norm_heads(key, 1, weights.key_norm);
+      rotate_heads(key, 1, table, row);
+    }
+    kernels::store_kv_head(isa_, attention_shape(layer), layout_.offset_of(layer),
+                           segment.view.back().pages[layout_.group_of(layer)], segment.index() + first - segment.row,
+                           last - first, head, qkv + first * width + key_at, width, qkv + first * width + value_at,
+                           width);
   }
 
   [[nodiscard]] std::size_t qkv_width() const { return (config_.heads + 2 * config_.kv_heads) * config_.head_dim; }
@@ -408,6 +526,9 @@ class ExactOperations final : public Operations {
   std::array<RotationTable, 2> tables_;  ///< Layers that see everything, layers with a window.
   std::span<const Segment> segments_;
   std::size_t rows_ = 0;
+  std::vector<const Segment*> segment_of_row_;  ///< [rows]
+  bool own_spans_ = false;                      ///< Every row sees its own span only.
+  Input put_off_ = {};                          ///< An addition that nobody has needed yet.
   os::HugeVector<float> normed_;
   Routing routing_;
   kernels::TopK top_;
@@ -416,8 +537,10 @@ class ExactOperations final : public Operations {
   std::vector<float> scores_;       ///< [rows, experts]
   os::HugeVector<float> gathered_;  ///< [places, width]
   os::HugeVector<float> gate_up_;   ///< [places, 2 * ffn]
-  os::HugeVector<float> gated_;     ///< [places, ffn]
-  kernels::QuantisedRows quantised_;
+  os::HugeVector<float> gated_;     ///< [places, ffn], or rows of a feed-forward layer where they stay floats.
+  os::HugeVector<float> gate_scratch_;
+  kernels::QuantisedRows quantised_;   ///< What products read,
+  kernels::QuantisedRows gated_rows_;  ///< and the second ones of feed-forward layers.
   std::vector<kernels::AttentionEntry> entries_;
   std::vector<kernels::AttentionRows> batch_;
   std::array<kernels::AttentionPlan, kLayerGroups> plans_;

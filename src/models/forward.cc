@@ -71,8 +71,9 @@ void run_chunk(const Model::Parts& model, Workspace::Buffers& buffers, float* lo
   for (std::size_t index = 0; index < config.layers; ++index) {
     const Layer& layer = model.weights.layers[index];
     operations.project(layer.query_key_value, stream, layer.attention_norm, rows, buffers.qkv.data());
-    operations.store(index, buffers.qkv.data());
-    if (index + 1 == config.layers && buffers.logit_rows.empty()) return;  // nothing reads the rest
+    if (index + 1 == config.layers && buffers.logit_rows.empty()) {  // nothing reads the rest
+      return operations.store(index, buffers.qkv.data());
+    }
     operations.attend(index, buffers.qkv.data(), attended);
     if (index + 1 == config.layers) {  // all keys and values are stored: only asked rows go on
       rows = buffers.logit_rows.size();
@@ -85,9 +86,7 @@ void run_chunk(const Model::Parts& model, Workspace::Buffers& buffers, float* lo
     if (layer.experts) {
       operations.mix(*layer.experts, stream, layer.ffn_norm, rows, branch);
     } else {
-      operations.project(layer.gate_up, stream, layer.ffn_norm, rows, buffers.gate_up.data());
-      operations.gate(buffers.gate_up.data(), config.ffn, rows, buffers.gated.data());
-      operations.project(layer.down, buffers.gated.data(), {}, rows, branch);
+      operations.feed_forward(layer.gate_up, layer.down, stream, layer.ffn_norm, rows, branch);
     }
     operations.add(branch, layer.ffn_post_norm, rows, stream);
   }
@@ -188,8 +187,6 @@ void Workspace::Buffers::reserve(const Config& config, std::size_t rows) {
   grow(stream, config.width);
   grow(branch, config.width);
   grow(attended, query);
-  grow(gate_up, 2 * config.ffn);
-  grow(gated, config.ffn);
 }
 
 void Workspace::Buffers::reserve_queries(const Config& config, std::size_t rows) {

@@ -59,14 +59,17 @@ class Operations {
   /// Norms and rotates queries and keys in place and puts keys and values into their pages. qkv: [rows, (heads + 2
   /// kv_heads) * dim], and room for the turned rows of the segments.
   virtual void store(std::size_t layer, float* qkv) = 0;
-  /// Attention of every row over what it sees. out: [rows, heads * dim]
-  virtual void attend(std::size_t layer, const float* qkv, float* out) = 0;
-  /// out = activation(gate) * up. gate_up: [rows, 2 * ffn], out: [rows, ffn]
-  virtual void gate(const float* gate_up, std::size_t ffn, std::size_t rows, float* out) = 0;
+  /// store(), then attention of every row over what it sees. out: [rows, heads * dim]
+  virtual void attend(std::size_t layer, float* qkv, float* out) = 0;
+  /// y = D (activation(g) * u) + bias, g and u the first and the second half of the outputs of `gate_up` for n(x); n as
+  /// in project(), D the weights of `down`. x: [rows, inputs], y: [rows, outputs of down]
+  virtual void feed_forward(const Linear& gate_up, const Linear& down, const float* x, std::span<const float> norm,
+                            std::size_t rows, float* y) = 0;
   /// y = the weighted sum of what each row's experts make of n(x), in the order of their weights, then the shared
   /// expert's share, if there is one; n as in project(). Both [rows, width].
   virtual void mix(const Experts& experts, const float* x, std::span<const float> norm, std::size_t rows, float* y) = 0;
-  /// x += n(y), n as in project(). Both [rows, width].
+  /// x += n(y), n as in project(). Both [rows, width]. May be put off until project(), feed_forward() or mix() reads x:
+  /// nothing else may touch x and y until then.
   virtual void add(const float* y, std::span<const float> norm, std::size_t rows, float* x) = 0;
   /// Soft cap of logits, if the model has one. [rows, vocabulary]
   virtual void cap_logits(std::size_t rows, float* logits) = 0;

@@ -37,8 +37,6 @@ class Workspace::Buffers {
   os::HugeVector<float> branch;         ///< [rows, width] what a block adds to it
   os::HugeVector<float> qkv;            ///< [rows and turned rows, (heads + 2 kv_heads) * dim]
   os::HugeVector<float> attended;       ///< [rows, heads * dim]
-  os::HugeVector<float> gate_up;        ///< [rows, 2 * ffn]
-  os::HugeVector<float> gated;          ///< [rows, ffn]
 
   std::vector<Rows> views;  ///< Of sequences.
   std::vector<ViewEntry> entries;

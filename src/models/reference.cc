@@ -162,7 +162,8 @@ class ReferenceOperations final : public Operations {
     }
   }
 
-  void attend(std::size_t layer, const float* qkv, float* out) override {
+  void attend(std::size_t layer, float* qkv, float* out) override {
+    store(layer, qkv);
     for (const Segment& segment : segments_) {
       const std::size_t jobs = segment.rows * config_.heads;
       team_.run([&](int member) {
@@ -175,13 +176,13 @@ class ReferenceOperations final : public Operations {
     }
   }
 
-  void gate(const float* gate_up, std::size_t ffn, std::size_t rows, float* out) override {
-    for (std::size_t row = 0; row < rows; ++row) {
-      const float* gates = gate_up + row * 2 * ffn;
-      for (std::size_t i = 0; i < ffn; ++i) {
-        out[row * ffn + i] = activate(config_.activation, gates[i], gates[ffn + i]);
-      }
-    }
+  void feed_forward(const Linear& gate_up, const Linear& down, const float* x, std::span<const float> norm,
+                    std::size_t rows, float* y) override {
+    std::vector<float> both(rows * gate_up.outputs);
+    std::vector<float> gated(rows * down.inputs);
+    project(gate_up, x, norm, rows, both.data());
+    gate(both.data(), down.inputs, rows, gated.data());
+    project(down, gated.data(), {}, rows, y);
   }
 
   void mix(const Experts& experts, const float* x, std::span<const float> norm, std::size_t rows, float* y) override {
@@ -197,7 +198,7 @@ class ReferenceOperations final : public Operations {
       for (std::size_t i = 0; i < group.count; ++i) {
         std::copy_n(normed.data() + routing_.row_of(group.first + i) * width, width, inputs.data() + i * width);
       }
-      feed_forward(experts.gate_up[group.expert], experts.down[group.expert], inputs.data(), group.count,
+      feed_forward(experts.gate_up[group.expert], experts.down[group.expert], inputs.data(), {}, group.count,
                    outputs.data() + group.first * width);
     }
     std::fill_n(y, rows * width, 0.0F);
@@ -210,7 +211,7 @@ class ReferenceOperations final : public Operations {
     std::vector<float> gates(rows);
     project(experts.shared_gate, normed.data(), {}, rows, gates.data());
     outputs.resize(std::max(outputs.size(), rows * width));
-    feed_forward(experts.shared_gate_up, experts.shared_down, normed.data(), rows, outputs.data());
+    feed_forward(experts.shared_gate_up, experts.shared_down, normed.data(), {}, rows, outputs.data());
     for (std::size_t row = 0; row < rows; ++row) {
       add_weighted(outputs.data() + row * width, 1 / (1 + std::exp(-gates[row])), y + row * width);
     }
@@ -258,12 +259,13 @@ class ReferenceOperations final : public Operations {
     routing_.order(mixture.experts);
   }
 
-  void feed_forward(const Linear& gate_up, const Linear& down, const float* x, std::size_t rows, float* y) {
-    std::vector<float> both(rows * gate_up.outputs);
-    std::vector<float> gated(rows * down.inputs);
-    project(gate_up, x, {}, rows, both.data());
-    gate(both.data(), down.inputs, rows, gated.data());
-    project(down, gated.data(), {}, rows, y);
+  void gate(const float* gate_up, std::size_t ffn, std::size_t rows, float* out) {
+    for (std::size_t row = 0; row < rows; ++row) {
+      const float* gates = gate_up + row * 2 * ffn;
+      for (std::size_t i = 0; i < ffn; ++i) {
+        out[row * ffn + i] = activate(config_.activation, gates[i], gates[ffn + i]);
+      }
+    }
   }
 
   void add_weighted(const float* values, float weight, float* sum) const {

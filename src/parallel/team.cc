@@ -128,7 +128,7 @@ void Team::advance(std::atomic<std::uint32_t>& word) const {
 
 void Team::call_member(int member) noexcept {
   try {
-    call_(function_, member);
+    phase_now_.call(phase_now_.function, member);
   } catch (const Abandoned&) {
   } catch (...) {
     errors_[static_cast<std::size_t>(member)] = std::current_exception();
@@ -139,7 +139,7 @@ void Team::call_member(int member) noexcept {
 
 // The thread's own share first, then those that nobody has begun. All shares stand at epoch - 1 when a region begins
 // and none of them does when it ends, so a thread that comes late finds nothing, and one that finds something knows
-// that the region waits for it: call_ and function_ stay as they are.
+// that the region waits for it: phase_now_ stays as it is. Whoever ends a region that another one follows begins that.
 void Team::take_shares(std::uint32_t epoch, int first) {
   for (int i = first; i < first + size_; ++i) {
     const int member = i % size_;
@@ -149,8 +149,15 @@ void Team::take_shares(std::uint32_t epoch, int first) {
     if (begun.load(std::memory_order_relaxed) != before) continue;
     if (!begun.compare_exchange_strong(before, epoch, std::memory_order_relaxed)) continue;
     call_member(member);
+    const bool last = phases_ == phases_end_;  // not to be looked at once the caller may have gone on
     // seq_cst as wait_until() asks; also passes on what this share wrote
-    if (remaining_.value.fetch_sub(1, std::memory_order_seq_cst) == 1) wake(remaining_.value);
+    if (remaining_.value.fetch_sub(1, std::memory_order_seq_cst) != 1) continue;
+    if (last) {
+      wake(remaining_.value);
+    } else {
+      begin_region();
+    }
+    return;  // the region is over
   }
 }
 
@@ -164,7 +171,16 @@ void Team::work(int member) {
   }
 }
 
-void Team::run_erased(Call call, void* function) {
+// Nobody else is in a region now.
+void Team::begin_region() {
+  phase_now_ = failed_.load(std::memory_order_relaxed) ? Phase{[](void*, int) {}, nullptr} : *phases_;
+  ++phases_;
+  arrived_.value.store(0, std::memory_order_relaxed);                                    // published by epoch_
+  remaining_.value.store(static_cast<std::uint32_t>(size_), std::memory_order_relaxed);  // same
+  advance(epoch_.value);
+}
+
+void Team::run_erased(const Phase* phases, int count) {
   const Team* outer = current_team;
   if (size_ == 1 || inside()) {
     current_team = this;
@@ -172,18 +188,21 @@ void Team::run_erased(Call call, void* function) {
       const Team* outer;
       ~Restore() { current_team = outer; }
     } restore{outer};
-    for (int member = 0; member < size_; ++member) call(function, member);
+    for (const Phase& phase : std::span(phases, static_cast<std::size_t>(count))) {
+      for (int member = 0; member < size_; ++member) phase.call(phase.function, member);
+    }
     return;
   }
   current_team = this;
-  call_ = call;
-  function_ = function;
-  arrived_.value.store(0, std::memory_order_relaxed);                                    // published by epoch_
-  failed_.store(false, std::memory_order_relaxed);                                       // same
-  remaining_.value.store(static_cast<std::uint32_t>(size_), std::memory_order_relaxed);  // same
-  const std::uint32_t epoch = epoch_.value.load(std::memory_order_relaxed) + 1;          // only we change it
-  advance(epoch_.value);
+  phases_ = phases;
+  phases_end_ = phases + count;
+  failed_.store(false, std::memory_order_relaxed);                         // published by epoch_
+  std::uint32_t epoch = epoch_.value.load(std::memory_order_relaxed) + 1;  // nobody else changes it now
+  begin_region();
   take_shares(epoch, 0);
+  for (const std::uint32_t last = epoch + static_cast<std::uint32_t>(count) - 1; epoch != last; take_shares(epoch, 0)) {
+    epoch = wait_until(epoch_.value, [epoch](std::uint32_t now) { return now != epoch; });
+  }
   wait_until(remaining_.value, [](std::uint32_t now) { return now == 0; });
   current_team = outer;
   if (!failed_.load(std::memory_order_relaxed)) return;  // ordered by remaining_

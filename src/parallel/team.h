@@ -14,7 +14,8 @@
 // to a thread.
 //
 // Invariants
-//   T1  A region's function runs exactly once for every member, and run() returns after the last one.
+//   T1  A region's function runs exactly once for every member, and run() returns after the last one. run_in_turn() is
+//       several regions, each begun by whoever ended the one before.
 //   T2  What happened before run() is visible to every member; what members did is visible to the caller after run().
 //   T3  Between regions no thread touches the caller's function object.
 //   T4  A member that throws never blocks the others: whoever waits in barrier() is released, and run() rethrows the
@@ -27,6 +28,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <iterator>
 #include <memory>
 #include <thread>
 #include <type_traits>
@@ -81,9 +83,17 @@ class Team {
   /// Rethrows the exception of the lowest member that threw.
   template <class F>
   void run(F&& f) {
-    using Function = std::remove_reference_t<F>;
-    run_erased([](void* function, int member) { (*static_cast<Function*>(function))(member); },
-               const_cast<void*>(static_cast<const void*>(std::addressof(f))));
+    const Phase only = phase(f);
+    run_erased(&only, 1);
+  }
+
+  /// run(first), then run(next), …, each when the one before is done, at the price of a barrier: the last member to be
+  /// done with one begins the next. Unlike in a region with barrier(), a thread that is not running holds up nobody.
+  /// After an exception the functions behind the one that threw are not called.
+  template <class F, class... Next>
+  void run_in_turn(F&& first, Next&&... next) {
+    const Phase phases[] = {phase(first), phase(next)...};
+    run_erased(phases, static_cast<int>(std::size(phases)));
   }
 
   /// run() with every member's share on a thread of its own, member 0's on the caller's: waits until all threads run.
@@ -133,6 +143,15 @@ class Team {
 
  private:
   using Call = void (*)(void* function, int member);
+  struct Phase {  // what a region does
+    Call call;
+    void* function;
+  };
+  template <class F>
+  static Phase phase(F& f) {
+    return {[](void* function, int member) { (*static_cast<F*>(function))(member); },
+            const_cast<void*>(static_cast<const void*>(std::addressof(f)))};
+  }
   struct alignas(64) Line {  // one cache line each, so that waiting threads do not disturb working ones
     std::atomic<std::uint32_t> value{0};
   };
@@ -141,7 +160,8 @@ class Team {
     std::atomic<std::size_t> handed_out{0};  // items of this member's part in for_chunks(), as far as handed out
   };
 
-  void run_erased(Call call, void* function);
+  void run_erased(const Phase* phases, int count);
+  void begin_region();
   void call_member(int member) noexcept;
   void take_shares(std::uint32_t epoch, int first);
   void start_workers(const std::vector<int>& cores);
@@ -154,8 +174,9 @@ class Team {
 
   const int size_;
   const std::int64_t spin_ns_max_;
-  Call call_ = nullptr;            // written by the caller before epoch_ moves, read by who has begun a share after
-  void* function_ = nullptr;       // same
+  Phase phase_now_ = {};           // written before epoch_ moves, read by who has begun a share after
+  const Phase* phases_ = nullptr;  // those behind it, until phases_end_; same, read by the last to be done
+  const Phase* phases_end_ = nullptr;
   std::atomic<bool> stop_{false};  // set before epoch_ moves for the last time
   Line epoch_;                     // one more for each region
   Line remaining_;                 // shares of the region that are not done

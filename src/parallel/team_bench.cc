@@ -25,6 +25,14 @@ void barrier(benchmark::State& state) {
 }
 BENCHMARK(barrier)->DenseRange(1, 2)->UseRealTime();
 
+void in_turn(benchmark::State& state) {
+  Team team(static_cast<int>(state.range(0)));
+  const auto nothing = [](int) {};
+  for (auto _ : state) team.run_in_turn(nothing, nothing, nothing, nothing);
+  state.SetItemsProcessed(state.iterations() * 4);
+}
+BENCHMARK(in_turn)->DenseRange(1, 2)->UseRealTime();
+
 /// Two members, 4 ms of arithmetic in all, while another thread wants a core: by static shares and by chunks.
 template <bool kChunks>
 void core_wanted_by_another(benchmark::State& state) {

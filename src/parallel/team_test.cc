@@ -47,6 +47,51 @@ TEST_P(TeamOf, BarrierSeparatesPhases) {
   }
 }
 
+TEST_P(TeamOf, RunsInTurnWithEverythingBeforeDone) {
+  Team team(GetParam());
+  const auto size = static_cast<std::size_t>(GetParam());
+  std::vector<int> values(size, 0);
+  std::vector<int> sums(size, 0);
+  int total = 0;
+  for (int round = 1; round <= 2000; ++round) {
+    const auto set = [&](int member) { values[static_cast<std::size_t>(member)] = round; };
+    const auto sum = [&](int member) {
+      sums[static_cast<std::size_t>(member)] = std::accumulate(values.begin(), values.end(), 0);
+    };
+    const auto add = [&](int member) {
+      if (member == 0) total = std::accumulate(sums.begin(), sums.end(), 0);
+    };
+    team.run_in_turn(set, sum, add);
+    ASSERT_EQ(total, round * GetParam() * GetParam());
+    team.run_in_turn(set);
+  }
+}
+
+TEST_P(TeamOf, NothingIsCalledInTurnBehindAnException) {
+  Team team(GetParam());
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<int> calls{0};
+    const auto fail = [&](int member) {
+      if (member == team.size() - 1) throw std::out_of_range("one");
+    };
+    EXPECT_THROW(team.run_in_turn([&](int) { ++calls; }, fail, [&](int) { calls += 1000; }, [](int) {}),
+                 std::out_of_range);
+    EXPECT_EQ(calls, GetParam());
+    team.run_in_turn([&](int) { ++calls; }, [&](int) { ++calls; });
+    EXPECT_EQ(calls, 3 * GetParam());
+  }
+}
+
+TEST_P(TeamOf, RunsInTurnInsideARegion) {
+  Team team(GetParam());
+  std::vector<int> order(static_cast<std::size_t>(GetParam()), 0);
+  team.run([&](int outer) {
+    int& calls = order[static_cast<std::size_t>(outer)];
+    team.run_in_turn([&](int) { calls += calls < GetParam() ? 1 : 1000; }, [&](int) { calls -= 1; });
+  });
+  for (const int calls : order) EXPECT_EQ(calls, 0);
+}
+
 TEST_P(TeamOf, LowestMembersExceptionIsRethrownAndTheTeamGoesOn) {
   Team team(GetParam());
   for (int round = 0; round < 50; ++round) {

@@ -252,12 +252,11 @@ std::int8_t quantise(float x, float factor) {
   return factor == 0 ? std::int8_t{0} : static_cast<std::int8_t>(static_cast<int>((x * factor + kRound) - kRound));
 }
 
-void quantise_group(const float* x, const QuantiseTask& task, std::size_t g) {
+void quantise_group(const float* x, const QuantiseTask& task, std::size_t at) {
   const auto [scale, factor] = scale_of_group(x, kGroup);
   std::int32_t sums[2] = {0, 0};
-  std::int8_t* a = task.a + g * task.stride * kGroup;
+  std::int8_t* a = task.a + at * kGroup;
   for (std::size_t i = 0; i < kGroup; ++i) sums[i / 16] += a[i] = quantise(x[i], factor);
-  const std::size_t at = g * task.stride;
   task.scale[at] = scale;
   task.usum[at] = scale * static_cast<float>(sums[0] + sums[1]);
   task.minus_sum[at] = -(sums[0] + sums[1]);
@@ -267,28 +266,34 @@ void quantise_group(const float* x, const QuantiseTask& task, std::size_t g) {
 
 void quantise_rows(const QuantiseTask& task) {
   const std::size_t whole = task.k / kGroup;
-  for (std::size_t g = 0; g < whole; ++g) quantise_group(task.x + g * kGroup, task, g);
-  if (task.k % kGroup != 0) {
+  for (std::size_t row = 0; row < task.rows; ++row) {
+    const float* x = task.x + row * task.x_stride;
+    for (std::size_t g = 0; g < whole; ++g) quantise_group(x + g * kGroup, task, g * task.stride + row);
+    if (task.k % kGroup == 0) continue;
     float tail[kGroup] = {};
-    std::memcpy(tail, task.x + whole * kGroup, task.k % kGroup * sizeof(float));
-    quantise_group(tail, task, whole);
+    std::memcpy(tail, x + whole * kGroup, task.k % kGroup * sizeof(float));
+    quantise_group(tail, task, whole * task.stride + row);
   }
 }
 
-void quantise_wide(const QuantiseTask& task) {
+void quantise_wide_row(const QuantiseTask& task, std::size_t row) {
   for (std::size_t g = 0; g * kWideGroup < task.k; ++g) {
-    const float* x = task.x + g * kWideGroup;
+    const float* x = task.x + row * task.x_stride + g * kWideGroup;
     const std::size_t n = task.k - g * kWideGroup < kWideGroup ? task.k - g * kWideGroup : kWideGroup;
     const auto [scale, factor] = scale_of_group(x, n);
     std::int32_t sum = 0;
     for (std::size_t i = 0; i < (n + kWideStep - 1) / kWideStep * kWideStep; ++i) {
       const std::int8_t q = i < n ? quantise(x[i], factor) : std::int8_t{0};
-      task.a[(g * 2 + i / kWideStep) * task.stride * kWideStep + i % kWideStep] = q;
+      task.a[((g * 2 + i / kWideStep) * task.stride + row) * kWideStep + i % kWideStep] = q;
       sum += q;
     }
-    task.scale[g * task.stride] = scale;
-    task.minus_sum[g * task.stride] = -128 * sum;
+    task.scale[g * task.stride + row] = scale;
+    task.minus_sum[g * task.stride + row] = -128 * sum;
   }
+}
+
+void quantise_wide(const QuantiseTask& task) {
+  for (std::size_t row = 0; row < task.rows; ++row) quantise_wide_row(task, row);
 }
 
 }  // namespace

@@ -26,12 +26,15 @@ struct PanelTask {
 
 using PanelKernel = void (*)(const PanelTask& task);
 
-/// One row, [groups * 32] inputs of which `k` exist, into one row of a block of `stride` rows. In the wide form only
-/// `a`, `scale` and `minus_sum` are written.
+/// Some inputs, from the beginning of a group on, of some rows of a block of `stride` rows. In the wide form only `a`,
+/// `scale` and `minus_sum` are written.
 struct QuantiseTask {
-  const float* x = nullptr;  ///< [k]
-  std::size_t k = 0;
-  std::int8_t* a = nullptr;  ///< Group g at a + g * stride * 32, wide: step s at a + s * stride * 64; likewise below.
+  const float* x = nullptr;  ///< [rows, k] with row stride x_stride
+  std::size_t x_stride = 0;
+  std::size_t rows = 1;
+  std::size_t k = 0;         ///< Inputs that exist; what a last group lacks counts as zero.
+  std::int8_t* a = nullptr;  ///< Group g of row r at a + (g * stride + r) * 32, wide: step s at a + (s * stride + r) *
+                             ///< 64; likewise below.
   float* scale = nullptr;
   float* usum = nullptr;
   std::int32_t* minus_sum = nullptr;
