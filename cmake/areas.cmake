@@ -13,7 +13,7 @@ set(PLAIT_ISA_amx ${PLAIT_ISA_avx512} -mavx512bf16 -mamx-tile -mamx-int8 -mamx-b
 
 # PLAIT_QUICK_BUILD: nothing in these areas is hot, and what they use is templates through and through: -O1 saves a
 # third of the build (cli.cc 10.5 s at -O3, 6.5 s at -O1). The same goes for tests; benches measure what Release makes.
-set(PLAIT_COLD_AREAS hub net cli)
+set(PLAIT_COLD_AREAS hub net serving cli)
 set(PLAIT_COLD_OPTIONS $<$<AND:$<BOOL:${PLAIT_QUICK_BUILD}>,$<CONFIG:Release>>:-O1>)
 
 function(plait_isa_flags)

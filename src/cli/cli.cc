@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "cli/ask.h"
+#include "cli/batch.h"
 #include "cli/bench.h"
 #include "cli/cache_verb.h"
 #include "cli/chat.h"
@@ -48,6 +49,7 @@ void add_common_options(CLI::App& app, Session& session) {
 void add_verbs(CLI::App& app, Session& session) {
   add_ask(app, session);
   add_chat(app, session);
+  add_batch(app, session);
   add_tokenize(app, session);
   add_perplexity(app, session);
   add_bench(app, session);

@@ -44,6 +44,8 @@ constexpr std::array kSettings{
             "Instruction set of the kernels; all but reference (float activations, slow) give the same bits"},
     Setting{"kernels.weights", Kind::choice, "exact", "exact|int8",
             "How weights are held: exact as in the file; int8 requantised, faster with many rows, a little less exact"},
+    Setting{"kv.bytes", Kind::number, "0", "0..1125899906842624",
+            "Memory for keys and values in bytes; 0: half of what is free, at most what can be filled"},
     Setting{"model", Kind::text, "smollm2-135m", "", "The model to use: a name of `plait model list`, or a path"},
     Setting{"threads", Kind::number, "0", "0..1024", "Threads that compute; 0: one for each usable core"},
 };

@@ -38,13 +38,14 @@ bool may_draw() {
 }  // namespace
 
 std::string progress_line(std::string_view what, base::Bytes done, base::Bytes total, double rate, int width,
-                          ProgressUnit unit) {
+                          ProgressUnit unit, std::string_view note) {
   const auto amount = [unit](base::Bytes n) {
     return unit == ProgressUnit::bytes ? base::human_bytes(n) : fmt::format("{}", n);
   };
   done = std::min(done, total);
   const double share = total == 0 ? 1 : static_cast<double>(done) / static_cast<double>(total);
   std::string tail = fmt::format("{} of {}", amount(done), amount(total));
+  if (!note.empty()) tail += fmt::format("  {}", note);
   if (rate > 0) {
     const double left = static_cast<double>(total - done) / rate;
     if (unit == ProgressUnit::bytes) tail += fmt::format("  {}/s", base::human_bytes(static_cast<base::Bytes>(rate)));
@@ -63,7 +64,7 @@ ProgressBar::ProgressBar(bool wanted, ProgressUnit unit) : active_(wanted && may
 
 ProgressBar::~ProgressBar() { clear(); }
 
-void ProgressBar::update(std::string_view what, base::Bytes done, base::Bytes total) {
+void ProgressBar::update(std::string_view what, base::Bytes done, base::Bytes total, std::string_view note) {
   if (!active_) return;
   const auto now = Clock::now();
   if (what != what_ || done < first_done_) {
@@ -77,7 +78,7 @@ void ProgressBar::update(std::string_view what, base::Bytes done, base::Bytes to
   const double seconds = std::chrono::duration<double>(now - first_).count();
   const double rate = seconds > 0.3 ? static_cast<double>(done - first_done_) / seconds : 0;
   const int width = os::terminal_width(os::StandardStream::error) - 1;
-  std::fputs(fmt::format("\r{}\x1b[K", progress_line(what, done, total, rate, width, unit_)).c_str(), stderr);
+  std::fputs(fmt::format("\r{}\x1b[K", progress_line(what, done, total, rate, width, unit_, note)).c_str(), stderr);
   std::fflush(stderr);
   drawn_ = true;
 }

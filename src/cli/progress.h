@@ -13,9 +13,10 @@ namespace plait::cli {
 enum class ProgressUnit { bytes, pieces };
 
 /// One line of a progress bar, at most `width` columns: "fetching  45 % [=====>      ]  44.3 MiB of 93.8 MiB  12.1
-/// MiB/s  0:04". `rate`: bytes per second, 0 if unknown; then rate and time left are not shown.
+/// MiB/s  0:04". `rate`: bytes per second, 0 if unknown; then rate and time left are not shown. `note` stands before
+/// the time left.
 [[nodiscard]] std::string progress_line(std::string_view what, base::Bytes done, base::Bytes total, double rate,
-                                        int width, ProgressUnit unit = ProgressUnit::bytes);
+                                        int width, ProgressUnit unit = ProgressUnit::bytes, std::string_view note = {});
 
 /// A bar on standard error while long work runs. Draws nothing unless standard error is a terminal and `wanted`.
 /// Not thread-safe.
@@ -28,7 +29,7 @@ class ProgressBar {
 
   /// Shows `done` of `total`, at most ten times a second; costs little when called more often. Another `what` starts
   /// anew.
-  void update(std::string_view what, base::Bytes done, base::Bytes total);
+  void update(std::string_view what, base::Bytes done, base::Bytes total, std::string_view note = {});
   /// Wipes the bar, so that something else can be printed.
   void clear();
 

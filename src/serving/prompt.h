@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/id.h"
+#include "serving/fields.h"
+#include "serving/request.h"
+
+namespace plait::serving {
+
+/// What a model is to go on from: at least one token.
+struct Prompt {
+  std::vector<base::TokenId> tokens = {};
+  std::string text = {};  ///< As the client wrote it, or what the tokens say.
+};
+
+/// The field `prompt`: a string, a list of strings, a list of token ids, or a list of such lists. `replaced`: something
+/// else is the prompt; then the field may be missing and nothing is returned.
+[[nodiscard]] Accepted<std::vector<Prompt>> completion_prompts(Fields& fields, const Target& target, bool replaced);
+
+/// The fields `messages`, `chat_template_kwargs` and `reasoning_effort`, as the model's template renders them: one
+/// prompt.
+[[nodiscard]] Accepted<std::vector<Prompt>> chat_prompts(Fields& fields, const Target& target, bool replaced);
+
+}  // namespace plait::serving

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "serving/reply.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.h"
+#include "text/utf8.h"
+
+namespace plait::serving {
+namespace {
+
+using base::TokenId;
+using text::Json;
+
+// JSON has no infinity. What never happens is written as by OpenAI's API.
+constexpr double kNever = -9999;
+
+Json logprob_json(float logprob) { return std::isfinite(logprob) ? static_cast<double>(logprob) : kNever; }
+
+// A token's text; bytes that are only a part of a character become U+FFFD.
+std::string shown(const models::Tokenizer& tokenizer, TokenId token) { return text::sanitize(tokenizer.piece(token)); }
+
+Json bytes_json(std::string_view piece) {
+  Json bytes = Json::array();
+  for (const char c : piece) bytes.push_back(static_cast<unsigned char>(c));
+  return bytes;
+}
+
+Json chat_entry(const models::Tokenizer& tokenizer, TokenId token, float logprob) {
+  return {{"token", shown(tokenizer, token)},
+          {"logprob", logprob_json(logprob)},
+          {"bytes", bytes_json(tokenizer.piece(token))}};
+}
+
+Json chat_logprobs(const Choice& choice, const models::Tokenizer& tokenizer) {
+  Json content = Json::array();
+  for (std::size_t i = 0; i < choice.logprobs.size(); ++i) {
+    Json entry = chat_entry(tokenizer, choice.tokens[i], choice.logprobs[i].chosen);
+    entry["top_logprobs"] = Json::array();
+    for (const models::TokenLogprob& other : choice.logprobs[i].top) {
+      entry["top_logprobs"].push_back(chat_entry(tokenizer, other.token, other.logprob));
+    }
+    content.push_back(std::move(entry));
+  }
+  return {{"content", std::move(content)}, {"refusal", nullptr}};
+}
+
+// The older shape has tokens as keys, which must differ: parts of characters are written as their bytes.
+std::string completion_token(const models::Tokenizer& tokenizer, TokenId token) {
+  const std::string_view piece = tokenizer.piece(token);
+  if (text::is_valid(piece)) return std::string(piece);
+  std::string bytes = "bytes:";
+  for (const char c : piece) bytes += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+  return bytes;
+}
+
+std::size_t characters(std::string_view utf8) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(utf8, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+}
+
+Json completion_logprobs(const Choice& choice, std::size_t offset, const models::Tokenizer& tokenizer) {
+  Json tokens = Json::array();
+  Json chosen = Json::array();
+  Json top = Json::array();
+  Json offsets = Json::array();
+  models::Detokenizer detokenizer(tokenizer);
+  for (std::size_t i = 0; i < choice.logprobs.size(); ++i) {
+    const models::Logprobs& logprobs = choice.logprobs[i];
+    tokens.push_back(completion_token(tokenizer, choice.tokens[i]));
+    chosen.push_back(logprob_json(logprobs.chosen));
+    Json others = Json::object();
+    for (const models::TokenLogprob& other : logprobs.top) {
+      others[completion_token(tokenizer, other.token)] = logprob_json(other.logprob);
+    }
+    top.push_back(std::move(others));
+    offsets.push_back(offset);
+    offset += characters(detokenizer.push(choice.tokens[i]));
+  }
+  return {{"tokens", std::move(tokens)},
+          {"token_logprobs", std::move(chosen)},
+          {"top_logprobs", std::move(top)},
+          {"text_offset", std::move(offsets)}};
+}
+
+Json ids_json(std::span<const TokenId> tokens) {
+  Json ids = Json::array();
+  for (const TokenId token : tokens) ids.push_back(token.value());
+  return ids;
+}
+
+Json choice_json(const Choice& choice, std::size_t index, std::string_view echo, const ReplyShape& shape,
+                 const models::Tokenizer& tokenizer) {
+  PLAIT_CHECK(choice.reason == engine::EndReason::stop || choice.reason == engine::EndReason::length);
+  Json json{{"index", index}};
+  Json logprobs;
+  if (shape.endpoint == Endpoint::completions) {
+    json["text"] = std::string(echo) + std::string(choice.text);
+    if (shape.logprobs) logprobs = completion_logprobs(choice, characters(echo), tokenizer);
+  } else {
+    json["message"] = {{"role", "assistant"}, {"content", choice.text}, {"refusal", nullptr}};
+    if (shape.logprobs) logprobs = chat_logprobs(choice, tokenizer);
+  }
+  json["logprobs"] = std::move(logprobs);
+  json["finish_reason"] = name(choice.reason);
+  if (shape.token_ids) json["plait"] = {{"token_ids", ids_json(choice.tokens)}};
+  return json;
+}
+
+Json additions(const ReplyShape& shape, std::span<const engine::Request> prompts) {
+  Json json = Json::object();
+  if (!shape.warnings.empty()) json["warnings"] = shape.warnings;
+  if (shape.token_ids) {
+    json["prompt_token_ids"] = Json::array();
+    for (const engine::Request& prompt : prompts) json["prompt_token_ids"].push_back(ids_json(prompt.prompt));
+  }
+  return json;
+}
+
+}  // namespace
+
+Json usage_body(std::span<const Choice> choices, std::size_t samples) {
+  std::size_t prompt = 0;
+  std::size_t cached = 0;
+  std::size_t completion = 0;
+  std::size_t computed = 0;
+  std::size_t longest = 0;
+  double pte = 0;
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    const engine::Usage& usage = choices[i].usage;
+    if (i % samples == 0) {  // the others find what the first one computed
+      prompt += usage.prompt_tokens;
+      cached += usage.cached_tokens;
+    }
+    completion += usage.generated_tokens;
+    computed += usage.computed_tokens;
+    longest = std::max(longest, usage.generated_tokens);
+    pte += usage.cost.pte;
+  }
+  return {{"prompt_tokens", prompt},
+          {"completion_tokens", completion},
+          {"total_tokens", prompt + completion},
+          {"prompt_tokens_details", {{"cached_tokens", cached}}},
+          {"plait", {{"prefill_tokens", computed}, {"critical_path_tokens", longest}, {"pte", pte}}}};
+}
+
+Json reply_body(const ReplyHead& head, const ReplyShape& shape, std::span<const engine::Request> prompts,
+                std::span<const Choice> choices, const models::Tokenizer& tokenizer) {
+  PLAIT_CHECK(!prompts.empty() && choices.size() % prompts.size() == 0 && !choices.empty());
+  const std::size_t samples = choices.size() / prompts.size();
+  const bool chat = shape.endpoint == Endpoint::chat_completions;
+  Json body{{"id", head.id},
+            {"object", chat ? "chat.completion" : "text_completion"},
+            {"created", head.created},
+            {"model", head.model},
+            {"choices", Json::array()}};
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    const std::string_view echo = shape.echo.empty() ? std::string_view() : shape.echo[i / samples];
+    body["choices"].push_back(choice_json(choices[i], i, echo, shape, tokenizer));
+  }
+  body["usage"] = usage_body(choices, samples);
+  if (Json extra = additions(shape, prompts); !extra.empty()) body["plait"] = std::move(extra);
+  return body;
+}
+
+}  // namespace plait::serving

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The objects `chat.completion` and `text_completion` of OpenAI's API, and what plait adds to them under `plait`.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/engine.h"
+#include "models/sampler.h"
+#include "models/tokenizer.h"
+#include "serving/request.h"
+#include "text/json.h"
+
+namespace plait::serving {
+
+/// One finished answer. What it points to must outlive its use.
+struct Choice {
+  std::string_view text = {};
+  std::span<const base::TokenId> tokens = {};       ///< Those of a stop string that ended it included.
+  std::span<const models::Logprobs> logprobs = {};  ///< One for each token, or none.
+  engine::EndReason reason = engine::EndReason::stop;
+  engine::Usage usage = {};
+};
+
+/// What the object says of itself.
+struct ReplyHead {
+  std::string id = {};       ///< "chatcmpl-…"
+  std::int64_t created = 0;  ///< Seconds since 1970.
+  std::string model = {};
+};
+
+/// The choices in order: those of a prompt side by side, prompts one after the other.
+/// Requires: as many choices for each of the prompts; reasons are stop or length.
+[[nodiscard]] text::Json reply_body(const ReplyHead& head, const ReplyShape& shape,
+                                    std::span<const engine::Request> prompts, std::span<const Choice> choices,
+                                    const models::Tokenizer& tokenizer);
+
+/// `usage` of all choices. prompt_tokens and cached_tokens count each prompt once, whatever `n` is. Under `plait`:
+/// prefill_tokens, rows of prompts really computed; critical_path_tokens, the longest chain of tokens that had to wait
+/// for each other, here the longest answer; pte, see engine/cost.h.
+[[nodiscard]] text::Json usage_body(std::span<const Choice> choices, std::size_t samples);
+
+}  // namespace plait::serving

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "serving/request.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "base/check.h"
+#include "serving/prompt.h"
+
+namespace plait::serving {
+namespace {
+
+using base::TokenId;
+using text::Json;
+
+constexpr std::int64_t kAnyWhole = std::numeric_limits<std::int64_t>::max();
+constexpr std::int64_t kChoicesMax = 128;      // of one prompt, as OpenAI's API has it
+constexpr std::size_t kGenerationsMax = 1024;  // of one request
+constexpr std::int64_t kLogprobsMax = 20;
+constexpr std::size_t kCompletionTokens = 16;  // of /v1/completions without max_tokens, as its documentation says
+
+Accepted<void> read_penalties(Fields& fields, models::SamplerOptions& sampler) {
+  PLAIT_TRY(const auto repetition, fields.number("repetition_penalty", {0, 100, true}));
+  PLAIT_TRY(const auto presence, fields.number("presence_penalty", {-2, 2}));
+  PLAIT_TRY(const auto frequency, fields.number("frequency_penalty", {-2, 2}));
+  sampler.repetition_penalty = repetition.value_or(1);
+  sampler.presence_penalty = presence.value_or(0);
+  sampler.frequency_penalty = frequency.value_or(0);
+  return {};
+}
+
+Accepted<void> read_logit_bias(Fields& fields, std::size_t vocabulary, models::SamplerOptions& sampler) {
+  PLAIT_TRY(const Json* biases, fields.object("logit_bias"));
+  if (biases == nullptr) return {};
+  for (const auto& [name, value] : biases->items()) {
+    std::int32_t id = -1;
+    const auto parsed = std::from_chars(name.data(), name.data() + name.size(), id);
+    const bool whole = parsed.ec == std::errc() && parsed.ptr == name.data() + name.size();
+    if (!whole || id < 0 || std::cmp_greater_equal(id, vocabulary)) {
+      return bad_value("logit_bias", fmt::format("must have token ids below {} as keys", vocabulary));
+    }
+    const double bias = value.is_number() ? value.get<double>() : std::nan("");
+    if (!(bias >= -100 && bias <= 100)) return bad_value("logit_bias", "must have numbers from -100 to 100 as values");
+    sampler.logit_bias.emplace_back(TokenId(id), bias);
+  }
+  return {};
+}
+
+Accepted<models::SamplerOptions> read_sampler(Fields& fields, std::size_t vocabulary, std::uint64_t seed) {
+  models::SamplerOptions sampler;
+  PLAIT_TRY(const auto temperature, fields.number("temperature", {0, 2}));
+  PLAIT_TRY(const auto top_p, fields.number("top_p", {0, 1, true}));
+  PLAIT_TRY(const auto top_k, fields.whole("top_k", -1, std::numeric_limits<int>::max()));
+  PLAIT_TRY(const auto min_p, fields.number("min_p", {0, 1}));
+  PLAIT_TRY(const auto given_seed, fields.whole("seed", std::numeric_limits<std::int64_t>::min(), kAnyWhole));
+  sampler.temperature = temperature.value_or(1);
+  sampler.top_p = top_p.value_or(1);
+  sampler.top_k = static_cast<int>(std::max<std::int64_t>(0, top_k.value_or(0)));  // -1 is how some write "all"
+  sampler.min_p = min_p.value_or(0);
+  sampler.seed = given_seed ? static_cast<std::uint64_t>(*given_seed) : seed;
+  PLAIT_TRY_VOID(read_penalties(fields, sampler));
+  PLAIT_TRY_VOID(read_logit_bias(fields, vocabulary, sampler));
+  return sampler;
+}
+
+Accepted<void> read_stop_item(const Json& item, std::size_t vocabulary, models::StopOptions& stop) {
+  if (item.is_string()) {
+    stop.strings.push_back(item.get<std::string>());
+    return {};
+  }
+  const bool whole = item.is_number_integer() && !item.is_number_unsigned();
+  const std::int64_t id = whole ? item.get<std::int64_t>() : -1;
+  if (id < 0 || std::cmp_greater_equal(id, vocabulary)) {
+    return bad_value("stop", "must be a string, or a list of strings and token ids");
+  }
+  stop.ids.emplace_back(static_cast<std::int32_t>(id));
+  return {};
+}
+
+Accepted<void> read_stop(Fields& fields, std::size_t vocabulary, models::StopOptions& stop) {
+  const Json* value = fields.find("stop");
+  if (value == nullptr) return {};
+  if (value->is_array()) {
+    for (const Json& item : *value) PLAIT_TRY_VOID(read_stop_item(item, vocabulary, stop));
+  } else {
+    PLAIT_TRY_VOID(read_stop_item(*value, vocabulary, stop));
+  }
+  if (const auto stream = models::StopStream::make(stop); !stream) {
+    return std::unexpected(Refusal{.message = stream.error().message, .param = "stop", .code = "invalid_value"});
+  }
+  return {};
+}
+
+Accepted<void> read_logprobs(Fields& fields, Request& request, models::SamplerOptions& sampler) {
+  if (request.reply.endpoint == Endpoint::completions) {
+    PLAIT_TRY(const auto count, fields.whole("logprobs", 0, kLogprobsMax));
+    if (count) sampler.top_logprobs = static_cast<int>(*count);
+  } else {
+    PLAIT_TRY(const auto wanted, fields.flag("logprobs"));
+    PLAIT_TRY(const auto count, fields.whole("top_logprobs", 0, kLogprobsMax));
+    if (count && !wanted.value_or(false)) return bad_value("top_logprobs", "needs logprobs to be true");
+    if (wanted.value_or(false)) sampler.top_logprobs = static_cast<int>(count.value_or(0));
+  }
+  request.reply.logprobs = sampler.top_logprobs.has_value();
+  return {};
+}
+
+// What is there to be used later, and has no effect here.
+Accepted<void> read_without_effect(Fields& fields, ReplyShape& reply) {
+  PLAIT_TRY(const auto stream, fields.flag("stream"));
+  reply.stream = stream.value_or(false);
+  PLAIT_TRY(const Json* options, fields.object("stream_options"));
+  if (options != nullptr) {
+    Fields inner(*options, "stream_options.");
+    PLAIT_TRY(const auto usage, inner.flag("include_usage"));
+    reply.stream_usage = usage.value_or(false);
+  }
+  PLAIT_TRY_VOID(fields.text("service_tier"));
+  PLAIT_TRY_VOID(fields.flag("parallel_tool_calls"));
+  return {};
+}
+
+Accepted<void> refuse_tools(Fields& fields) {
+  for (const char* name : {"tools", "functions"}) {
+    const Json* tools = fields.find(name);
+    if (tools == nullptr || (tools->is_array() && tools->empty())) continue;
+    return not_supported(name, "tool calls are not built yet");
+  }
+  for (const char* name : {"tool_choice", "function_call"}) {
+    const Json* choice = fields.find(name);
+    if (choice == nullptr || *choice == "none" || *choice == "auto") continue;
+    return not_supported(name, "tool calls are not built yet");
+  }
+  return {};
+}
+
+// What plait will do one day and does not do yet must not be passed over in silence.
+Accepted<void> refuse_unbuilt(Fields& fields, Endpoint endpoint, std::int64_t choices) {
+  PLAIT_TRY(const Json* format, fields.object("response_format"));
+  if (format != nullptr && format->value("type", Json()) != "text") {
+    return not_supported("response_format", "only the type `text` is built yet");
+  }
+  if (endpoint == Endpoint::chat_completions) {
+    PLAIT_TRY_VOID(refuse_tools(fields));
+    const Json* modalities = fields.find("modalities");
+    if (modalities != nullptr && *modalities != Json::array({"text"})) {
+      return not_supported("modalities", "plait writes text only");
+    }
+    return {};
+  }
+  PLAIT_TRY(const auto best_of, fields.whole("best_of", 1, kChoicesMax));
+  if (best_of && *best_of != choices) return not_supported("best_of", "only the value of `n` is built yet");
+  PLAIT_TRY(const auto suffix, fields.text("suffix"));
+  if (suffix && !suffix->empty()) return not_supported("suffix", "insertion is not built yet");
+  return {};
+}
+
+// Members of the object `plait`.
+struct Additions {
+  engine::SequenceOptions sequence = {};
+  bool returns = false;
+  bool token_ids = false;
+  bool include_stop = false;
+  const Json* prompt_ids = nullptr;
+};
+
+Accepted<Additions> read_additions(Fields& outer, std::vector<std::string>& unknown) {
+  Additions additions;
+  PLAIT_TRY(const Json* object, outer.object("plait"));
+  if (object == nullptr) return additions;
+  Fields fields(*object, "plait.");
+  PLAIT_TRY(const auto salt, fields.text("cache_salt"));
+  PLAIT_TRY(const auto hint, fields.text("cache_hint"));
+  if (hint && *hint != "return" && *hint != "done") {
+    return bad_value("plait.cache_hint", "must be \"return\" or \"done\"");
+  }
+  PLAIT_TRY(const auto token_ids, fields.flag("return_token_ids"));
+  PLAIT_TRY(const auto include_stop, fields.flag("stop_include"));
+  PLAIT_TRY(const auto priority, fields.whole("priority", 0, engine::Fairness::kLevels - 1));
+  PLAIT_TRY_VOID(fields.text("rollout_id"));  // no answers are cached that it could keep apart
+  for (const char* name : {"strategy", "strategy_options", "parent"}) {
+    if (fields.find(name) != nullptr) return not_supported(fields.full_name(name), "is not built yet");
+  }
+  additions.prompt_ids = fields.find("prompt_token_ids");
+  additions.sequence.salt = salt.value_or("");
+  additions.sequence.level = static_cast<int>(priority.value_or(0));
+  additions.returns = hint == "return";
+  additions.token_ids = token_ids.value_or(false);
+  additions.include_stop = include_stop.value_or(false);
+  std::ranges::move(fields.unknown(), std::back_inserter(unknown));
+  return additions;
+}
+
+Accepted<std::optional<std::size_t>> read_tokens_max(Fields& fields, Endpoint endpoint) {
+  const std::int64_t least = endpoint == Endpoint::completions ? 0 : 1;
+  PLAIT_TRY(const auto old_name, fields.whole("max_tokens", least, kAnyWhole));
+  PLAIT_TRY(const auto new_name, fields.whole("max_completion_tokens", least, kAnyWhole));
+  const auto given = new_name ? new_name : old_name;
+  if (!given) return std::nullopt;
+  return static_cast<std::size_t>(*given);
+}
+
+// The limits of a generation whose prompt is known.
+Accepted<void> set_limits(const Target& target, Endpoint endpoint, std::optional<std::size_t> wanted,
+                          engine::Request& request) {
+  const std::size_t prompt = request.prompt.size();
+  const char* param = endpoint == Endpoint::completions ? "prompt" : "messages";
+  const std::size_t least = wanted.value_or(1);
+  if (prompt > target.context || least > target.context - prompt) {
+    const std::string answer = wanted ? fmt::format(" and max_tokens is {}", *wanted) : "";
+    return std::unexpected(Refusal{
+        .message = fmt::format("the prompt has {} tokens{}: the context holds {}", prompt, answer, target.context),
+        .param = param,
+        .code = "context_length_exceeded"});
+  }
+  const std::size_t held = target.kv_tokens == 0 ? target.context : std::min(target.context, target.kv_tokens);
+  if (prompt >= held || least > held - prompt) {
+    if (held < target.context) {
+      return std::unexpected(Refusal{
+          .message = fmt::format("the prompt has {} tokens and the answer up to {}: the memory of keys and values "
+                                 "holds {}; the setting kv.bytes raises it",
+                                 prompt, least, held),
+          .param = param,
+          .code = "kv_memory_exceeded"});
+    }
+  }
+  const std::size_t room = held - std::min(held, prompt);
+  const std::size_t usual = endpoint == Endpoint::completions ? kCompletionTokens : room;
+  const std::size_t tokens = wanted.value_or(std::min(usual, room));
+  request.generate.prompt_only = tokens == 0;
+  request.generate.tokens_max = tokens;
+  return {};
+}
+
+Accepted<std::vector<Prompt>> read_prompts(Fields& fields, const Json* prompt_ids, const Target& target,
+                                           Endpoint endpoint) {
+  auto prompts = endpoint == Endpoint::completions ? completion_prompts(fields, target, prompt_ids != nullptr)
+                                                   : chat_prompts(fields, target, prompt_ids != nullptr);
+  if (!prompts || prompt_ids == nullptr) return prompts;
+  PLAIT_TRY(auto tokens, token_list(*prompt_ids, target.vocabulary, "plait.prompt_token_ids"));
+  if (tokens.empty()) return bad_value("plait.prompt_token_ids", "must not be empty");
+  std::string text = target.tokenizer->decode(tokens, true);
+  std::vector<Prompt> one;
+  one.push_back({.tokens = std::move(tokens), .text = std::move(text)});
+  return one;
+}
+
+Accepted<void> read_echo(Fields& fields, const std::vector<Prompt>& prompts, ReplyShape& reply) {
+  if (reply.endpoint != Endpoint::completions) return {};
+  PLAIT_TRY(const auto echo, fields.flag("echo"));
+  if (!echo.value_or(false)) return {};
+  if (reply.logprobs) {
+    return not_supported("echo", "together with logprobs it is not built yet: prompts have no log-probabilities");
+  }
+  for (const Prompt& prompt : prompts) reply.echo.push_back(prompt.text);
+  return {};
+}
+
+}  // namespace
+
+std::optional<Endpoint> find_endpoint(std::string_view path) {
+  if (path == "/v1/chat/completions") return Endpoint::chat_completions;
+  if (path == "/v1/completions") return Endpoint::completions;
+  return std::nullopt;
+}
+
+Accepted<Request> read_request(Endpoint endpoint, const Json& body, const Target& given, std::uint64_t seed) {
+  PLAIT_CHECK(given.tokenizer != nullptr && given.chat != nullptr);
+  Target target = given;
+  if (target.vocabulary == 0) target.vocabulary = target.tokenizer->size();
+  if (!body.is_object()) return std::unexpected(Refusal{.message = "the body must be a JSON object"});
+  Fields fields(body);
+  Request request;
+  request.reply.endpoint = endpoint;
+  PLAIT_TRY(const auto model, fields.text("model"));
+  request.model_asked = model.value_or("");
+  engine::Request base;
+  PLAIT_TRY(base.generate.sampler, read_sampler(fields, target.vocabulary, seed));
+  PLAIT_TRY_VOID(read_stop(fields, target.vocabulary, request.stop));
+  PLAIT_TRY_VOID(read_logprobs(fields, request, base.generate.sampler));
+  PLAIT_TRY_VOID(read_without_effect(fields, request.reply));
+  PLAIT_TRY(const auto choices, fields.whole("n", 1, kChoicesMax));
+  base.samples = static_cast<std::size_t>(choices.value_or(1));
+  PLAIT_TRY_VOID(refuse_unbuilt(fields, endpoint, choices.value_or(1)));
+  PLAIT_TRY(const auto ignore_eos, fields.flag("ignore_eos"));
+  request.ignore_eos = ignore_eos.value_or(false);
+  PLAIT_TRY(const auto tokens_max, read_tokens_max(fields, endpoint));
+  std::vector<std::string> unknown;
+  PLAIT_TRY(const Additions additions, read_additions(fields, unknown));
+  PLAIT_TRY(const auto user, fields.text("user"));
+  base.options = additions.sequence;
+  base.options.client = user.value_or("").substr(0, 256);
+  base.generate.returns = additions.returns;
+  request.stop.include_text = additions.include_stop;
+  request.reply.token_ids = additions.token_ids;
+  PLAIT_TRY(auto prompts, read_prompts(fields, additions.prompt_ids, target, endpoint));
+  PLAIT_TRY_VOID(read_echo(fields, prompts, request.reply));
+  if (prompts.size() * base.samples > kGenerationsMax) {
+    return bad_value(
+        "n", fmt::format("asks for {} answers in all, of at most {}", prompts.size() * base.samples, kGenerationsMax));
+  }
+  for (Prompt& prompt : prompts) {
+    engine::Request& one = request.prompts.emplace_back(base);
+    one.prompt = std::move(prompt.tokens);
+    PLAIT_TRY_VOID(set_limits(target, endpoint, tokens_max, one));
+  }
+  std::ranges::move(fields.unknown(), std::back_inserter(unknown));
+  for (const std::string& name : unknown) request.reply.warnings.push_back("unknown field ignored: " + name);
+  return request;
+}
+
+}  // namespace plait::serving

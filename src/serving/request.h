@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a client asks, from the JSON of /v1/chat/completions and /v1/completions to generations of the engine.
+//
+//   PLAIT_TRY(auto request, read_request(Endpoint::chat_completions, body, target, seed));
+//   PLAIT_TRY(auto exchange, Exchange::start(engine, target, std::move(request), {}));       // serving/exchange.h
+//
+// A field is one of four: read; known and without effect here (`stream`, `service_tier`, …); known and not built yet
+// (`tools`, `response_format` with a schema, …), which is refused by name; or unknown, which gives a warning. A field
+// that is null is absent.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/engine.h"
+#include "models/chat_template.h"
+#include "models/stop.h"
+#include "models/tokenizer.h"
+#include "serving/fields.h"
+#include "text/json.h"
+
+namespace plait::serving {
+
+enum class Endpoint { chat_completions, completions };
+/// "/v1/chat/completions" or "/v1/completions"; nothing for any other path.
+[[nodiscard]] std::optional<Endpoint> find_endpoint(std::string_view path);
+
+/// The model that answers. What it points to must outlive its use.
+struct Target {
+  std::string model = {};  ///< Its name in replies.
+  const models::Tokenizer* tokenizer = nullptr;
+  const models::ChatTemplate* chat = nullptr;
+  std::size_t context = 0;     ///< Most tokens of a prompt and its answer together.
+  std::size_t kv_tokens = 0;   ///< What the memory of keys and values holds of one sequence; 0: no less than that.
+  std::size_t vocabulary = 0;  ///< Ids below it are tokens. 0: the tokenizer's size.
+};
+
+/// How the reply is to look.
+struct ReplyShape {
+  Endpoint endpoint = Endpoint::chat_completions;
+  bool logprobs = false;
+  bool token_ids = false;                  ///< Ids of prompt and answer as well.
+  std::vector<std::string> echo = {};      ///< What stands before the answers to prompt i; empty: nothing.
+  std::vector<std::string> warnings = {};  ///< One for each field that was ignored.
+  bool stream = false;                     ///< For who can stream.
+  bool stream_usage = false;
+};
+
+/// A request that can be run.
+struct Request {
+  /// One for each prompt, all with the same seed: a list of prompts gives what each gives alone. No listener yet, and
+  /// the token ids that end it come from `stop`.
+  std::vector<engine::Request> prompts = {};
+  models::StopOptions stop = {};
+  bool ignore_eos = false;
+  std::string model_asked = {};  ///< What the field `model` says. Nobody compares it here.
+  ReplyShape reply = {};
+};
+
+/// Reads a request. `seed` is taken where the request has none. Without a limit the answer may fill the context, in
+/// completions 16 tokens. Cost: rendering and tokenising of the prompts.
+[[nodiscard]] Accepted<Request> read_request(Endpoint endpoint, const text::Json& body, const Target& target,
+                                             std::uint64_t seed);
+
+}  // namespace plait::serving
