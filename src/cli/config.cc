@@ -42,8 +42,10 @@ constexpr std::array kSettings{
             "Arithmetic of attention: exact gives the same bits everywhere; bf16 is faster on prompts with AMX only"},
     Setting{"kernels.isa", Kind::choice, "auto", "auto|generic|avx2|avxvnni|avx512|amx|reference",
             "Instruction set of the kernels; all but reference (float activations, slow) give the same bits"},
-    Setting{"kernels.weights", Kind::choice, "exact", "exact|int8",
-            "How weights are held: exact as in the file; int8 requantised, faster with many rows, a little less exact"},
+    Setting{
+        "kernels.weights", Kind::choice, "exact", "exact|int8|bf16",
+        "How weights are held: exact as in the file; int8 requantised; bf16 rounded, two bytes each. Both are faster "
+        "with many rows and slower with one"},
     Setting{"kv.bytes", Kind::number, "0", "0..1125899906842624",
             "Memory for keys and values in bytes; 0: half of what is free, at most what can be filled"},
     Setting{"model", Kind::text, "smollm2-135m", "", "The model to use: a name of `plait model list`, or a path"},

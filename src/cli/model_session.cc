@@ -109,7 +109,9 @@ base::Result<LoadedModel> load_model(const Session& session, const std::string& 
     options.weights = kernels::Weights::f32;
   } else if (as == LoadAs::settings) {
     if (session.config.text("kernels.isa") == "reference") options.arithmetic = models::Arithmetic::reference;
-    if (session.config.text("kernels.weights") == "int8") options.weights = kernels::Weights::int8;
+    for (const kernels::Weights weights : {kernels::Weights::int8, kernels::Weights::bf16}) {
+      if (session.config.text("kernels.weights") == kernels::name(weights)) options.weights = weights;
+    }
     if (session.config.text("kernels.attention") == "bf16") options.attention = kernels::AttentionArithmetic::bf16;
   }
   PLAIT_TRY(loaded.model, models::Model::load(path, options, *loaded.team));

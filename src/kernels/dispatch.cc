@@ -63,4 +63,10 @@ cpu::PanelKernel panel_kernel(const cpu::KernelTable& table, tensor::Type type) 
   PLAIT_CHECK(false, static_cast<std::uint32_t>(type));
 }
 
+cpu::PanelKernel panel_kernel(const cpu::KernelTable& table, RowForm form, tensor::Type type) {
+  if (form == RowForm::wide) return table.int8;
+  if (form == RowForm::pairs) return table.pairs;
+  return panel_kernel(table, type);
+}
+
 }  // namespace plait::kernels

@@ -3,6 +3,7 @@
 
 #include "kernels/cpu/panel_kernels.h"
 #include "kernels/isa.h"
+#include "kernels/rows_view.h"
 #include "tensor/type.h"
 
 namespace plait::kernels {
@@ -12,5 +13,7 @@ namespace plait::kernels {
 
 /// The kernel of a weight type.
 [[nodiscard]] cpu::PanelKernel panel_kernel(const cpu::KernelTable& table, tensor::Type type);
+/// The kernel for rows of a form: panels that were made over at load have one of their own.
+[[nodiscard]] cpu::PanelKernel panel_kernel(const cpu::KernelTable& table, RowForm form, tensor::Type type);
 
 }  // namespace plait::kernels

@@ -86,7 +86,7 @@ void GatedProduct::multiply(const Unit& unit) const {
   float* scratch = unit.scratch - unit.rows.begin * scratch_stride();
   for (std::size_t i = 0; i < 2 * count; ++i) {
     const PackedMatrix::Part& part = part_of(i);
-    const cpu::PanelKernel kernel = rows_.form == RowForm::wide ? kernels.int8 : panel_kernel(kernels, part.type);
+    const cpu::PanelKernel kernel = panel_kernel(kernels, rows_.form, part.type);
     kernel({.panel = stream(i),
             .rows = &rows_,
             .row_begin = unit.rows.begin,
@@ -95,7 +95,8 @@ void GatedProduct::multiply(const Unit& unit) const {
             .y_stride = scratch_stride(),
             .outputs = std::min(kPanel, part.rows - panel_of(i) * kPanel),
             .next = panel_of(i + 1) < unit.share_end ? stream(i + 1) : nullptr,
-            .next_bytes = part_of(i + 1).panel_bytes});
+            .next_bytes = part_of(i + 1).panel_bytes,
+            .step_end = rows_.steps});
   }
 }
 

@@ -18,6 +18,11 @@ constexpr std::size_t kRowsAtOnce = 256;
 // Reading a panel costs about as much as computing this many rows with it.
 constexpr std::size_t kRowsPerRead = 4;
 
+// Rows of bf16 and panels beyond so many steps no longer stay in the level-2 cache together; fewer rows read the
+// panels only once.
+constexpr std::size_t kPairStepsMax = 32;
+constexpr std::size_t kPairRowsMin = 32;
+
 // A span of panels across the stacked parts, by bytes.
 struct Work {
   const PackedMatrix& w;
@@ -29,26 +34,31 @@ struct Work {
 
 std::size_t panel_count(const PackedMatrix::Part& part) { return (part.rows + kPanel - 1) / kPanel; }
 
-// Panels [begin, end), counted through all parts, with rows [row_begin, row_end).
-void multiply_panels(const Work& work, std::size_t begin, std::size_t end, std::size_t row_begin, std::size_t row_end) {
+struct Range {
+  std::size_t begin, end;
+};
+
+// Panels [begin, end), counted through all parts, with some rows, and of panels made bf16 some steps.
+void multiply_panels(const Work& work, std::size_t begin, std::size_t end, Range rows, Range steps) {
   std::size_t first = 0;  // panel of the part
   for (const PackedMatrix::Part& part : work.w.parts()) {
     const std::size_t count = panel_count(part);
-    const cpu::PanelKernel kernel =
-        work.rows.form == RowForm::wide ? work.kernels.int8 : panel_kernel(work.kernels, part.type);
+    const cpu::PanelKernel kernel = panel_kernel(work.kernels, work.rows.form, part.type);
     for (std::size_t panel = std::max(begin, first); panel < std::min(end, first + count); ++panel) {
       const std::size_t index = panel - first;
       const std::byte* stream = part.panels + index * part.panel_bytes;
       const bool last = panel + 1 == std::min(end, first + count);
       kernel({.panel = stream,
               .rows = &work.rows,
-              .row_begin = row_begin,
-              .row_end = row_end,
+              .row_begin = rows.begin,
+              .row_end = rows.end,
               .y = work.y + part.first_output + index * kPanel,
               .y_stride = work.y_stride,
               .outputs = std::min(kPanel, part.rows - index * kPanel),
               .next = last ? nullptr : stream + part.panel_bytes,
-              .next_bytes = part.panel_bytes});
+              .next_bytes = part.panel_bytes,
+              .step_begin = steps.begin,
+              .step_end = steps.end});
     }
     first += count;
   }
@@ -56,8 +66,15 @@ void multiply_panels(const Work& work, std::size_t begin, std::size_t end, std::
 
 // Panels [begin, end) with all rows.
 void multiply_share(const Work& work, std::size_t begin, std::size_t end) {
+  const std::size_t steps = work.rows.form == RowForm::pairs ? work.rows.steps : 1;
   for (std::size_t row = 0; row < work.rows.m; row += kRowsAtOnce) {
-    multiply_panels(work, begin, end, row, std::min(work.rows.m, row + kRowsAtOnce));
+    const Range rows{row, std::min(work.rows.m, row + kRowsAtOnce)};
+    const bool in_pieces =
+        steps > kPairStepsMax && rows.end - rows.begin > kPairRowsMin && work.kernels.pair_steps != 0;
+    const std::size_t piece = in_pieces ? work.kernels.pair_steps : steps;
+    for (std::size_t step = 0; step < steps; step += piece) {
+      multiply_panels(work, begin, end, rows, {step, std::min(steps, step + piece)});
+    }
   }
 }
 

@@ -26,8 +26,12 @@
 //   Products, formats without blocks (F32, F16, BF16): rows are not quantised; acc = fma(x, w, acc) in ascending order.
 //   Products of weights made int8 at load (Weights::int8): rows and weights are both quantised as rows are above, in
 //     groups of 128 inputs; acc = 0; for each group: acc = fma(float(sum of a * q), scale of a * scale of q, acc).
-// Every fma is one rounding, every other operation is rounded by itself. A row with a number that is not finite gives
-// NaN in every output, and touches no other row.
+//   Products of weights made bf16 at load (Weights::bf16): rows and weights are rounded to bf16, to nearest even; acc =
+//     0; for each 32 inputs (the last ones filled up with zeros): even = odd = 0; for each two neighbours in ascending
+//     order: even = fma(x[2i], w[2i], even), odd = fma(x[2i + 1], w[2i + 1], odd); then acc = acc + (even + odd). All
+//     numbers below 2^-126, read or computed, count as zeros of their sign. This is what Intel defines for TDPBF16PS.
+// Every fma is one rounding, every other operation is rounded by itself. A quantised row with a number that is not
+// finite gives NaN in every output; no row touches another one.
 #pragma once
 
 #include <cstddef>
@@ -52,10 +56,11 @@ namespace plait::kernels {
 enum class Weights {
   exact,  ///< In their own type: the production path.
   int8,   ///< Requantised to 8 bits in groups of 128: other numbers than the file's, and many rows at once are faster.
+  bf16,   ///< Rounded to bf16, and so are activations: two bytes a weight, and long prompts are fastest.
   f32,    ///< Expanded to floats, so that activations are not quantised either: the oracle. Four bytes per weight.
 };
 
-/// "exact", "int8", "f32".
+/// "exact", "int8", "bf16", "f32".
 [[nodiscard]] std::string_view name(Weights weights);
 
 /// The weights of one linear layer, or of several that share their input (q, k, v; gate, up) stacked on top of each
@@ -64,7 +69,7 @@ class PackedMatrix {
  public:
   /// One stacked matrix in packed form: panels of 32 outputs, each one contiguous stream.
   struct Part {
-    tensor::Type type;         ///< As packed; if made int8, as in the file.
+    tensor::Type type;         ///< As packed; if made int8 or bf16, as in the file.
     std::size_t first_output;  ///< Its rows are outputs [first_output, first_output + rows).
     std::size_t rows;
     std::size_t panel_bytes;  ///< Multiple of 64.
@@ -88,8 +93,8 @@ class PackedMatrix {
   [[nodiscard]] std::span<const Part> parts() const { return parts_; }
   [[nodiscard]] RowForm row_form() const { return row_form_; }  ///< What matmul() wants to be given.
 
-  /// Row `row` of the stacked matrix as floats, [inputs]: unless it was made int8, the bits of tensor::dequantise. For
-  /// embeddings.
+  /// Row `row` of the stacked matrix as floats, [inputs]: unless it was made int8 or bf16, the bits of
+  /// tensor::dequantise. For embeddings.
   /// Requires: row < outputs(), out.size() == inputs().
   void dequantise_row(std::size_t row, std::span<float> out) const;
 
@@ -171,7 +176,7 @@ void matmul_grouped(Isa isa, std::span<const RowGroup> groups, const float* x, s
                     std::size_t y_stride, std::vector<QuantisedRows>& scratch, parallel::Team& team);
 
 /// The definition above in scalar code, from blocks as they are in the file: one part, y [m, rows] with row stride
-/// y_stride. `weights`: exact or int8. The oracle of the kernels' tests; slow.
+/// y_stride. `weights`: not f32. The oracle of the kernels' tests; slow.
 void matmul_reference(const tensor::MatrixView& w, const float* x, std::size_t m, std::size_t x_stride, float* y,
                       std::size_t y_stride, Weights weights = Weights::exact);
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Linear layers of the four models over a stack of matrices as large as the model, so that weights come from memory.
-//   matmul/<stack>/<isa>/m:<rows>/threads:<n>, and int8/… for the same weights made int8 at load
-// GB/s counts bytes of the weights touched (as in the file; int8: as in memory), GOP/s two operations for each weight
-// and row.
+//   matmul/<stack>/<isa>/m:<rows>/threads:<n>, and int8/…, bf16/… for the same weights made so at load
+// GB/s counts bytes of the weights touched (as in the file; int8, bf16: as in memory), GOP/s two operations for each
+// weight and row.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
@@ -84,7 +84,7 @@ void run_stack(benchmark::State& state, const Stack& stack, Weights form, Isa is
   double bytes = 0, weights = 0;
   for (const auto& layer : layers) {
     for (const auto& w : layer) {
-      bytes += static_cast<double>(form == Weights::int8 ? w.bytes() : w.file_bytes());
+      bytes += static_cast<double>(form == Weights::exact ? w.file_bytes() : w.bytes());
       weights += static_cast<double>(w.outputs() * w.inputs());
     }
   }
@@ -134,8 +134,9 @@ void register_products(const Stack& stack, Weights form) {
       if (isa == Isa::generic && stack.layers != 8) continue;
       for (const std::size_t m : std::vector<std::size_t>{1, 4, 8, 16, 32, 128, 512}) {
         if (m > 32 && isa < Isa::avx512) continue;
-        const std::string title = fmt::format("{}/{}/{}/m:{}/threads:{}", form == Weights::int8 ? "int8" : "matmul",
-                                              stack.name, name(isa), m, threads);
+        const std::string title =
+            fmt::format("{}/{}/{}/m:{}/threads:{}", form == Weights::exact ? "matmul" : name(form), stack.name,
+                        name(isa), m, threads);
         benchmark::RegisterBenchmark(title.c_str(), run_stack, stack, form, isa, m, threads)
             ->UseRealTime()
             ->Unit(benchmark::kMillisecond);
@@ -159,7 +160,7 @@ const int kRegistered = [] {
                                    threads)
           ->UseRealTime();
     }
-    for (const Weights form : {Weights::exact, Weights::int8}) register_products(stack, form);
+    for (const Weights form : {Weights::exact, Weights::int8, Weights::bf16}) register_products(stack, form);
   }
   return 0;
 }();

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "kernels/matmul.h"
@@ -115,10 +116,46 @@ void matmul_wide_reference(const tensor::MatrixView& w, const float* x, std::siz
   }
 }
 
+float flushed(float x) { return std::fabs(x) < std::numeric_limits<float>::min() ? std::copysign(0.0F, x) : x; }
+
+// Rounded to bf16 and filled up with zeros to whole steps.
+std::vector<float> rounded(std::span<const float> x) {
+  std::vector<float> out((x.size() + kPairStep - 1) / kPairStep * kPairStep);
+  for (std::size_t k = 0; k < x.size(); ++k) out[k] = flushed(tensor::bf16_to_f32(tensor::f32_to_bf16(x[k])));
+  return out;
+}
+
+float multiply_pairs_row(const std::vector<float>& weights, const std::vector<float>& inputs) {
+  float acc = 0;
+  for (std::size_t step = 0; step < inputs.size(); step += kPairStep) {
+    float even = 0, odd = 0;
+    for (std::size_t k = step; k < step + kPairStep; k += 2) {
+      even = flushed(std::fma(inputs[k], weights[k], even));
+      odd = flushed(std::fma(inputs[k + 1], weights[k + 1], odd));
+    }
+    acc = flushed(acc + flushed(even + odd));
+  }
+  return acc;
+}
+
+void matmul_pairs_reference(const tensor::MatrixView& w, const float* x, std::size_t m, std::size_t x_stride, float* y,
+                            std::size_t y_stride) {
+  const std::size_t row_bytes = tensor::row_bytes(w.type, w.columns);
+  std::vector<float> row(w.columns);
+  std::vector<std::vector<float>> inputs;
+  for (std::size_t r = 0; r < m; ++r) inputs.push_back(rounded({x + r * x_stride, w.columns}));
+  for (std::size_t output = 0; output < w.rows; ++output) {
+    tensor::dequantise(w.type, w.bytes.subspan(output * row_bytes, row_bytes), row);
+    const std::vector<float> weights = rounded(row);
+    for (std::size_t r = 0; r < m; ++r) y[r * y_stride + output] = multiply_pairs_row(weights, inputs[r]);
+  }
+}
+
 }  // namespace
 
 void matmul_reference(const tensor::MatrixView& w, const float* x, std::size_t m, std::size_t x_stride, float* y,
                       std::size_t y_stride, Weights weights) {
+  if (weights == Weights::bf16) return matmul_pairs_reference(w, x, m, x_stride, y, y_stride);
   if (weights == Weights::int8) return matmul_wide_reference(w, x, m, x_stride, y, y_stride);
   const bool blocks = tensor::info(w.type).block_elements > 1;
   for (std::size_t row = 0; row < m; ++row) {

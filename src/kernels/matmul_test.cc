@@ -4,13 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
-#include "base/random.h"
 #include "kernels/dispatch.h"
+#include "kernels/matmul_cases.h"
 #include "kernels/pack_format.h"
 #include "tensor/dequantise.h"
 #include "tensor/half.h"
@@ -18,161 +17,10 @@
 namespace plait::kernels {
 namespace {
 
-using tensor::Type;
-
-/// Where the 16-bit scale and minimum of a block are; -1: none.
-struct ScalePlaces {
-  int d, min;
-};
-
-ScalePlaces scale_places(Type type) {
-  using enum Type;
-  switch (type) {
-    case q4_1:
-    case q5_1:
-    case q4_k:
-    case q5_k:
-      return {0, 2};
-    case q2_k:
-      return {80, 82};
-    case q3_k:
-      return {108, -1};
-    case q6_k:
-      return {208, -1};
-    default:
-      return {0, -1};
-  }
-}
-
-/// A matrix of random blocks: every quant and sub-scale, small finite scales.
-struct Weights_ {
-  std::vector<std::byte> bytes;
-  tensor::MatrixView view;
-};
-
-Weights_ random_weights(Type type, std::size_t rows, std::size_t columns, std::uint64_t seed) {
-  const tensor::TypeInfo& info = tensor::info(type);
-  Weights_ w;
-  w.bytes.resize(rows * tensor::row_bytes(type, columns));
-  for (std::size_t i = 0; i < w.bytes.size(); ++i) w.bytes[i] = static_cast<std::byte>(base::random_u64(seed, i));
-  const auto value = [&](std::size_t i) { return static_cast<float>(base::random_unit(seed ^ 1, i) - 0.5); };
-  const std::size_t blocks = w.bytes.size() / info.block_bytes;
-  for (std::size_t b = 0; b < blocks; ++b) {
-    std::byte* block = w.bytes.data() + b * info.block_bytes;
-    const float v = value(b);
-    if (type == Type::f32) {
-      std::memcpy(block, &v, 4);
-    } else if (type == Type::bf16) {
-      const tensor::bf16 bits = tensor::f32_to_bf16(v);
-      std::memcpy(block, &bits, 2);
-    } else if (type == Type::mxfp4) {
-      *block = static_cast<std::byte>(115 + base::random_u64(seed ^ 1, b) % 8);
-    } else {
-      const auto [d, min] = scale_places(type);
-      const tensor::f16 d_bits = tensor::f32_to_f16(v * 0.02F);
-      const tensor::f16 min_bits = tensor::f32_to_f16(value(b + blocks) * 0.1F);
-      std::memcpy(block + d, &d_bits, 2);
-      if (min >= 0) std::memcpy(block + min, &min_bits, 2);
-    }
-  }
-  w.view = {type, rows, columns, w.bytes};
-  return w;
-}
-
-std::vector<float> random_rows(std::size_t count, std::uint64_t seed) {
-  std::vector<float> x(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    const double u = base::random_unit(seed, i) - 0.5;
-    x[i] = static_cast<float>(u * u * u * 40);
-  }
-  return x;
-}
-
-std::vector<float> reference(std::span<const tensor::MatrixView> parts, const std::vector<float>& x, std::size_t m,
-                             Weights weights = Weights::exact) {
-  std::size_t n = 0;
-  for (const auto& part : parts) n += part.rows;
-  std::vector<float> y(m * n);
-  std::size_t first = 0;
-  for (const auto& part : parts) {
-    matmul_reference(part, x.data(), m, part.columns, y.data() + first, n, weights);
-    first += part.rows;
-  }
-  return y;
-}
-
-/// Product by the production path; y's rows lie 3 numbers apart, and what is between must not be written.
-std::vector<float> product(Isa isa, const PackedMatrix& w, const std::vector<float>& x, std::size_t m,
-                           parallel::Team& team) {
-  QuantisedRows rows;
-  quantise_rows(isa, x.data(), m, w.inputs(), w.inputs(), w.row_form(), rows, team);
-  const std::size_t stride = w.outputs() + 3;
-  std::vector<float> padded(m * stride, 12345.0F);
-  matmul(isa, w, rows, padded.data(), stride, team);
-  std::vector<float> y;
-  for (std::size_t row = 0; row < m; ++row) {
-    const auto begin = padded.begin() + static_cast<std::ptrdiff_t>(row * stride);
-    y.insert(y.end(), begin, begin + static_cast<std::ptrdiff_t>(w.outputs()));
-    for (std::size_t i = w.outputs(); i < stride; ++i) EXPECT_EQ(padded[row * stride + i], 12345.0F);
-  }
-  return y;
-}
-
-/// Index of the first number with other bits (any NaN equals any NaN), or the size.
-std::size_t first_difference(const std::vector<float>& a, const std::vector<float>& b) {
-  for (std::size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
-    if (i >= a.size() || i >= b.size()) return i;
-    if (std::isnan(a[i]) && std::isnan(b[i])) continue;
-    if (std::bit_cast<std::uint32_t>(a[i]) != std::bit_cast<std::uint32_t>(b[i])) return i;
-  }
-  return a.size();
-}
-
-std::size_t columns_for(Type type, std::size_t groups) {
-  const std::size_t block = tensor::info(type).block_elements;
-  return block == 1 ? groups * 32 - 5 : std::max(block, groups * 32 / block * block);
-}
-
-/// All panels of a part with all rows, y [rows, part.rows], by one kernel.
-void run_panels(cpu::PanelKernel kernel, const PackedMatrix::Part& part, const QuantisedRows& rows, float* y) {
-  for (std::size_t panel = 0; panel * kPanel < part.rows; ++panel) {
-    kernel({.panel = part.panels + panel * part.panel_bytes,
-            .rows = &rows.view(),
-            .row_begin = 0,
-            .row_end = rows.rows(),
-            .y = y + panel * kPanel,
-            .y_stride = part.rows,
-            .outputs = std::min(kPanel, part.rows - panel * kPanel)});
-  }
-}
-
 class OfType : public testing::TestWithParam<Type> {};
 
-/// Compares products of 1 … m_max rows with the reference: all of them with one thread, every m_step-th with more.
-void check_every_isa_width_and_thread_count(Type type, Weights form, std::size_t m_max, std::size_t m_step,
-                                            int threads_max) {
-  const std::size_t columns = columns_for(type, 24);
-  const auto w = random_weights(type, 77, columns, 3);
-  const auto x = random_rows(m_max * columns, 4);
-  const auto expected = reference({&w.view, 1}, x, m_max, form);
-  for (int threads = 1; threads <= threads_max; ++threads) {
-    parallel::Team team(threads);
-    const auto packed = PackedMatrix::pack({&w.view, 1}, team, form).value();
-    for (const Isa isa : usable_isas()) {
-      for (std::size_t m = 1; m <= m_max; m += threads == 1 ? 1 : m_step) {
-        const std::vector<float> some(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(m * columns));
-        const auto y = product(isa, packed, some, m, team);
-        const std::vector<float> want(expected.begin(), expected.begin() + static_cast<std::ptrdiff_t>(m * 77));
-        const std::size_t at = first_difference(y, want);
-        ASSERT_EQ(at, y.size()) << name(isa) << " m=" << m << " threads=" << threads << " row " << at / 77 << " output "
-                                << at % 77 << ": " << y[at] << " not " << want[at];
-      }
-    }
-  }
-}
-
 TEST_P(OfType, EveryIsaWidthAndThreadCountGivesTheReferencesBits) {
-  check_every_isa_width_and_thread_count(GetParam(), Weights::exact, 33, 8, 4);
+  EXPECT_EQ(difference_by_isa_width_or_threads(GetParam(), Weights::exact, 33, 8, 4), "");
 }
 
 TEST_P(OfType, RaggedSizes) {
@@ -329,106 +177,6 @@ std::vector<Type> types() {
   return all;
 }
 INSTANTIATE_TEST_SUITE_P(Types, OfType, testing::ValuesIn(types()),
-                         [](const auto& param) { return std::string(tensor::info(param.param).name); });
-
-/// Weights that are made int8 at load, whatever their type in the file.
-class MadeInt8 : public testing::TestWithParam<Type> {};
-
-TEST_P(MadeInt8, EveryIsaWidthAndThreadCountGivesTheReferencesBits) {
-  check_every_isa_width_and_thread_count(GetParam(), Weights::int8, 70, 11, 3);
-}
-
-TEST_P(MadeInt8, RaggedSizes) {
-  parallel::Team team(2);
-  for (std::size_t groups : {1U, 2U, 3U, 4U, 5U, 9U, 34U}) {
-    const std::size_t columns = columns_for(GetParam(), groups);
-    for (std::size_t n : {1U, 15U, 17U, 32U, 65U}) {
-      const auto w = random_weights(GetParam(), n, columns, n * 100 + groups);
-      const auto packed = PackedMatrix::pack({&w.view, 1}, team, Weights::int8).value();
-      for (std::size_t m : {1U, 5U, 18U, 45U}) {
-        const auto x = random_rows(m * columns, m);
-        const auto expected = reference({&w.view, 1}, x, m, Weights::int8);
-        for (const Isa isa : usable_isas()) {
-          ASSERT_EQ(first_difference(product(isa, packed, x, m, team), expected), expected.size())
-              << name(isa) << " n=" << n << " k=" << columns << " m=" << m;
-        }
-      }
-    }
-  }
-}
-
-TEST_P(MadeInt8, RowsExpandToWithinHalfAStepOfTheFiles) {
-  const std::size_t columns = columns_for(GetParam(), 24);
-  parallel::Team team(1);
-  const auto w = random_weights(GetParam(), 50, columns, 6);
-  const auto packed = PackedMatrix::pack({&w.view, 1}, team, Weights::int8).value();
-  EXPECT_LE(packed.bytes(), 64 * (columns + kWideStep) * 33 / 32);
-  std::vector<float> expected(columns), found(columns);
-  const std::size_t row_bytes = tensor::row_bytes(GetParam(), columns);
-  for (std::size_t row = 0; row < 50; ++row) {
-    tensor::dequantise(GetParam(), w.view.bytes.subspan(row * row_bytes, row_bytes), expected);
-    packed.dequantise_row(row, found);
-    for (std::size_t k = 0; k < columns; ++k) {
-      const std::size_t first = k / kWideGroup * kWideGroup;
-      float largest = 0;
-      for (std::size_t i = first; i < std::min(columns, first + kWideGroup); ++i) {
-        largest = std::max(largest, std::fabs(expected[i]));
-      }
-      ASSERT_NEAR(found[k], expected[k], largest / 127 * 0.5001F) << row << ' ' << k;
-    }
-  }
-}
-
-TEST_P(MadeInt8, TileKernelsInSoftwareGiveTheReferencesBits) {
-  parallel::Team team(1);
-  for (const std::size_t groups : {1U, 18U}) {
-    const std::size_t columns = columns_for(GetParam(), groups);
-    const auto w = random_weights(GetParam(), 77, columns, 21);
-    const auto packed = PackedMatrix::pack({&w.view, 1}, team, Weights::int8).value();
-    for (const std::size_t m : {1U, 2U, 3U, 15U, 16U, 17U, 20U, 32U, 33U, 50U}) {
-      const auto x = random_rows(m * columns, m);
-      QuantisedRows rows;
-      quantise_rows(Isa::generic, x.data(), m, columns, columns, RowForm::wide, rows, team);
-      std::vector<float> y(m * 77);
-      run_panels(cpu::kTileStandIn.int8, packed.parts().front(), rows, y.data());
-      cpu::kTileStandIn.finish();
-      ASSERT_EQ(first_difference(y, reference({&w.view, 1}, x, m, Weights::int8)), y.size())
-          << "m=" << m << " groups=" << groups;
-    }
-  }
-}
-
-TEST_P(MadeInt8, OddActivationsAndWeights) {
-  const std::size_t columns = columns_for(GetParam(), 16);
-  parallel::Team team(2);
-  auto w = random_weights(GetParam(), 35, columns, 8);
-  if (GetParam() == Type::f32) {
-    for (const auto& [at, value] : {std::pair(3, std::numeric_limits<float>::infinity()), std::pair(600, 1e-35F)}) {
-      std::memcpy(w.bytes.data() + 4 * at, &value, 4);
-    }
-  }
-  const auto packed = PackedMatrix::pack({&w.view, 1}, team, Weights::int8).value();
-  auto x = random_rows(9 * columns, 9);
-  const auto row = [&](std::size_t r) { return x.data() + r * columns; };
-  std::fill_n(row(1), columns, -0.0F);
-  row(2)[40] = std::numeric_limits<float>::infinity();
-  row(3)[0] = std::numeric_limits<float>::quiet_NaN();
-  for (std::size_t i = 0; i < columns; ++i) row(4)[i] *= 1e-36F;
-  for (std::size_t i = 0; i < columns; ++i) row(5)[i] = i % 2 == 0 ? 127.0F : -127.0F;
-  for (std::size_t i = 0; i < columns; ++i) row(6)[i] = 127.0F;
-  const auto expected = reference({&w.view, 1}, x, 9, Weights::int8);
-  for (const Isa isa : usable_isas()) {
-    const auto y = product(isa, packed, x, 9, team);
-    ASSERT_EQ(first_difference(y, expected), y.size()) << name(isa);
-    for (std::size_t o = 1; o < 35; ++o) {
-      EXPECT_EQ(y[35 + o], 0.0F);
-      EXPECT_TRUE(std::isnan(y[2 * 35 + o]) && std::isnan(y[3 * 35 + o]));
-      EXPECT_TRUE(std::isfinite(y[4 * 35 + o]) && std::isfinite(y[8 * 35 + o]));
-    }
-  }
-}
-
-INSTANTIATE_TEST_SUITE_P(Types, MadeInt8, testing::Values(Type::f32, Type::f16, Type::q4_1, Type::q8_0, Type::q6_k),
                          [](const auto& param) { return std::string(tensor::info(param.param).name); });
 
 TEST(Matmul, StackedPartsOfDifferentTypes) {

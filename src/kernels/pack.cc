@@ -182,6 +182,35 @@ void dequantise_wide_row(const std::byte* panel, std::size_t c, std::span<float>
   }
 }
 
+std::size_t pairs_panel_bytes(std::size_t columns) { return round_up(columns, kPairStep) / kPairStep * kPairStepBytes; }
+
+// Where weight (c, k) of a panel made bf16 is: steps of 32 inputs, each two tiles of 16 outputs with rows of 16 pairs.
+constexpr std::size_t pairs_place(std::size_t c, std::size_t k) {
+  return k / kPairStep * kPairStepBytes + c / 16 * kPairTileBytes + k % kPairStep / 2 * 64 + c % 16 * 4 + k % 2 * 2;
+}
+
+// Rounds outputs [first, first + 32) to bf16. What the matrix lacks stays zero.
+void pack_pairs_panel(const tensor::MatrixView& view, std::size_t first, std::byte* out) {
+  const std::size_t row_bytes = tensor::row_bytes(view.type, view.columns);
+  const std::size_t rows = std::min(kPanel, view.rows - first);
+  std::vector<float> row(view.columns);
+  for (std::size_t c = 0; c < rows; ++c) {
+    tensor::dequantise(view.type, view.bytes.subspan((first + c) * row_bytes, row_bytes), row);
+    for (std::size_t k = 0; k < row.size(); ++k) {
+      const tensor::bf16 bits = tensor::f32_to_bf16(row[k]);
+      std::memcpy(out + pairs_place(c, k), &bits, 2);
+    }
+  }
+}
+
+void dequantise_pairs_row(const std::byte* panel, std::size_t c, std::span<float> out) {
+  for (std::size_t k = 0; k < out.size(); ++k) {
+    tensor::bf16 bits;
+    std::memcpy(&bits, panel + pairs_place(c, k), 2);
+    out[k] = tensor::bf16_to_f32(bits);
+  }
+}
+
 base::Result<void> check_parts(std::span<const tensor::MatrixView> parts) {
   if (parts.empty()) return base::fail(ErrorCode::invalid_argument, "a packed matrix needs at least one part");
   for (const tensor::MatrixView& view : parts) {
@@ -258,6 +287,8 @@ std::string_view name(Weights weights) {
       return "exact";
     case Weights::int8:
       return "int8";
+    case Weights::bf16:
+      return "bf16";
     case Weights::f32:
       return "f32";
   }
@@ -270,15 +301,19 @@ base::Result<PackedMatrix> PackedMatrix::pack(std::span<const tensor::MatrixView
   PackedMatrix packed;
   packed.inputs_ = parts.front().columns;
   const bool wide = weights == Weights::int8;
+  const bool pairs = weights == Weights::bf16;
   if (wide) packed.row_form_ = RowForm::wide;
+  if (pairs) packed.row_form_ = RowForm::pairs;
   std::vector<std::size_t> first_panel{0};  // of each part, then the end
   std::size_t bytes = 0;
   for (const tensor::MatrixView& view : parts) {
     const Type type = weights == Weights::f32 ? Type::f32 : view.type;
     const std::size_t panels = (view.rows + kPanel - 1) / kPanel;
-    const std::size_t size = wide ? wide_panel_bytes(view.columns) : panel_bytes(type, view.columns);
+    const std::size_t size = wide    ? wide_panel_bytes(view.columns)
+                             : pairs ? pairs_panel_bytes(view.columns)
+                                     : panel_bytes(type, view.columns);
     packed.parts_.push_back({type, packed.outputs_, view.rows, size, nullptr});
-    if (!wide && has_blocks(type)) packed.row_form_ = RowForm::groups;
+    if (!wide && !pairs && has_blocks(type)) packed.row_form_ = RowForm::groups;
     packed.outputs_ += view.rows;
     packed.file_bytes_ += view.bytes.size();
     bytes += panels * packed.parts_.back().panel_bytes;
@@ -307,6 +342,8 @@ base::Result<PackedMatrix> PackedMatrix::pack(std::span<const tensor::MatrixView
                        static_cast<std::ptrdiff_t>(index * packed.parts_[i].panel_bytes);
       if (wide) {
         pack_wide_panel(view, index * kPanel, out);
+      } else if (pairs) {
+        pack_pairs_panel(view, index * kPanel, out);
       } else if (packed.parts_[i].type != view.type) {
         pack_expanded_panel(view, index * kPanel, out);
       } else if (has_blocks(view.type)) {
@@ -327,6 +364,7 @@ void PackedMatrix::dequantise_row(std::size_t row, std::span<float> out) const {
   const std::byte* panel = part.panels + index / kPanel * part.panel_bytes;
   const std::size_t c = index % kPanel;
   if (row_form_ == RowForm::wide) return dequantise_wide_row(panel, c, out);
+  if (row_form_ == RowForm::pairs) return dequantise_pairs_row(panel, c, out);
   if (has_blocks(part.type)) {
     with_format(part.type, [&]<PanelFormat F>() { dequantise_panel_row<F>(panel, c, out); });
     return;

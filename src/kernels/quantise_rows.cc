@@ -24,6 +24,14 @@ void quantise_in_block(const cpu::KernelTable& kernels, const RowsView& rows, co
   const std::size_t step = wide ? kWideStep : kGroup;
   const std::size_t row = which.begin - block;
   const std::size_t at = block * rows.groups + group * stride + row;
+  if (rows.form == RowForm::pairs) {
+    return kernels.round_pairs({.x = x,
+                                .x_stride = x_stride,
+                                .rows = which.end - which.begin,
+                                .k = inputs.end - inputs.begin,
+                                .pairs = rows.pairs + at * kPairStep,
+                                .stride = stride});
+  }
   const auto plane = [at](auto* p) { return p == nullptr ? nullptr : p + at; };
   (wide ? kernels.quantise_wide : kernels.quantise)({
       .x = x,
@@ -61,18 +69,23 @@ void QuantisedRows::resize(std::size_t m, std::size_t k, RowForm form) {
   view_ = {.m = m, .k = k, .form = form};
   if (m == 0 || form == RowForm::floats) return;
   const bool wide = form == RowForm::wide;
+  const bool pairs = form == RowForm::pairs;
   const std::size_t group = wide ? kWideGroup : kGroup;
   const std::size_t step = wide ? kWideStep : kGroup;
   view_.groups = (k + group - 1) / group;
   view_.steps = (k + step - 1) / step;
-  const std::size_t quants = aligned(m * view_.steps * step);
+  const std::size_t quants = aligned(m * view_.steps * step * (pairs ? 2 : 1));
   const std::size_t plane = aligned(4 * m * view_.groups);
   // The 64 bytes at the end: kernels may read the numbers of up to 15 rows that a block lacks.
-  const std::size_t bytes = quants + 5 * plane + 64;
+  const std::size_t bytes = quants + (pairs ? 0 : 5 * plane + 64);
   if (buffer_.size() < bytes) {
     buffer_ = os::PageBuffer();
     buffer_ = os::PageBuffer(bytes);
     PLAIT_CHECK(buffer_.data() != nullptr, bytes);
+  }
+  if (pairs) {
+    view_.pairs = reinterpret_cast<std::uint16_t*>(buffer_.data());
+    return;
   }
   std::byte* at = buffer_.data();
   const auto take = [&at](std::size_t size) {

@@ -21,6 +21,7 @@ Result<void> check_memory(const GgufFile& file, const LoadOptions& options) {
   Bytes needed = file.file_bytes() + file.file_bytes() / 8;
   for (const TensorInfo& tensor : file.tensors()) {
     if (options.weights == kernels::Weights::f32) needed += tensor.elements() * sizeof(float);
+    if (options.weights == kernels::Weights::bf16) needed += tensor.elements() * sizeof(tensor::bf16);
     if (options.weights == kernels::Weights::int8) needed += tensor.elements() + tensor.elements() / 32;
   }
   const Bytes available = options.memory ? *options.memory : os::memory_info().available;
@@ -42,9 +43,11 @@ Result<std::unique_ptr<Model>> Model::load(const std::filesystem::path& path, co
 Result<std::unique_ptr<Model>> Model::load(GgufFile file, const LoadOptions& options, parallel::Team& team) {
   PLAIT_TRY(Config config, read_config(file));
   PLAIT_TRY(Weights weights, find_weights(file, config));
-  if (options.arithmetic == Arithmetic::reference && options.weights == kernels::Weights::int8) {
+  if (options.arithmetic == Arithmetic::reference && options.weights != kernels::Weights::exact &&
+      options.weights != kernels::Weights::f32) {
     return fail(ErrorCode::invalid_argument,
-                "the reference arithmetic reads weights as the file has them, not as int8");
+                fmt::format("the reference arithmetic reads weights as the file has them, not as {}",
+                            kernels::name(options.weights)));
   }
   const bool bf16 = options.attention == kernels::AttentionArithmetic::bf16;
   if (options.arithmetic == Arithmetic::reference && bf16) {

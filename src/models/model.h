@@ -44,8 +44,8 @@ enum class Arithmetic {
 
 struct LoadOptions {
   Arithmetic arithmetic = Arithmetic::exact;
-  /// How weights are held. `exact`: as in the file, which `reference` reads while it computes. `int8`: not for
-  /// `reference`. `f32`: 4 bytes each, which makes `reference` many times faster on long texts.
+  /// How weights are held. `exact`: as in the file, which `reference` reads while it computes. `int8`, `bf16`:
+  /// not for `reference`. `f32`: 4 bytes each, which makes `reference` many times faster on long texts.
   kernels::Weights weights = kernels::Weights::exact;
   /// What the cache holds and how attention computes; bf16 not for `reference`.
   kernels::AttentionArithmetic attention = kernels::AttentionArithmetic::exact;
@@ -126,8 +126,8 @@ class Model {
   [[nodiscard]] std::size_t context() const;        ///< Most tokens of a sequence.
   [[nodiscard]] const KvLayout& kv_layout() const;  ///< Of the pages that rows name.
   [[nodiscard]] base::Bytes weight_bytes() const;   ///< Memory of the prepared weights.
-  /// Bytes of the weights that one step reads, as in the file or, made int8, as in memory: every layer and the output
-  /// matrix; one row of the embeddings.
+  /// Bytes of the weights that one step reads, as in the file or, made int8 or bf16, as in memory: every layer and the
+  /// output matrix; one row of the embeddings.
   [[nodiscard]] base::Bytes bytes_per_step() const;
   /// Multiplications and additions of the linear layers per token, the output matrix included.
   [[nodiscard]] double operations_per_token() const;

@@ -128,17 +128,21 @@ TEST_P(SameBits, ForEveryInstructionSet) {
   }
 }
 
-TEST_P(SameBits, WithWeightsMadeInt8) {
+TEST_P(SameBits, WithWeightsMadeAtLoad) {
   using kernels::Weights;
   parallel::Team team(2);
-  const auto generic = load_tiny(bytes_, {.weights = Weights::int8, .isa = kernels::Isa::generic});
-  const std::vector<float> expected = logits_in_pieces(*generic, tokens_, tokens_.size(), team);
   const auto exact = load_tiny(bytes_, {});
-  EXPECT_FALSE(same_bits(expected, logits_in_pieces(*exact, tokens_, tokens_.size(), team)));
-  for (const kernels::Isa isa : kernels::usable_isas()) {
-    const auto model = load_tiny(bytes_, {.weights = Weights::int8, .isa = isa});
-    EXPECT_TRUE(same_bits(expected, logits_in_pieces(*model, tokens_, tokens_.size(), team))) << kernels::name(isa);
-    EXPECT_TRUE(same_bits(expected, logits_in_pieces(*model, tokens_, 5, team))) << kernels::name(isa) << ", by five";
+  const std::vector<float> other = logits_in_pieces(*exact, tokens_, tokens_.size(), team);
+  for (const Weights form : {Weights::int8, Weights::bf16}) {
+    SCOPED_TRACE(kernels::name(form));
+    const auto generic = load_tiny(bytes_, {.weights = form, .isa = kernels::Isa::generic});
+    const std::vector<float> expected = logits_in_pieces(*generic, tokens_, tokens_.size(), team);
+    EXPECT_FALSE(same_bits(expected, other));
+    for (const kernels::Isa isa : kernels::usable_isas()) {
+      const auto model = load_tiny(bytes_, {.weights = form, .isa = isa});
+      EXPECT_TRUE(same_bits(expected, logits_in_pieces(*model, tokens_, tokens_.size(), team))) << kernels::name(isa);
+      EXPECT_TRUE(same_bits(expected, logits_in_pieces(*model, tokens_, 5, team))) << kernels::name(isa) << ", by five";
+    }
   }
 }
 
@@ -188,8 +192,11 @@ TEST(SameBitsInABatch, OfManySequences) {
   check_batch({"gemma3", tensor::Type::q8_0, false, "plain"});
   check_batch({"qwen2moe", tensor::Type::q4_k, true, "plain"});
   check_batch({"qwen3moe", tensor::Type::mxfp4, false, "plain"});
-  check_batch({"llama", tensor::Type::q4_1, true, "plain"}, {.weights = kernels::Weights::int8});
-  check_batch({"qwen3moe", tensor::Type::q8_0, true, "plain"}, {.weights = kernels::Weights::int8});
+  for (const kernels::Weights weights : {kernels::Weights::int8, kernels::Weights::bf16}) {
+    check_batch({"llama", tensor::Type::q4_1, true, "plain"}, {.weights = weights});
+    check_batch({"gemma3", tensor::Type::q6_k, false, "plain"}, {.weights = weights});
+    check_batch({"qwen3moe", tensor::Type::q8_0, true, "plain"}, {.weights = weights});
+  }
   check_batch({"llama", tensor::Type::q4_1, true, "plain"}, {.attention = kernels::AttentionArithmetic::bf16});
   check_batch({"gemma3", tensor::Type::q8_0, false, "caps"}, {.attention = kernels::AttentionArithmetic::bf16});
 }

@@ -221,7 +221,7 @@ Result<void> pack(const GgufFile& file, Linear& linear, kernels::Weights form, k
 
 Result<void> pack(const GgufFile& file, Experts& experts, kernels::Weights form, kernels::WeightMemory& memory,
                   parallel::Team& team) {
-  const kernels::Weights choosing = form == kernels::Weights::int8 ? kernels::Weights::exact : form;
+  const kernels::Weights choosing = form == kernels::Weights::f32 ? form : kernels::Weights::exact;
   PLAIT_TRY_VOID(pack(file, experts.router, choosing, memory, team));
   PLAIT_TRY_VOID(pack(file, experts.shared_gate, choosing, memory, team));
   PLAIT_TRY_VOID(pack(file, experts.shared_gate_up, form, memory, team));
@@ -233,6 +233,9 @@ Result<void> pack(const GgufFile& file, Experts& experts, kernels::Weights form,
   for (const TensorInfo* info : experts.tensors) file.drop_pages(*info);
   return {};
 }
+
+/// Whether weights have another size in memory than in the file.
+bool made_at_load(kernels::RowForm form) { return form == kernels::RowForm::wide || form == kernels::RowForm::pairs; }
 
 }  // namespace
 
@@ -282,7 +285,7 @@ base::Bytes Weights::packed_bytes() const {
 base::Bytes Weights::bytes_per_step() const {
   auto bytes = static_cast<double>(tensor::row_bytes(embedding.type, embedding.columns));
   for_each_linear(*this, [&](const Linear& linear, double share) {
-    if (linear.packed && linear.packed->row_form() == kernels::RowForm::wide) {
+    if (linear.packed && made_at_load(linear.packed->row_form())) {
       bytes += share * static_cast<double>(linear.packed->bytes());
       return;
     }

@@ -74,9 +74,14 @@ struct T {
   PLAIT_V void dot_unsigned() {
     asm volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(sums), "i"(a), "i"(b));
   }
+  // Float sums += products of bf16, in pairs.
+  template <int sums, int a, int b>
+  PLAIT_V void dot_pairs() {
+    asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(sums), "i"(a), "i"(b));
+  }
   template <int tile>
-  PLAIT_V void store(void* p) {
-    asm volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(p), "r"(std::size_t{64}), "i"(tile) : "memory");
+  PLAIT_V void store(void* p, std::size_t stride = 64) {
+    asm volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(p), "r"(stride), "i"(tile) : "memory");
   }
 };
 

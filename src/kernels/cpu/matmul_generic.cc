@@ -4,6 +4,7 @@
 // to 16 rows; plain loops over the 32 outputs, which compilers vectorise as far as they are allowed to.
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "kernels/cpu/panel_kernels.h"
 #include "kernels/pack_decode.h"
@@ -181,6 +182,46 @@ void multiply_wide(const PanelTask& task) {
   }
 }
 
+float flushed(float x) { return std::fabs(x) < std::numeric_limits<float>::min() ? std::copysign(0.0F, x) : x; }
+
+float brain(const std::byte* p) {
+  tensor::bf16 bits;
+  std::memcpy(&bits, p, 2);
+  return flushed(tensor::bf16_to_f32(bits));
+}
+
+// acc += the products of one step, 32 inputs deep; x: its 32 bf16.
+void add_pairs_step(const std::byte* step, const std::uint16_t* x, float (&acc)[kPanel]) {
+  float even[kPanel] = {}, odd[kPanel] = {};
+  for (std::size_t i = 0; i < kPairStep / 2; ++i) {
+    const float x0 = flushed(tensor::bf16_to_f32(x[2 * i]));
+    const float x1 = flushed(tensor::bf16_to_f32(x[2 * i + 1]));
+    for (std::size_t o = 0; o < kPanel; ++o) {
+      const std::byte* w = step + o / 16 * kPairTileBytes + 64 * i + o % 16 * 4;
+      even[o] = flushed(std::fma(x0, brain(w), even[o]));
+      odd[o] = flushed(std::fma(x1, brain(w + 2), odd[o]));
+    }
+  }
+  for (std::size_t o = 0; o < kPanel; ++o) acc[o] = flushed(acc[o] + flushed(even[o] + odd[o]));
+}
+
+void multiply_pairs(const PanelTask& task) {
+  const RowsView& rows = *task.rows;
+  for (std::size_t first = task.row_begin; first < task.row_end; first += kRowBlock) {
+    const std::size_t count = task.row_end - first < kRowBlock ? task.row_end - first : kRowBlock;
+    float acc[kRowBlock][kPanel] = {};
+    for (std::size_t step = 0; step < rows.steps; ++step) {
+      const std::uint16_t* x = rows.pairs + (first * rows.steps + step * count) * kPairStep;
+      for (std::size_t r = 0; r < count; ++r) {
+        add_pairs_step(task.panel + step * kPairStepBytes, x + r * kPairStep, acc[r]);
+      }
+    }
+    for (std::size_t r = 0; r < count; ++r) {
+      std::memcpy(task.y + (first + r) * task.y_stride, acc[r], task.outputs * sizeof(float));
+    }
+  }
+}
+
 float load(const std::byte* p, float /*type*/) {
   float value;
   std::memcpy(&value, p, 4);
@@ -296,6 +337,18 @@ void quantise_wide(const QuantiseTask& task) {
   for (std::size_t row = 0; row < task.rows; ++row) quantise_wide_row(task, row);
 }
 
+void round_pairs(const QuantiseTask& task) {
+  const std::size_t whole = (task.k + kPairStep - 1) / kPairStep * kPairStep;
+  for (std::size_t row = 0; row < task.rows; ++row) {
+    const float* x = task.x + row * task.x_stride;
+    tensor::bf16* pairs = task.pairs + row * kPairStep;
+    for (std::size_t k = 0; k < whole; ++k) {
+      pairs[k / kPairStep * task.stride * kPairStep + k % kPairStep] =
+          k < task.k ? tensor::f32_to_bf16(x[k]) : tensor::bf16{0};
+    }
+  }
+}
+
 }  // namespace
 
 constinit const KernelTable kGenericKernels{
@@ -316,8 +369,10 @@ constinit const KernelTable kGenericKernels{
     .iq4_xs = multiply<kIq4Xs>,
     .mxfp4 = multiply<kMxfp4>,
     .int8 = multiply_wide,
+    .pairs = multiply_pairs,
     .quantise = quantise_rows,
     .quantise_wide = quantise_wide,
+    .round_pairs = round_pairs,
 };
 
 }  // namespace plait::kernels::cpu

@@ -22,6 +22,10 @@ struct PanelTask {
   std::size_t outputs = 32;         ///< Outputs of the panel that exist; the others are not written.
   const std::byte* next = nullptr;  ///< The panel that will be asked for after this one, or null.
   std::size_t next_bytes = 0;
+  /// Panels made bf16 where KernelTable::pair_steps is not 0: steps of 32 inputs to add to what y holds (from 0 on: to
+  /// nothing). Others take all.
+  std::size_t step_begin = 0;
+  std::size_t step_end = SIZE_MAX;
 };
 
 using PanelKernel = void (*)(const PanelTask& task);
@@ -40,6 +44,7 @@ struct QuantiseTask {
   std::int32_t* minus_sum = nullptr;
   std::int32_t* minus_first = nullptr;
   std::int32_t* minus_second = nullptr;
+  std::uint16_t* pairs = nullptr;  ///< In pairs only this is written: step s at pairs + s * stride * 32.
   std::size_t stride = 1;
 };
 
@@ -47,9 +52,12 @@ using QuantiseKernel = void (*)(const QuantiseTask& task);
 
 struct KernelTable {
   PanelKernel f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs, mxfp4;
-  PanelKernel int8;  ///< Panels and rows of the wide form.
+  PanelKernel int8;            ///< Panels and rows of the wide form.
+  PanelKernel pairs;           ///< Panels made bf16, rows in pairs.
+  std::size_t pair_steps = 0;  ///< Of a long panel made bf16, steps that many rows should pass over at a time; 0: all.
   QuantiseKernel quantise;
   QuantiseKernel quantise_wide;
+  QuantiseKernel round_pairs;
   void (*finish)() = nullptr;  ///< If not null: to be called by each thread after its last panel of a product.
 };
 

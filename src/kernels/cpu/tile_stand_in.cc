@@ -5,6 +5,7 @@
 // that their shapes fit each other.
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "base/check.h"
@@ -207,12 +208,43 @@ struct T {
       }
     }
   }
+  template <int sums, int a, int b>
+  static void dot_pairs() {
+    Tile& to = tiles[sums];
+    PLAIT_CHECK(to.rows > 0, sums);
+    PLAIT_CHECK(tiles[b].rows == tiles[a].row_bytes / 4 && to.rows == tiles[a].rows, tiles[a].rows, tiles[b].rows);
+    PLAIT_CHECK(to.row_bytes == tiles[b].row_bytes, to.row_bytes);
+    for (int r = 0; r < to.rows; ++r) {
+      for (int o = 0; o < to.row_bytes / 4; ++o) {
+        float even = 0, odd = 0, sum;
+        for (int k = 0; k < tiles[a].row_bytes / 4; ++k) {
+          const std::int8_t* x = tiles[a].bytes[r] + 4 * k;
+          const std::int8_t* w = tiles[b].bytes[k] + 4 * o;
+          even = flushed(std::fma(brain(x), brain(w), even));
+          odd = flushed(std::fma(brain(x + 2), brain(w + 2), odd));
+        }
+        std::memcpy(&sum, to.bytes[r] + 4 * o, 4);
+        sum = flushed(flushed(sum) + flushed(even + odd));
+        std::memcpy(to.bytes[r] + 4 * o, &sum, 4);
+      }
+    }
+  }
+  // The instruction counts subnormal numbers as zeros, those it reads and those it makes.
+  static float flushed(float x) {
+    return std::fabs(x) < std::numeric_limits<float>::min() ? std::copysign(0.0F, x) : x;
+  }
+  static float brain(const std::int8_t* p) {
+    tensor::bf16 bits;
+    std::memcpy(&bits, p, 2);
+    return flushed(tensor::bf16_to_f32(bits));
+  }
   template <int tile>
-  static void store(void* p) {
+  static void store(void* p, std::size_t stride = 64) {
     const Tile& from = tiles[tile];
     PLAIT_CHECK(from.rows > 0, tile);
     for (int r = 0; r < from.rows; ++r) {
-      std::memcpy(static_cast<std::byte*>(p) + 64 * r, from.bytes[r], static_cast<std::size_t>(from.row_bytes));
+      std::memcpy(static_cast<std::byte*>(p) + stride * static_cast<std::size_t>(r), from.bytes[r],
+                  static_cast<std::size_t>(from.row_bytes));
     }
   }
 };
