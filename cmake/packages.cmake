@@ -35,9 +35,10 @@ if(PLAIT_TESTS)
   target_link_libraries(rapidcheck_headers INTERFACE ${RAPIDCHECK_LIBRARY})
   set(PLAIT_PACKAGE_gtest GTest::gmock)
   set(PLAIT_PACKAGE_rapidcheck rapidcheck_headers)
-
-  # What benches compare with where it is installed; the sources ask for the headers with __has_include.
-  find_package(absl QUIET)
-  find_package(TBB QUIET)
-  set(PLAIT_BENCH_BASELINES_index $<TARGET_NAME_IF_EXISTS:absl::btree> $<TARGET_NAME_IF_EXISTS:TBB::tbb>)
 endif()
+
+# What benches and `plait-lab bench` compare with where it is installed; the sources ask for the headers with
+# __has_include.
+find_package(absl QUIET)
+find_package(TBB QUIET)
+set(PLAIT_BENCH_BASELINES_index $<TARGET_NAME_IF_EXISTS:absl::btree> $<TARGET_NAME_IF_EXISTS:TBB::tbb>)

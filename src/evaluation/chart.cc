@@ -121,6 +121,7 @@ std::string curve(const ChartSeries& series, std::size_t index, const Axis& x, c
     dots += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.2\" fill=\"{}\"/>\n", x.at(series.x[i]),
                         y.at(series.y[i]), kColours[index % kColours.size()]);
   }
+  if (!series.line) return dots;
   return fmt::format("<polyline points=\"{}\" {}/>\n{}", points, line_style(index), dots);
 }
 

@@ -12,11 +12,12 @@
 
 namespace plait::evaluation {
 
-/// A line through points, in the order given. Points that are not finite are left out.
+/// A line through points, in the order given, or the points alone. Points that are not finite are left out.
 struct ChartSeries {
   std::string name;  ///< For the legend. Series of one name have one colour in all panels.
   std::vector<double> x;
   std::vector<double> y;  ///< As long as x.
+  bool line = true;
 };
 
 /// One pair of axes; its ranges are those of its series.

@@ -4,6 +4,7 @@
 // an object that main() fills; nothing registers itself.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -16,7 +17,9 @@
 namespace plait::evaluation {
 
 struct ExperimentOptions {
-  bool quick = false;  ///< Small enough for a test of the program; its figures mean nothing.
+  bool quick = false;                ///< Small enough for a test of the program; its figures mean nothing.
+  double scale = 1;                  ///< Makes what is repeated (trajectories, keys) so many times more. > 0.
+  std::filesystem::path model = {};  ///< File of the model, for experiments that run one.
 };
 
 /// A figure and the line that it must not cross.
@@ -25,6 +28,7 @@ struct Gate {
   double value = 0;
   double limit = 0;
   bool at_most = true;  ///< Else: at least.
+  bool exact = false;   ///< Holds at any size and speed, so a quick run is held to it too.
 
   [[nodiscard]] bool holds() const { return at_most ? value <= limit : value >= limit; }
 };

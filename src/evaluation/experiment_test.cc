@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "evaluation/experiments/index.h"
 #include "evaluation/experiments/paging.h"
 
 namespace plait::evaluation {
@@ -35,6 +36,18 @@ TEST(Experiment, PagingRuns) {
     EXPECT_TRUE(!gate.what.starts_with("bounds") || gate.value == 0);
   }
   EXPECT_NE(report->text.find("mark_predict"), std::string::npos);
+}
+
+TEST(Experiment, IndexRunsWithEveryMapThatIsThere) {
+  const auto report = index_experiment().run({.quick = true});
+  ASSERT_TRUE(report);
+  const text::Json& cells = report->json["cells"];
+  EXPECT_GE(cells.size(), 2U * 9 * 2);  // threads, loads, maps
+  for (const text::Json& cell : cells) {
+    EXPECT_GT(cell["operations_per_us"], 0);
+    EXPECT_TRUE(cell["map"] != "plait" || cell["ratio"] == 1);
+  }
+  EXPECT_EQ(report->chart.panels.size(), 2U);
 }
 
 }  // namespace

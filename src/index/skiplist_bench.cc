@@ -1,259 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The loads of YCSB on plait's ordered map and, where their headers are installed, on others: loading, A (half reads,
-// half insertions), B (19 to 1), C (reads), E (19 scans of 1 to 100 entries to one insertion). All maps hold the same
-// keys and take turns, load by load and round by round; the table has medians over the rounds, and of the ratios.
+// The comparison of index/skiplist_bench_loads.h as a table: medians over the rounds, and of the ratios.
 //
 //   index_bench [--keys 1000000] [--operations 500000] [--threads 1,2] [--rounds 5] [--loads 5] [--seed 1]
-#include <algorithm>
-#include <array>
-#include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <map>
-#include <mutex>
-#include <optional>
-#include <shared_mutex>
-#include <string>
-#include <string_view>
-#include <tuple>
-#include <vector>
 
-#if __has_include(<absl/container/btree_map.h>)
-#include <absl/container/btree_map.h>
-#define PLAIT_BENCH_ABSL 1
-#endif
-#if __has_include(<oneapi/tbb/concurrent_map.h>)
-#include <oneapi/tbb/concurrent_map.h>
-#define PLAIT_BENCH_TBB 1
-#endif
+#include "index/skiplist_bench_loads.h"
 
-#include "base/check.h"
-#include "base/random.h"
-#include "index/skiplist.h"
-#include "parallel/team.h"
-
-namespace plait::index {
+namespace plait::index::bench {
 namespace {
-
-using Key = std::uint64_t;
-using Value = std::uint64_t;
-using base::mix64;
-using base::random_u64;
-
-// --------------------------------------------------------------------------------------------------------- the maps
-
-class Ours {
- public:
-  void insert(Key key, Value value) { map_.insert_or_assign(key, value); }
-  Value find(Key key) const { return map_.find(key).value_or(0); }
-  Value scan(Key lo, std::size_t n) const {
-    Value sum = 0;
-    map_.for_count(lo, n, [&](Key, Value value) { sum += value; });
-    return sum;
-  }
-
- private:
-  SkipList<Key, Value> map_;
-};
-
-/// A serial map under one reader-writer lock.
-template <class Map>
-class Locked {
- public:
-  void insert(Key key, Value value) {
-    const std::lock_guard lock(mutex_);
-    map_.insert_or_assign(key, value);
-  }
-  Value find(Key key) const {
-    const std::shared_lock lock(mutex_);
-    const auto found = map_.find(key);
-    return found == map_.end() ? 0 : found->second;
-  }
-  Value scan(Key lo, std::size_t n) const {
-    const std::shared_lock lock(mutex_);
-    Value sum = 0;
-    for (auto it = map_.lower_bound(lo); it != map_.end() && n > 0; ++it, --n) sum += it->second;
-    return sum;
-  }
-
- private:
-  mutable std::shared_mutex mutex_;
-  Map map_;
-};
-
-#ifdef PLAIT_BENCH_TBB
-class Tbb {
- public:
-  void insert(Key key, Value value) { map_.emplace(key, value); }
-  Value find(Key key) const {
-    const auto found = map_.find(key);
-    return found == map_.end() ? 0 : found->second;
-  }
-  Value scan(Key lo, std::size_t n) const {
-    Value sum = 0;
-    for (auto it = map_.lower_bound(lo); it != map_.end() && n > 0; ++it, --n) sum += it->second;
-    return sum;
-  }
-
- private:
-  oneapi::tbb::concurrent_map<Key, Value> map_;
-};
-#endif
-
-// -------------------------------------------------------------------------------------------------------- the loads
-
-struct Options {
-  std::size_t keys = 1'000'000;
-  std::size_t operations = 500'000;  ///< Of each load but scans, which are ten times fewer.
-  std::vector<int> threads = {1, 2};
-  std::size_t rounds = 5;
-  std::size_t loads = 5;  ///< Rounds that begin with empty maps; later ones go on with what is there.
-  std::uint64_t seed = 1;
-};
-
-/// Key number i: different for different i, in no order.
-Key key_of(std::uint64_t i) { return mix64(i + 1); }
-
-/// Ranks 0, 1, … with probability proportional to (rank + 1)^-0.99 (Gray et al., SIGMOD 1994, as in YCSB).
-class Zipf {
- public:
-  explicit Zipf(std::size_t n) : n_(static_cast<double>(n)) {
-    for (std::size_t i = 1; i <= n; ++i) zeta_ += std::pow(static_cast<double>(i), -kTheta);
-    eta_ = (1 - std::pow(2 / n_, 1 - kTheta)) / (1 - (1 + std::pow(0.5, kTheta)) / zeta_);
-  }
-  std::uint64_t rank(double unit) const {
-    const double scaled = unit * zeta_;
-    if (scaled < 1) return 0;
-    if (scaled < 1 + std::pow(0.5, kTheta)) return 1;
-    const double at = n_ * std::pow(eta_ * unit - eta_ + 1, 1 / (1 - kTheta));
-    return std::min(static_cast<std::uint64_t>(at), static_cast<std::uint64_t>(n_) - 1);
-  }
-
- private:
-  static constexpr double kTheta = 0.99;
-  double n_;
-  double zeta_ = 0;
-  double eta_ = 0;
-};
-
-struct Operation {
-  enum Kind : std::uint32_t { insert, find, scan } kind;
-  std::uint32_t length;
-  Key key;
-};
-/// [thread][operation]
-using Work = std::vector<std::vector<Operation>>;
-
-struct Load {
-  std::string_view name;
-  double reads;  ///< Share of operations that do not insert.
-  bool scans;
-};
-constexpr std::array kLoads = {Load{"C", 1.0, false}, Load{"B", 0.95, false}, Load{"A", 0.5, false},
-                               Load{"E", 0.95, true}};
-
-/// `fresh` numbers the keys that are not there yet; moved on by what this work inserts.
-Work make_work(const Load& load, const Zipf* zipf, const Options& options, int threads, std::uint64_t seed,
-               std::uint64_t& fresh) {
-  Work work(static_cast<std::size_t>(threads));
-  const std::size_t count = std::max<std::size_t>(options.operations / (load.scans ? 10 : 1) / work.size(), 1);
-  for (std::size_t t = 0; t < work.size(); ++t) {
-    const std::uint64_t stream = base::child_seed(seed, t);
-    for (std::size_t i = 0; i < count; ++i) {
-      if (base::random_unit(stream, 3 * i) >= load.reads) {
-        work[t].push_back({Operation::insert, 0, key_of(fresh++)});
-        continue;
-      }
-      const double unit = base::random_unit(stream, 3 * i + 1);
-      const std::uint64_t rank =
-          zipf != nullptr ? zipf->rank(unit) : static_cast<std::uint64_t>(unit * static_cast<double>(options.keys));
-      const auto length = static_cast<std::uint32_t>(1 + random_u64(stream, 3 * i + 2) % 100);
-      work[t].push_back({load.scans ? Operation::scan : Operation::find, length, key_of(rank)});
-    }
-  }
-  return work;
-}
-
-Work loading(const Options& options, int threads) {
-  Work work(static_cast<std::size_t>(threads));
-  for (std::size_t i = 0; i < options.keys; ++i) work[i % work.size()].push_back({Operation::insert, 0, key_of(i)});
-  return work;
-}
-
-struct Figure {
-  double operations_per_us = 0;
-  double p99_ns = 0;  ///< Of an operation, averaged over batches of ten.
-};
-
-template <class Map>
-std::vector<float> run_thread(Map& map, const std::vector<Operation>& work) {
-  constexpr std::size_t kBatch = 10;
-  using Clock = std::chrono::steady_clock;
-  std::vector<float> batch_ns;
-  batch_ns.reserve(work.size() / kBatch + 1);
-  auto before = Clock::now();
-  for (std::size_t begin = 0; begin < work.size(); begin += kBatch) {
-    for (std::size_t i = begin; i < std::min(begin + kBatch, work.size()); ++i) {
-      const Operation& operation = work[i];
-      if (operation.kind == Operation::insert) {
-        map.insert(operation.key, operation.key | 1);
-      } else if (operation.kind == Operation::find) {
-        PLAIT_CHECK(map.find(operation.key) == (operation.key | 1));
-      } else {
-        PLAIT_CHECK(map.scan(operation.key, operation.length) != 0);
-      }
-    }
-    const auto now = Clock::now();
-    batch_ns.push_back(std::chrono::duration<float, std::nano>(now - before).count() / kBatch);
-    before = now;
-  }
-  return batch_ns;
-}
-
-template <class Map>
-Figure run(Map& map, const Work& work, parallel::Team& team) {
-  std::vector<std::vector<float>> batches(work.size());
-  const auto begin = std::chrono::steady_clock::now();
-  team.run([&](int member) {
-    const auto t = static_cast<std::size_t>(member);
-    batches[t] = run_thread(map, work[t]);
-  });
-  const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - begin;
-  std::vector<float> all;
-  std::size_t operations = 0;
-  for (std::size_t t = 0; t < work.size(); ++t) {
-    all.insert(all.end(), batches[t].begin(), batches[t].end());
-    operations += work[t].size();
-  }
-  const auto p99 = all.begin() + static_cast<std::ptrdiff_t>(all.size() * 99 / 100);
-  std::nth_element(all.begin(), p99, all.end());
-  return {static_cast<double>(operations) / took.count(), static_cast<double>(*p99)};
-}
-
-// -------------------------------------------------------------------------------------------------------- the table
-
-/// [row][map][round]
-struct Table {
-  std::vector<std::string> rows;
-  std::vector<std::vector<std::vector<Figure>>> figures;
-
-  std::vector<std::vector<Figure>>& row(const std::string& name, std::size_t maps) {
-    const auto found = std::find(rows.begin(), rows.end(), name);
-    const auto at = static_cast<std::size_t>(found - rows.begin());
-    if (found == rows.end()) {
-      rows.push_back(name);
-      figures.emplace_back(maps);
-    }
-    return figures[at];
-  }
-};
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 /// One cell: operations/µs, p99, and our speed by its speed with the smallest and the largest over the rounds.
 std::string cell(const std::vector<Figure>& figures, const std::vector<Figure>& ours) {
@@ -273,11 +29,11 @@ std::string cell(const std::vector<Figure>& figures, const std::vector<Figure>& 
                      std::ranges::max(ratios), median(tail_ratios));
 }
 
-void print(const Table& table, const std::vector<std::string>& names) {
+void print(const Table& table) {
   std::string text = "| load |";
-  for (const std::string& name : names) text += fmt::format(" {} |", name);
+  for (const std::string& name : table.maps) text += fmt::format(" {} |", name);
   text += "\n| --- |";
-  for (std::size_t i = 0; i < names.size(); ++i) text += " --- |";
+  for (std::size_t i = 0; i < table.maps.size(); ++i) text += " --- |";
   for (std::size_t r = 0; r < table.rows.size(); ++r) {
     text += fmt::format("\n| {} |", table.rows[r]);
     for (const auto& figures : table.figures[r]) text += fmt::format(" {} |", cell(figures, table.figures[r][0]));
@@ -286,56 +42,9 @@ void print(const Table& table, const std::vector<std::string>& names) {
   std::fflush(stdout);
 }
 
-/// Each map in turn, a different one first in each round, so that none always follows the same one.
-template <class... Maps>
-void take_turns(std::tuple<Maps...>& maps, const Work& work, parallel::Team& team, std::size_t round,
-                std::vector<std::vector<Figure>>& row) {
-  constexpr std::size_t kMaps = sizeof...(Maps);
-  for (std::size_t i = 0; i < kMaps; ++i) {
-    const std::size_t wanted = (i + round) % kMaps;
-    [&]<std::size_t... kAt>(std::index_sequence<kAt...>) {
-      ((kAt == wanted ? row[kAt].push_back(run(std::get<kAt>(maps), work, team)) : void()), ...);
-    }(std::make_index_sequence<kMaps>{});
-  }
-}
-
-template <class... Maps>
-void compare(const Options& options, const std::vector<std::string>& names) {
-  const Zipf zipf(options.keys);
-  for (const int threads : options.threads) {
-    Table table;
-    parallel::Team team(threads);
-    const Work load_work = loading(options, threads);
-    std::optional<std::tuple<Maps...>> maps;
-    std::uint64_t fresh = 0;
-    std::uint64_t draws = 0;
-    for (std::size_t round = 0; round < options.rounds; ++round) {
-      if (round < options.loads || !maps) {
-        maps.emplace();
-        take_turns(*maps, load_work, team, round, table.row("loading", sizeof...(Maps)));
-        fresh = options.keys;
-      }
-      for (const Load& load : kLoads) {
-        for (const bool uniform : {true, false}) {
-          const std::uint64_t seed = random_u64(options.seed, ++draws);
-          const Work work = make_work(load, uniform ? nullptr : &zipf, options, threads, seed, fresh);
-          const std::string name = fmt::format("{}, {}", load.name, uniform ? "uniform" : "Zipf");
-          take_turns(*maps, work, team, round, table.row(name, sizeof...(Maps)));
-        }
-      }
-    }
-    std::printf(
-        "\n%zu keys, %zu operations, %d threads, %zu rounds, seed %llu; operations/us and p99 in ns; ratios: %s by the "
-        "other\n\n",
-        options.keys, options.operations, threads, options.rounds, static_cast<unsigned long long>(options.seed),
-        names[0].c_str());
-    print(table, names);
-  }
-}
-
 /// `--benchmark_min_time=0`, which the tests pass to every bench, makes everything tiny.
-Options parse(int argc, char** argv) {
-  Options options;
+ComparisonOptions parse(int argc, char** argv) {
+  ComparisonOptions options;
   for (int i = 1; i < argc; ++i) {
     const std::string_view flag = argv[i];
     if (flag == "--benchmark_min_time=0") {
@@ -362,25 +71,18 @@ Options parse(int argc, char** argv) {
 }
 
 }  // namespace
-}  // namespace plait::index
+}  // namespace plait::index::bench
 
 int main(int argc, char** argv) {
-  namespace index = plait::index;
-  std::vector<std::string> names = {"plait"};
-#ifdef PLAIT_BENCH_TBB
-  names.emplace_back("oneTBB concurrent_map");
-#endif
-#ifdef PLAIT_BENCH_ABSL
-  names.emplace_back("absl::btree_map, one lock");
-#endif
-  names.emplace_back("std::map, one lock");
-  index::compare<index::Ours,
-#ifdef PLAIT_BENCH_TBB
-                 index::Tbb,
-#endif
-#ifdef PLAIT_BENCH_ABSL
-                 index::Locked<absl::btree_map<index::Key, index::Value>>,
-#endif
-                 index::Locked<std::map<index::Key, index::Value>>>(index::parse(argc, argv), names);
+  namespace bench = plait::index::bench;
+  const bench::ComparisonOptions options = bench::parse(argc, argv);
+  bench::compare_maps(options, [&](const bench::Table& table) {
+    std::printf(
+        "\n%zu keys, %zu operations, %d threads, %zu rounds, seed %llu; operations/us and p99 in ns; ratios: %s by the "
+        "other\n\n",
+        options.keys, options.operations, table.threads, options.rounds, static_cast<unsigned long long>(options.seed),
+        table.maps[0].c_str());
+    bench::print(table);
+  });
   return 0;
 }
