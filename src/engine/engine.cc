@@ -41,18 +41,53 @@ std::string_view name(EndReason reason) {
   return "unknown";
 }
 
+namespace {
+
+/// From one page to the next: what the tier of the group wants.
+KvMemory::PageBytes page_bytes_of(const models::KvLayout& layout, const KvSwapOptions& swap) {
+  KvMemory::PageBytes bytes = {};
+  for (std::size_t group = 0; group < kLayerGroups; ++group) {
+    if (layout.page_bytes(group) == 0) continue;
+    bytes[group] = std::max(layout.page_bytes(group), swap.tiers[group] ? swap.tiers[group]->slot_bytes() : 0);
+  }
+  return bytes;
+}
+
+Result<void> check_tiers(const models::KvLayout& layout, const KvSwapOptions& swap) {
+  std::size_t groups = 0;
+  std::size_t tiers = 0;
+  for (std::size_t group = 0; group < kLayerGroups; ++group) {
+    if (layout.page_bytes(group) == 0) continue;
+    ++groups;
+    if (swap.tiers[group] == nullptr) continue;
+    ++tiers;
+    if (swap.tiers[group]->slot_bytes() < layout.page_bytes(group)) {
+      return fail(ErrorCode::invalid_argument, fmt::format("a slot of the swap tier holds {} and a page has {}",
+                                                           base::human_bytes(swap.tiers[group]->slot_bytes()),
+                                                           base::human_bytes(layout.page_bytes(group))));
+    }
+  }
+  if (tiers == 0 || tiers == groups) return {};
+  return fail(ErrorCode::invalid_argument, fmt::format("{} of {} layer groups have a swap tier", tiers, groups));
+}
+
+}  // namespace
+
 Engine::State::State(Runner& the_runner, const EngineOptions& the_options, const base::Clock& the_clock,
                      std::uint32_t pages)
     : runner(the_runner),
       options(the_options),
       clock(the_clock),
-      memory(the_runner.layout(), pages),
+      memory(the_runner.layout(), pages, page_bytes_of(the_runner.layout(), the_options.swap)),
       cache(memory, the_options.cache),
+      swap(memory, the_options.swap, the_clock),
       fairness(the_options.fairness),
       budget(the_options.budget) {}
 
 Result<std::unique_ptr<Engine>> Engine::make(Runner& runner, const EngineOptions& options, const base::Clock& clock) {
-  const base::Bytes page = runner.layout().page_bytes(0) + runner.layout().page_bytes(1);
+  PLAIT_TRY_VOID(check_tiers(runner.layout(), options.swap));
+  const KvMemory::PageBytes page_bytes = page_bytes_of(runner.layout(), options.swap);
+  const base::Bytes page = page_bytes[0] + page_bytes[1];
   const base::Bytes pages = std::min<base::Bytes>(options.kv_bytes / page, 1U << 29);
   if (pages == 0) {
     return fail(ErrorCode::out_of_resources,
@@ -176,6 +211,7 @@ void Engine::State::arrive(Sequence& sequence) {
   const Client client{
       .name = sequence.options.client, .weight = sequence.options.weight, .level = sequence.options.level};
   sequence.ticket = fairness.arrive(client, clock.now());
+  sequence.ticket_level = sequence.options.level;
   const std::size_t index = sequence.ticket->value();
   if (by_ticket.size() <= index) by_ticket.resize(index + 1);
   by_ticket[index] = &sequence;
@@ -199,13 +235,7 @@ Result<void> Engine::generate(SequenceId id, const GenerateOptions& options) {
     }
   }
   if (sequence->pending() == 0) {  // the last token again: its logits are what decoding starts from
-    const std::size_t cut = sequence->tokens.size() - 1;
-    if (sequence->span.can_cut(cut)) {
-      sequence->span.trim(cut);
-    } else {
-      sequence->span.clear();
-    }
-    state_->cache.step_back(sequence->place, sequence->span.length() / kPageTokens);
+    state_->trim_span(*sequence, sequence->tokens.size() - 1);
   }
   generation.usage.cached_tokens = static_cast<std::size_t>(sequence->base()) + sequence->span.length();
   generation.usage.counters.start(generation.usage.cached_tokens);
@@ -219,13 +249,16 @@ Result<void> Engine::generate(SequenceId id, const GenerateOptions& options) {
 Result<SequenceId> Engine::fork(SequenceId id) {
   Sequence* parent = state_->find(id);
   if (parent == nullptr) return fail(ErrorCode::not_found, fmt::format("there is no sequence {}", id.value()));
+  const bool here = state_->bring_here(*parent).has_value();
   Sequence& child = state_->add(parent->options);
   for (const JoinedPart& part : parent->parts) {
     child.parts.push_back({part.span.fork(part.span.length()), part.tokens, part.first, part.base});
   }
   child.tokens = parent->tokens;
-  child.span = parent->span.fork(parent->span.length());
-  child.place = parent->place;
+  if (here) {  // else the child computes what it needs, or finds it
+    child.span = parent->span.fork(parent->span.length());
+    child.place = parent->place;
+  }
   child.watched = parent->watched;
   child.watched_tokens = parent->watched_tokens;
   child.own_position = parent->own_position;
@@ -238,7 +271,7 @@ Result<SequenceId> Engine::fork(SequenceId id) {
 Result<void> Engine::join(SequenceId id, SequenceId other_id, std::size_t first) {
   PLAIT_TRY(Sequence * sequence, state_->idle(id));
   if (sequence->group != 0) return fail(ErrorCode::invalid_argument, "join before watching");
-  const Sequence* other = state_->find(other_id);
+  Sequence* other = state_->find(other_id);
   if (other == nullptr) return fail(ErrorCode::not_found, fmt::format("there is no sequence {}", other_id.value()));
   const std::size_t computed = other->span.length();
   if (first >= computed) {
@@ -256,6 +289,11 @@ Result<void> Engine::join(SequenceId id, SequenceId other_id, std::size_t first)
                 fmt::format("{} tokens are beyond the context of {}", sequence->length() + computed - first,
                             state_->runner.context()));
   }
+  PLAIT_TRY_VOID(state_->bring_here(*sequence));
+  PLAIT_TRY_VOID(state_->bring_here(*other));
+  if (other->span.length() < computed || sequence->pending() > 0) {
+    return fail(ErrorCode::out_of_resources, "what was computed is lost to an error of the swap tier; generate again");
+  }
   Span seen = other->span.fork(computed);
   std::vector<base::TokenId> tokens(other->tokens.begin(),
                                     other->tokens.begin() + static_cast<std::ptrdiff_t>(computed));
@@ -263,6 +301,7 @@ Result<void> Engine::join(SequenceId id, SequenceId other_id, std::size_t first)
     const std::ptrdiff_t base = sequence->base();
     sequence->parts.push_back({std::move(sequence->span), std::move(sequence->tokens), 0, base});
     sequence->span = Span(state_->memory);
+    state_->clear_span(*sequence);  // a copy in the tier is of what it had
     sequence->tokens.clear();
   }
   const std::ptrdiff_t base = sequence->base() - static_cast<std::ptrdiff_t>(first);
@@ -274,6 +313,8 @@ Result<void> Engine::watch(SequenceId id, SequenceId other_id, const Watch& watc
   PLAIT_TRY(Sequence * sequence, state_->idle(id));
   PLAIT_TRY(Sequence * other, state_->idle(other_id));
   if (sequence == other) return fail(ErrorCode::invalid_argument, "a sequence sees itself already");
+  PLAIT_TRY_VOID(state_->bring_here(*sequence));  // a row group is never preempted
+  PLAIT_TRY_VOID(state_->bring_here(*other));
   for (const Sequence* one : {sequence, other}) {
     if (one->pending() <= 1) continue;
     return fail(ErrorCode::invalid_argument,
@@ -305,13 +346,19 @@ Result<void> Engine::trim(SequenceId id, std::size_t length) {
   }
   const std::size_t own = length - base;
   sequence->tokens.resize(own);
-  if (own >= sequence->span.length()) return {};
-  if (sequence->span.can_cut(own)) {
-    sequence->span.trim(own);
-  } else {
-    sequence->span.clear();  // what a next token would see is gone with the window; it is computed again
+  state_->trim_span(*sequence, own);
+  return {};
+}
+
+Result<void> Engine::set_level(SequenceId id, int level) {
+  Sequence* sequence = state_->find(id);
+  if (sequence == nullptr) return fail(ErrorCode::not_found, fmt::format("there is no sequence {}", id.value()));
+  if (level < 0 || level >= Fairness::kLevels) {
+    return fail(ErrorCode::invalid_argument, fmt::format("a level is 0 to {}", Fairness::kLevels - 1));
   }
-  state_->cache.step_back(sequence->place, sequence->span.length() / kPageTokens);
+  if (sequence->options.level == level) return {};
+  sequence->options.level = level;
+  state_->renew_ticket(*sequence);
   return {};
 }
 
@@ -374,13 +421,17 @@ void Engine::State::erase(SequenceId id) {
   sequence->parent.reset();
   sequence->children.clear();
   if (sequence->group == 0) {
+    clear_span(*sequence);
     sequences.erase(id);
     return;
   }
   sequence->closed = true;  // others watch it: its tokens stay as long as the row group
   const std::vector<Sequence*> all = members(sequence->group);
   if (!std::ranges::all_of(all, &Sequence::closed)) return;
-  for (const Sequence* member : all) sequences.erase(member->id);
+  for (Sequence* member : all) {
+    clear_span(*member);
+    sequences.erase(member->id);
+  }
 }
 
 void Engine::cancel(SequenceId id) {
@@ -457,6 +508,7 @@ EngineCounters Engine::counters() const {
   counters.running = state_->running.size();
   counters.waiting = state_->fairness.waiting();
   const PagePool& pool = state_->memory.pool(state_->memory.used(0) ? 0 : 1);
+  counters.swap = state_->swap.counters();
   counters.pages = pool.pages();
   counters.pages_free = pool.free_pages();
   counters.prefixes = state_->cache.counters();
@@ -476,13 +528,19 @@ void Engine::check_invariants() const {
     };
     for (const auto& [id, sequence] : state_->sequences) {
       count(sequence->span);
+      PLAIT_CHECK(sequence->away || !sequence->span.away(), id.value());
+      for (const PageNumber page : sequence->span.pages(group)) {
+        if (page != kNoPage) PLAIT_CHECK(sequence->away || !state_->swap.busy(group, page), id.value(), page);
+      }
       for (const JoinedPart& part : sequence->parts) count(part.span);
       PLAIT_CHECK(sequence->span.length() <= sequence->tokens.size(), id.value());
     }
     state_->cache.count_pages(group, counts);
+    state_->swap.count_pages(group, counts);
     std::uint32_t free = 0;
     for (PageNumber page = 0; page < pool.pages(); ++page) {
       PLAIT_CHECK(counts[page] == pool.count(page), page, counts[page], pool.count(page));
+      PLAIT_CHECK(counts[page] > 0 || !state_->swap.busy(group, page), page);
       free += counts[page] == 0 ? 1 : 0;
     }
     PLAIT_CHECK(free == pool.free_pages(), free, pool.free_pages());

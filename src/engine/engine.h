@@ -15,7 +15,9 @@
 // A step is one forward pass: one row for each sequence that generates, and pieces of prompts, as many tokens as keep
 // the pace of those that generate (engine/step_budget.h), dealt out among clients fairly (engine/fairness.h). Prompts
 // that begin alike are computed once, also when they come at the same time (engine/prefix_cache.h). When pages run out,
-// cached ones nobody uses go first; then the sequence that came last gives its pages back and is computed again later.
+// cached ones nobody uses go first; then the sequence that came last gives its pages back. What only it had goes to a
+// host tier and comes back later (EngineOptions::swap), or is computed again. Pages that it shares with another
+// sequence stay; those that it shares with the cache only leave the cache with it.
 //
 // Same tokens: what a sequence generates depends on its tokens, options and seed alone. Not on who else runs, on the
 // memory, or on when it was preempted.
@@ -38,6 +40,7 @@
 #include "base/units.h"
 #include "engine/cost.h"
 #include "engine/fairness.h"
+#include "engine/kv_swap.h"
 #include "engine/prefix_cache.h"
 #include "engine/runner.h"
 #include "engine/step_budget.h"
@@ -142,6 +145,10 @@ struct EngineOptions {
   FairnessOptions fairness = {};
   PrefixCacheOptions cache = {};
   bool share_prefixes = true;
+  KvSwapOptions swap = {};  ///< Where preempted sequences go. Without tiers they are computed again.
+  /// A waiting sequence of a more urgent level takes the place of a running one, and levels come before arrival when
+  /// somebody has to give way. Levels are as fairness has them: of clients, and raised by age.
+  bool preempt_levels = false;
   CostRates rates = {};  ///< Of the model on this machine; all zero: decoding costs nothing but rows.
   ChargeUnit unit = ChargeUnit::tokens;
 };
@@ -155,6 +162,7 @@ struct EngineCounters {
   std::size_t sequences = 0;
   std::size_t running = 0;
   std::size_t waiting = 0;
+  SwapCounters swap = {};        ///< Sums over the layer groups.
   std::uint32_t pages = 0;       ///< Of the larger pool.
   std::uint32_t pages_free = 0;  ///< The same; not counting those that the cache would give up.
   PrefixCounters prefixes = {};
@@ -162,8 +170,9 @@ struct EngineCounters {
 
 class Engine {
  public:
-  /// Errors: out_of_resources (kv_bytes do not hold a page; the system refuses the memory).
-  /// Requires: runner and clock outlive it.
+  /// Errors: out_of_resources (kv_bytes do not hold a page; the system refuses the memory); invalid_argument (rows_max;
+  /// a swap tier for one of two layer groups only, or with slots smaller than pages).
+  /// Requires: runner, clock and tiers outlive it.
   [[nodiscard]] static base::Result<std::unique_ptr<Engine>> make(Runner& runner, const EngineOptions& options,
                                                                   const base::Clock& clock = base::steady_clock());
   /// Ends whatever runs (cancelled).
@@ -184,7 +193,7 @@ class Engine {
   [[nodiscard]] base::Result<SequenceId> fork(SequenceId sequence);
   /// Lets `sequence` see, behind all its own tokens, what `other` computed of its own tokens from `first` on: without
   /// computing anything. Errors: invalid_argument (it generates; beyond the context; `other` has pages behind a window
-  /// given up).
+  /// given up); out_of_resources (one of the two was swapped out and there are no pages to bring it back to).
   [[nodiscard]] base::Result<void> join(SequenceId sequence, SequenceId other, std::size_t first);
   /// Lets `sequence` see the own tokens of `other` as they come, each from the step on in which it is computed: they
   /// stand in front of its own tokens, behind what it joined and watched before, and push its own positions on, unless
@@ -196,6 +205,11 @@ class Engine {
   /// Drops the last tokens of its own, down to `length` in all. Errors: invalid_argument (it generates; within what it
   /// joined or longer than it is).
   [[nodiscard]] base::Result<void> trim(SequenceId sequence, std::size_t length);
+  /// Changes its urgency, see SequenceOptions::level, at any time. It is the client's level, so it counts from the
+  /// moment at which the client has no other request. While the sequence waits, it queues anew within its client; while
+  /// it runs, this decides who gives way, if EngineOptions::preempt_levels says so. Errors: invalid_argument (level),
+  /// not_found.
+  [[nodiscard]] base::Result<void> set_level(SequenceId sequence, int level);
   /// Ends its generation and those of all that were forked from it.
   void cancel(SequenceId sequence);
   /// Cancels and forgets it; sequences forked from it stay.

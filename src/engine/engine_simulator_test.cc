@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Random events on the real engine, with a scripted model and a virtual clock: submit, fork, join, trim, new turns,
-// cancel, close, deadlines, in memories that are far too small. After each step every page is counted; at the end every
-// generation is compared with the script followed by hand. A failing seed repeats: PLAIT_SIMULATOR_SEED=N.
-// PLAIT_SIMULATOR_EVENTS sets how many events there are in all (default 20,000).
+// cancel, close, deadlines, changes of level, in memories that are far too small, with and without host tiers that are
+// late, out of order, too small or broken. After each step every page is counted; at the end every generation is
+// compared with the script followed by hand. A failing seed repeats: PLAIT_SIMULATOR_SEED=N. PLAIT_SIMULATOR_EVENTS
+// sets how many events there are in all (default 20,000).
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <map>
 #include <memory>
@@ -14,6 +16,7 @@
 
 #include "base/random.h"
 #include "engine/engine.h"
+#include "testing/fake_tier.h"
 #include "testing/scripted_runner.h"
 
 namespace plait::engine {
@@ -51,6 +54,8 @@ class Simulation final : public Listener {
     options.rows_max = 1 + random(24);
     options.cache = {.policy = kEvictionKinds[random(kEvictionKinds.size())], .seed = seed};
     options.share_prefixes = random(5) != 0;
+    options.preempt_levels = random(3) == 0;
+    if (random(4) != 0) add_tiers(options, pages);
     engine_ = *Engine::make(*runner_, options, clock_);
   }
 
@@ -66,6 +71,13 @@ class Simulation final : public Listener {
     for (const SequenceId id : known_) {
       engine_->close(id);
       engine_->check_invariants();
+    }
+    engine_.reset();  // waits for the tiers
+    for (const auto& tier : tiers_) {
+      if (tier == nullptr) continue;
+      EXPECT_EQ(tier->conflicts(), 0);
+      EXPECT_EQ(tier->in_flight(), 0U);
+      EXPECT_EQ(tier->space().available(), tier->slots()) << "slots are leaked";
     }
     check();
   }
@@ -88,6 +100,26 @@ class Simulation final : public Listener {
   }
 
  private:
+  void add_tiers(EngineOptions& options, std::size_t pages) {
+    const double errors = random(3) == 0 ? 0.05 : 0;
+    const auto slots = static_cast<std::uint32_t>(random(3) == 0 ? 1 + random(pages) : 20 * pages);
+    for (std::size_t group = 0; group < kLayerGroups; ++group) {
+      if (runner_->layout().page_bytes(group) == 0) continue;
+      const base::Bytes bytes = runner_->layout().page_bytes(group) + 64 * random(2);
+      tiers_[group] = std::make_unique<testing::FakeTier>(slots, bytes,
+                                                          testing::FakeTierOptions{.seed = seed_ + group,
+                                                                                   .delay_ticks_max = 1 + random(40),
+                                                                                   .write_error_rate = errors,
+                                                                                   .read_error_rate = errors});
+      options.swap.tiers[group] = tiers_[group].get();
+    }
+    options.swap.choice = random(3) == 0 ? SwapChoice::cost : SwapChoice::swap;
+    options.swap.wait = static_cast<SwapWait>(random(3));
+    options.swap.wait_out = random(8) == 0;
+    options.swap.manager.join_pages = random(4) != 0;
+    options.swap.manager.reuse = random(4) != 0;
+  }
+
   std::uint64_t random(std::uint64_t below) { return base::random_u64(seed_, draws_++) % below; }
   SequenceId any() { return known_[random(known_.size())]; }
 
@@ -146,8 +178,15 @@ class Simulation final : public Listener {
 
   void act() {
     const std::uint64_t what = random(100);
-    if (what < 70) {
+    for (const auto& tier : tiers_) {
+      if (tier != nullptr) tier->advance(random(6));
+    }
+    if (what < 69) {
       engine_->step();
+    } else if (what < 70) {
+      if (!known_.empty()) {
+        EXPECT_TRUE(engine_->set_level(any(), static_cast<int>(random(4))));
+      }
     } else if (what < 80) {
       submit();
     } else if (what < 83 || known_.empty()) {
@@ -199,6 +238,7 @@ class Simulation final : public Listener {
   testing::ScriptOptions script_;
   testing::VirtualClock clock_;
   std::unique_ptr<testing::ScriptedRunner> runner_;
+  std::array<std::unique_ptr<testing::FakeTier>, kLayerGroups> tiers_;
   std::vector<std::unique_ptr<Expected>> expected_;
   std::map<SequenceId, Expected*> current_;
   std::vector<SequenceId> known_;

@@ -12,6 +12,7 @@
 
 #include "engine/engine.h"
 #include "engine/kv_memory.h"
+#include "engine/kv_swap.h"
 
 namespace plait::engine {
 
@@ -68,13 +69,17 @@ struct Sequence {
   bool closed = false;                ///< Nobody knows it any more, but others watch it.
   std::vector<base::TokenId> tokens;  ///< Own ones: computed, then pending.
   Span span;                          ///< The computed ones.
+  bool away = false;                  ///< Pages of `span` are in the host tier, or on the way there or back.
   PrefixCache::Place place;           ///< Behind the pages of `span` that are in the cache.
   std::optional<Generation> generation;
   std::optional<Ticket> ticket;  ///< While it waits or runs.
+  int ticket_level = 0;          ///< That the ticket was taken with.
+  int rank = 0;                  ///< What before() goes by: the level that fairness serves it at, as of this step.
   bool running = false;
-  bool prompt_done = false;   ///< It decodes. After a preemption it has a prompt again.
-  std::uint64_t arrival = 0;  ///< Order of generate() calls.
-  std::uint64_t used_at = 0;  ///< Step in which it last ran.
+  bool prompt_done = false;                 ///< It decodes. After a preemption it has a prompt again.
+  std::uint64_t arrival = 0;                ///< Order of generate() calls.
+  std::uint64_t used_at = 0;                ///< Step in which it last ran.
+  std::optional<std::uint64_t> stopped_at;  ///< Step after which it was last preempted.
   bool close_at_end = false;
   std::optional<SequenceId> parent;
   std::vector<SequenceId> children;
@@ -111,15 +116,27 @@ class Engine::State {
   // step.cc
   bool step();
 
+  // preemption.cc
+  /// Cuts its own computed tokens; where that is impossible it has none any more.
+  void trim_span(Sequence& sequence, std::size_t length);
+  /// Its computed tokens are gone, wherever they were.
+  void clear_span(Sequence& sequence);
+  /// Reads the pages of a sequence that is away, and waits for that. They may be lost, then it has none. Errors:
+  /// out_of_resources (no pages for it without preempting others).
+  [[nodiscard]] base::Result<void> bring_here(Sequence& sequence);
+  /// Its level has changed: if it waits, it queues anew.
+  void renew_ticket(Sequence& sequence);
+
   Runner& runner;
   EngineOptions options;
   const base::Clock& clock;
   KvMemory memory;
   PrefixCache cache;
+  KvSwap swap;
   Fairness fairness;
   StepBudget budget;
   std::map<SequenceId, std::unique_ptr<Sequence>> sequences;
-  std::vector<Sequence*> running;    ///< In order of arrival.
+  std::vector<Sequence*> running;    ///< The most important first, see before().
   std::vector<Sequence*> by_ticket;  ///< [ticket]
   std::uint64_t next_sequence = 1;
   std::uint64_t next_arrival = 0;
@@ -142,9 +159,6 @@ class Engine::State {
   void plan_prompts(std::size_t decode_rows, double now);
   bool waits_for_other(Sequence& sequence);
   void find_computed(Sequence& sequence);
-  [[nodiscard]] bool make_pages(Sequence& sequence, std::size_t tokens);
-  bool give_way(const Sequence& sequence);
-  void preempt(Sequence& sequence);
   void reserve_items();
   void end_all(const std::vector<SequenceId>& ids, const base::Error& error);
   void add_view(Sequence& sequence);
@@ -158,6 +172,23 @@ class Engine::State {
   void choose_token(Choice& choice);
   void deliver(SequenceId id, std::uint64_t arrival, base::Result<models::Sample> sample);
   bool take(Sequence& sequence, base::TokenId token);
+
+  // preemption.cc
+  [[nodiscard]] bool before(const Sequence& a, const Sequence& b) const;
+  [[nodiscard]] int rank_of(const Sequence& sequence) const;
+  void rank_running();
+  [[nodiscard]] bool make_pages(Sequence& sequence, std::size_t tokens);
+  [[nodiscard]] bool fits(const Sequence& sequence);
+  [[nodiscard]] bool enough_coming(const PageCounts& pages) const;
+  bool give_way(const Sequence& sequence);
+  bool displace(const Sequence& sequence);
+  void preempt(Sequence& sequence);
+  void stop_running(Sequence& sequence);
+  [[nodiscard]] bool worth_swapping(const Sequence& sequence) const;
+  bool swap_out(Sequence& sequence);
+  bool start_return(Sequence& sequence);
+  void take_swap_events(const std::vector<KvSwap::Event>& events);
+  void wait_for_returning();
 
   std::vector<StepItem> items_;
   std::vector<SequenceId> without_pages_;  ///< Cannot go on and nobody can give way.

@@ -61,8 +61,10 @@ void PagePool::release(PageNumber page) {
   free_.give_back(run);
 }
 
-KvMemory::KvMemory(const models::KvLayout& layout, std::uint32_t pages)
-    : layout_(&layout), pools_{PagePool(layout.page_bytes(0), pages), PagePool(layout.page_bytes(1), pages)} {}
+KvMemory::KvMemory(const models::KvLayout& layout, std::uint32_t pages, const PageBytes& page_bytes)
+    : layout_(&layout),
+      pools_{PagePool(layout.page_bytes(0) == 0 ? 0 : std::max(page_bytes[0], layout.page_bytes(0)), pages),
+             PagePool(layout.page_bytes(1) == 0 ? 0 : std::max(page_bytes[1], layout.page_bytes(1)), pages)} {}
 
 bool KvMemory::has(const PageCounts& pages) const {
   for (std::size_t group = 0; group < kLayerGroups; ++group) {
@@ -80,6 +82,8 @@ Span::Span(Span&& other) noexcept
     : memory_(other.memory_),
       length_(std::exchange(other.length_, 0)),
       dropped_(std::exchange(other.dropped_, 0)),
+      away_(std::exchange(other.away_, kNotAway)),
+      away_from_(other.away_from_),
       pages_(std::move(other.pages_)),
       tables_(std::move(other.tables_)) {
   for (std::size_t group = 0; group < kLayerGroups; ++group) {
@@ -92,6 +96,8 @@ Span& Span::operator=(Span&& other) noexcept {
   std::swap(memory_, other.memory_);
   std::swap(length_, other.length_);
   std::swap(dropped_, other.dropped_);
+  std::swap(away_, other.away_);
+  std::swap(away_from_, other.away_from_);
   std::swap(pages_, other.pages_);
   std::swap(tables_, other.tables_);
   return *this;
@@ -103,7 +109,9 @@ PageCounts Span::pages_needed(std::size_t tokens) const {
   for (std::size_t group = 0; group < kLayerGroups; ++group) {
     if (!memory_->used(group)) continue;
     for (std::size_t page = length_ / kPageTokens; page < pages_for(length_ + tokens); ++page) {
-      const bool own = page < pages_[group].size() && memory_->pool(group).count(pages_[group][page]) == 1;
+      const bool there = page < pages_[group].size();
+      const bool away = there && pages_[group][page] == kNoPage;  // come_back() takes it
+      const bool own = there && (away || memory_->pool(group).count(pages_[group][page]) == 1);
       needed[group] += own ? 0 : 1;
     }
   }
@@ -161,13 +169,13 @@ bool Span::can_cut(std::size_t length) const {
   if (length > length_) return false;
   if (!memory_->used(1)) return true;
   for (std::size_t page = memory_->first_seen(1, length) / kPageTokens; page < pages_for(length); ++page) {
-    if (pages_[1][page] == kNoPage) return false;
+    if (pages_[1][page] == kNoPage && !(away() && page >= away_from_[1])) return false;
   }
   return true;
 }
 
 Span Span::fork(std::size_t length) const {
-  PLAIT_CHECK(can_cut(length), length, length_);
+  PLAIT_CHECK(can_cut(length) && !away(), length, length_);
   Span copy(*memory_);
   copy.length_ = length;
   for (std::size_t group = 0; group < kLayerGroups; ++group) {
@@ -196,6 +204,7 @@ void Span::trim(std::size_t length) {
   }
   length_ = length;
   dropped_ = std::min(dropped_, pages_[1].size());
+  if (away_ >= pages_for(length)) away_ = kNotAway;
 }
 
 void Span::clear() {
@@ -207,6 +216,64 @@ void Span::clear() {
     tables_[group].clear();
   }
   length_ = dropped_ = 0;
+  away_ = kNotAway;
+}
+
+std::size_t Span::first_own_page() const {
+  std::size_t first = 0;
+  for (std::size_t group = 0; group < kLayerGroups; ++group) {
+    for (std::size_t page = pages_[group].size(); page > first; --page) {
+      const PageNumber number = pages_[group][page - 1];
+      if (number != kNoPage && memory_->pool(group).count(number) > 1) first = page;
+    }
+  }
+  return first;
+}
+
+void Span::leave(std::size_t first) {
+  PLAIT_CHECK(!away() && first <= pages_for(length_), first, length_);
+  trim(length_);  // what was reserved and not written
+  if (first == pages_for(length_)) return;
+  for (std::size_t group = 0; group < kLayerGroups; ++group) {
+    away_from_[group] = first_away(group, first);
+    for (std::size_t page = first; page < pages_[group].size(); ++page) {
+      if (pages_[group][page] != kNoPage) memory_->pool(group).release(pages_[group][page]);
+      put(group, page, kNoPage);
+    }
+  }
+  away_ = first;
+}
+
+std::size_t Span::first_away(std::size_t group, std::size_t first) const {
+  std::size_t page = pages_[group].size();
+  while (page > first && pages_[group][page - 1] != kNoPage) --page;
+  return page;
+}
+
+PageCounts Span::pages_away() const {
+  PageCounts counts = {};
+  for (std::size_t group = 0; group < kLayerGroups && away(); ++group) {
+    if (memory_->used(group)) counts[group] = static_cast<std::uint32_t>(pages_[group].size() - away_from_[group]);
+  }
+  return counts;
+}
+
+bool Span::holds_pages() const {
+  return std::ranges::any_of(pages_, [](const std::vector<PageNumber>& pages) {
+    return std::ranges::any_of(pages, [](PageNumber page) { return page != kNoPage; });
+  });
+}
+
+bool Span::come_back() {
+  if (!memory_->has(pages_away())) return false;
+  for (std::size_t group = 0; group < kLayerGroups && away(); ++group) {
+    for (std::size_t page = away_from_[group]; page < pages_[group].size(); ++page) {
+      const PageNumber before = page > 0 ? pages_[group][page - 1] : kNoPage;
+      put(group, page, memory_->pool(group).take(before));
+    }
+  }
+  away_ = kNotAway;
+  return true;
 }
 
 void Span::adopt(const std::array<PageNumber, kLayerGroups>& pages) {

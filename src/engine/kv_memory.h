@@ -15,6 +15,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <span>
 #include <vector>
 
 #include "base/units.h"
@@ -49,6 +51,8 @@ class PagePool {
   [[nodiscard]] std::uint32_t pages() const { return static_cast<std::uint32_t>(counts_.size()); }
   [[nodiscard]] std::uint32_t free_pages() const { return free_.free_pages() + spare_pages_; }
   [[nodiscard]] base::Bytes page_bytes() const { return page_bytes_; }
+  /// [page, byte]: all of it, also what is free.
+  [[nodiscard]] std::span<std::byte> memory() const { return {memory_.data(), pages() * page_bytes_}; }
   [[nodiscard]] std::byte* data(PageNumber page) const { return memory_.data() + page * page_bytes_; }
   [[nodiscard]] std::uint32_t count(PageNumber page) const { return counts_[page]; }
 
@@ -77,8 +81,11 @@ using PageCounts = std::array<std::uint32_t, kLayerGroups>;
 
 class KvMemory {
  public:
+  /// Bytes from one page to the next in each layer group; less than what the layout says counts as what it says.
+  using PageBytes = std::array<base::Bytes, kLayerGroups>;
+
   /// `pages` of each layer group that has layers. Throws std::bad_alloc if the system refuses the address space.
-  KvMemory(const models::KvLayout& layout, std::uint32_t pages);
+  KvMemory(const models::KvLayout& layout, std::uint32_t pages, const PageBytes& page_bytes = {});
 
   [[nodiscard]] PagePool& pool(std::size_t group) { return pools_[group]; }
   [[nodiscard]] const PagePool& pool(std::size_t group) const { return pools_[group]; }
@@ -115,10 +122,10 @@ class Span {
   void append(std::size_t tokens);
   /// Shares the first `length` tokens. Requires: can_cut(length).
   [[nodiscard]] Span fork(std::size_t length) const;
-  /// Drops the tokens from `length` on. Requires: can_cut(length).
+  /// Drops the tokens from `length` on; one that is away is here again if what is left is. Requires: can_cut(length).
   void trim(std::size_t length);
   /// Whether the first `length` tokens are all that a next token would see: pages behind a window may be gone. The last
-  /// 16 tokens can always be cut off.
+  /// 16 tokens can always be cut off. Pages that are away count as there.
   [[nodiscard]] bool can_cut(std::size_t length) const;
   /// Drops everything.
   void clear();
@@ -126,6 +133,25 @@ class Span {
   /// Appends 16 computed tokens on pages of someone else, which are then shared. Pages of the group with a window may
   /// be missing (kNoPage). Requires: length() is a multiple of 16 and nothing is reserved beyond it.
   void adopt(const std::array<PageNumber, kLayerGroups>& pages);
+
+  /// The first page that is nobody else's, nor any behind it, in no group; behind the last page if there is none.
+  [[nodiscard]] std::size_t first_own_page() const;
+  /// Gives back the pages from `first` on, whose tokens are kept somewhere else: from now on they are away, and only
+  /// length(), trim(), clear(), pages() and what is said of away spans may be used.
+  /// Requires: not away; first ≤ the number of pages.
+  void leave(std::size_t first);
+  /// Takes pages for those that are away; what they hold is up to the caller. False, and nothing has changed, if there
+  /// are not enough.
+  [[nodiscard]] bool come_back();
+  [[nodiscard]] bool away() const { return away_ != kNotAway; }
+  /// Where pages are away in a group, or would be after leave(first): from this one to the last. What a window does not
+  /// see any more is never away, but gone.
+  [[nodiscard]] std::size_t first_away(std::size_t group) const { return away_from_[group]; }
+  [[nodiscard]] std::size_t first_away(std::size_t group, std::size_t first) const;
+  /// What come_back() takes; none unless away().
+  [[nodiscard]] PageCounts pages_away() const;
+  /// Whether it holds a page.
+  [[nodiscard]] bool holds_pages() const;
 
   /// Tokens 0 … length() - 1 as an entry of a view, at base 0. Valid until the next change.
   [[nodiscard]] models::ViewEntry entry() const;
@@ -138,7 +164,10 @@ class Span {
 
   KvMemory* memory_;
   std::size_t length_ = 0;
-  std::size_t dropped_ = 0;  ///< Pages at the front of group 1 that were given back.
+  static constexpr std::size_t kNotAway = std::numeric_limits<std::size_t>::max();
+  std::size_t dropped_ = 0;                               ///< Pages at the front of group 1 that were given back.
+  std::size_t away_ = kNotAway;                           ///< The first page that is away.
+  std::array<std::size_t, kLayerGroups> away_from_ = {};  ///< The same for each group.
   std::array<std::vector<PageNumber>, kLayerGroups> pages_;
   std::array<std::vector<std::byte*>, kLayerGroups> tables_;  ///< The same as addresses.
 };

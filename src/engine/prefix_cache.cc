@@ -222,16 +222,36 @@ bool PrefixCache::make_room(const PageCounts& pages) {
   return true;
 }
 
+void PrefixCache::withdraw(Place& place, const Span& span) {
+  while (place.pages > 0 && stands(place)) {
+    const std::uint32_t slot = place.node;
+    const PageNumber page = span.pages(main_)[place.pages - 1];
+    const Node& node = nodes_[slot];
+    if (node.children > 0 || node.pages[main_] != page || memory_.pool(main_).count(page) > 2) return;
+    step_back(place, place.pages - 1);
+    if (policy_->holds(PageKey(slot))) policy_->erase(PageKey(slot));
+    remove(slot);
+  }
+}
+
 void PrefixCache::clear() {
   while (const auto victim = policy_->victim()) remove(victim->value());
 }
 
 PageCounts PrefixCache::reclaimable() const {
+  // A node cannot leave before those that stand on it. Who has such a page has the pages before it too, but perhaps on
+  // pages of its own: computed at the same time, or read back from the host tier.
+  std::vector<bool> stays(nodes_.size());
+  for (std::uint32_t slot = 0; slot < nodes_.size(); ++slot) {
+    if (!nodes_[slot].used || memory_.pool(main_).count(nodes_[slot].pages[main_]) == 1) continue;
+    for (std::uint32_t at = slot; at != kRoot && !stays[at]; at = nodes_[at].parent) stays[at] = true;
+  }
   PageCounts counts = {};
-  for (const Node& node : nodes_) {
+  for (std::uint32_t slot = 0; slot < nodes_.size(); ++slot) {
     for (std::size_t group = 0; group < kLayerGroups; ++group) {
-      const bool held = node.used && node.pages[group] != kNoPage;
-      counts[group] += held && memory_.pool(group).count(node.pages[group]) == 1 ? 1 : 0;
+      const PageNumber page = nodes_[slot].pages[group];
+      if (!nodes_[slot].used || page == kNoPage || (group == main_ && stays[slot])) continue;
+      counts[group] += memory_.pool(group).count(page) == 1 ? 1 : 0;
     }
   }
   return counts;

@@ -79,6 +79,9 @@ class PrefixCache final : PageWatcher {
 
   /// Gives up pages until so many are free, or nothing is left to give up. Returns whether they are.
   bool make_room(const PageCounts& pages);
+  /// Forgets pages at the end of `span` that only it and the cache have, so that they are the span's alone; the place
+  /// moves up before them. Requires: place belongs to the span.
+  void withdraw(Place& place, const Span& span);
   /// Forgets everything that nobody uses.
   void clear();
 

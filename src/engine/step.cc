@@ -24,14 +24,21 @@ constexpr std::size_t kTokensExpected = 128;
 bool Engine::State::step() {
   const double now = clock.now();
   expire(now);
+  take_swap_events(swap.poll());
+  rank_running();
   admit(now);
+  wait_for_returning();
   plan(now);
   reserve_items();
   if (!without_pages_.empty()) {
     end_all(without_pages_, {ErrorCode::out_of_resources, "others hold the memory of keys and values and keep it"});
     return true;
   }
-  if (items_.empty()) return !running.empty() || fairness.waiting() > 0;
+  if (items_.empty()) {
+    const bool wanted = !running.empty() || fairness.waiting() > 0;
+    if (wanted && swap.moving()) take_swap_events(swap.wait());
+    return wanted;
+  }
   const Result<void> ran = run_items();
   if (!ran) {  // nothing was computed; whoever took part ends
     std::vector<SequenceId> failed;
@@ -75,18 +82,22 @@ void Engine::State::expire(double now) {
 
 /// Lets waiting sequences run while there are rows and pages for them.
 void Engine::State::admit(double now) {
-  while (running.size() < options.rows_max) {
+  while (running.size() < options.rows_max || options.preempt_levels) {
     const auto ticket = fairness.next(now);
     if (!ticket) return;
     Sequence& sequence = *by_ticket[ticket->value()];
-    if (options.share_prefixes) find_computed(sequence);
-    const PageCounts needed = sequence.span.pages_needed(sequence.pending());
-    if (!running.empty() && !memory.has(needed)) {
-      const PageCounts spare = cache.reclaimable();
-      for (std::size_t group = 0; group < kLayerGroups; ++group) {
-        if (needed[group] > memory.pool(group).free_pages() + spare[group]) return;
-      }
+    if (running.size() >= options.rows_max) {
+      if (displace(sequence)) continue;
+      return;
     }
+    // Who has just given way would only be given its pages back, if nobody has computed anything since.
+    if (!running.empty() && sequence.stopped_at == counters.steps) return;
+    if (options.share_prefixes && !sequence.away) find_computed(sequence);
+    if (!running.empty() && !fits(sequence)) {
+      if (displace(sequence)) continue;
+      return;
+    }
+    if (sequence.away && !start_return(sequence)) return;
     if (sequence.group == 0) {
       start_running(sequence, now);
       continue;
@@ -106,9 +117,10 @@ void Engine::State::start_running(Sequence& sequence, double now) {
   const std::size_t expected = sequence.pending() + (most == 0 ? kTokensExpected : most) - generation.generated;
   fairness.admit(*sequence.ticket, static_cast<double>(expected), now);
   sequence.running = true;
+  sequence.rank = rank_of(sequence);
   sequence.prompt_done = sequence.pending() == 1 && generation.first_token_at >= 0;
   if (sequence.prompt_done) fairness.prompt_done(*sequence.ticket);
-  const auto after = [](const Sequence* a, const Sequence* b) { return a->arrival < b->arrival; };
+  const auto after = [&](const Sequence* a, const Sequence* b) { return before(*a, *b); };
   running.insert(std::ranges::upper_bound(running, &sequence, after), &sequence);
 }
 
@@ -146,6 +158,7 @@ void Engine::State::plan(double now) {
   computing_.clear();
   std::size_t decode_rows = 0;
   for (Sequence* sequence : running) {
+    if (sequence->away) continue;  // its pages are on the way back
     if (sequence->prompt_done || sequence->group != 0) {
       const std::size_t room = models::kStepRows - decode_rows;
       const std::size_t tokens = std::min({sequence->pending(), kForcedRows, room});
@@ -159,7 +172,7 @@ void Engine::State::plan(double now) {
   }
   keep_groups_whole();
   plan_prompts(decode_rows, now);
-  std::ranges::sort(items_, {}, [](const StepItem& item) { return item.sequence->arrival; });
+  std::ranges::sort(items_, [&](const StepItem& a, const StepItem& b) { return before(*a.sequence, *b.sequence); });
 }
 
 /// Takes out items of row groups of which somebody cannot take part.
@@ -216,49 +229,6 @@ void Engine::State::reserve_items() {
   }
   std::erase_if(items_, [](const StepItem& item) { return item.tokens == 0 || !item.sequence->running; });
   keep_groups_whole();
-}
-
-bool Engine::State::make_pages(Sequence& sequence, std::size_t tokens) {
-  while (!sequence.span.reserve(tokens)) {
-    if (cache.make_room(sequence.span.pages_needed(tokens))) continue;
-    if (give_way(sequence)) continue;
-    if (running.front() == &sequence || sequence.group != 0) {
-      without_pages_.push_back(sequence.id);
-    } else {
-      preempt(sequence);
-    }
-    return false;
-  }
-  return true;
-}
-
-/// Takes the pages of somebody who can compute them again: of who does not run, the least recently used; else of the
-/// latest arrival that came after `sequence`.
-bool Engine::State::give_way(const Sequence& sequence) {
-  Sequence* victim = nullptr;
-  for (const auto& [id, other] : sequences) {
-    if (other->running || other->span.empty() || other.get() == &sequence || other->group != 0) continue;
-    if (victim == nullptr || other->used_at < victim->used_at) victim = other.get();
-  }
-  for (auto at = running.rbegin(); victim == nullptr && at != running.rend(); ++at) {
-    if ((*at)->arrival <= sequence.arrival) break;
-    if (!(*at)->span.empty() && (*at)->group == 0) victim = *at;
-  }
-  if (victim == nullptr) return false;
-  preempt(*victim);
-  return true;
-}
-
-/// Drops the computed tokens of a sequence; if it runs, it waits again with its old arrival.
-void Engine::State::preempt(Sequence& sequence) {
-  sequence.span.clear();
-  sequence.place = cache.root(sequence.options.salt);
-  if (!sequence.running) return;
-  sequence.running = false;
-  std::erase(running, &sequence);
-  fairness.preempt(*sequence.ticket, clock.now());
-  ++sequence.generation->usage.preemptions;
-  ++counters.preemptions;
 }
 
 void Engine::State::add_view(Sequence& sequence) {

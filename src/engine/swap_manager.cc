@@ -53,6 +53,11 @@ std::uint32_t SwapManager::tier_pages(Sequence sequence) const {
   return static_cast<std::uint32_t>(at->second.slots.size());
 }
 
+std::optional<std::uint32_t> SwapManager::copy_first_page(Sequence sequence) const {
+  const auto at = copies_.find(sequence);
+  return at == copies_.end() ? std::nullopt : std::optional(at->second.first_page);
+}
+
 base::Bytes SwapManager::bytes_left(Sequence sequence) const {
   const auto at = copies_.find(sequence);
   return at == copies_.end() ? 0 : at->second.pages_left * memory_.page_bytes();
@@ -289,6 +294,7 @@ void SwapManager::complete(const HostTier::Completion& completion) {
   PLAIT_CHECK(found != operations_.end(), completion.token);
   const Operation operation = found->second;
   operations_.erase(found);
+  counters_.bytes_done += operation.pages.length * memory_.page_bytes();
   for (std::uint32_t page = operation.pages.first; page < operation.pages.end(); ++page) --page_uses_[page];
   for (std::uint32_t slot = operation.slots.first; slot < operation.slots.end(); ++slot) {
     slot_busy_[slot] = false;
@@ -337,6 +343,12 @@ std::vector<SwapManager::Event> SwapManager::poll() {
 std::vector<SwapManager::Event> SwapManager::wait(std::chrono::nanoseconds timeout) {
   if (events_.empty() && !operations_.empty()) tier_.wait(completions_, timeout);
   return poll();
+}
+
+void SwapManager::wait_for_any(std::chrono::nanoseconds timeout) {
+  if (operations_.empty()) return;
+  tier_.wait(completions_, timeout);
+  take_completions();
 }
 
 void SwapManager::wait_for_pages(std::span<const PageRun> pages) {

@@ -61,6 +61,7 @@ struct SwapCounters {
   std::uint64_t operations_in = 0;
   base::Bytes bytes_out = 0;
   base::Bytes bytes_in = 0;
+  base::Bytes bytes_done = 0;            ///< Of the operations, both ways, that have ended.
   base::Bytes bytes_reused = 0;          ///< Not written because the tier had them.
   std::uint64_t pages_contaminated = 0;  ///< Slots of copies that were given to sequences of higher priority.
   std::uint64_t waits = 0;               ///< wait_for_pages() and finish() that had to wait.
@@ -111,7 +112,8 @@ class SwapManager {
   /// Starts writing what the tier does not have. Afterwards the sequence is leaving; event `left` follows, or
   /// recompute_needed. Errors: out_of_resources when the tier has no room, even after taking reserves and copies of
   /// resident sequences with smaller priority; the sequence stays resident then.
-  /// Requires: resident; pages.size() == ceil(tokens / page_tokens) - first_page; trim() was told of every cut.
+  /// Requires: resident; pages.size() == ceil(tokens / page_tokens) - first_page; trim() was told of every cut;
+  /// first_page is not before copy_first_page().
   [[nodiscard]] base::Result<void> swap_out(Sequence sequence, const Leaver& leaver);
 
   /// Starts reading it into `pages`, of which there are tier_pages(sequence), as soon as its writes are done.
@@ -133,6 +135,8 @@ class SwapManager {
   /// Returns when none of these pages is busy: to be called before pages are given to somebody. Waits for the copies
   /// of these pages, not for the others. Events are kept for the next poll().
   void wait_for_pages(std::span<const PageRun> pages);
+  /// Sleeps until something is done, up to `timeout`. Events are kept.
+  void wait_for_any(std::chrono::nanoseconds timeout);
   /// Returns when the sequence is resident or out. Events are kept.
   void finish(Sequence sequence);
 
@@ -142,6 +146,9 @@ class SwapManager {
   [[nodiscard]] std::uint32_t tier_pages(Sequence sequence) const;
   /// What is still to be moved before the sequence is out or resident: for estimates of when that will be.
   [[nodiscard]] base::Bytes bytes_left(Sequence sequence) const;
+  /// Where its copy begins, whatever its state; nothing for a sequence without a copy. A leaver whose pages begin
+  /// before that has to be forgotten first.
+  [[nodiscard]] std::optional<std::uint32_t> copy_first_page(Sequence sequence) const;
   [[nodiscard]] const SwapCounters& counters() const { return counters_; }
 
  private:
