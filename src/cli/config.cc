@@ -44,8 +44,8 @@ constexpr std::array kSettings{
             "Instruction set of the kernels; all but reference (float activations, slow) give the same bits"},
     Setting{
         "kernels.weights", Kind::choice, "exact", "exact|int8|bf16",
-        "How weights are held: exact as in the file; int8 requantised; bf16 rounded, two bytes each. Both are faster "
-        "with many rows and slower with one"},
+        "How weights are held: exact as in the file; int8 requantised, for many rows; bf16 rounded, two bytes each, "
+        "closest to the model's own floats, for long prompts with AMX"},
     Setting{"kv.bytes", Kind::number, "0", "0..1125899906842624",
             "Memory for keys and values in bytes; 0: half of what is free, at most what can be filled"},
     Setting{"model", Kind::text, "smollm2-135m", "", "The model to use: a name of `plait model list`, or a path"},

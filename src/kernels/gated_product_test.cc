@@ -55,6 +55,8 @@ constexpr Case kCases[] = {
     {Type::f32, Type::f32, Weights::exact, RowForm::groups, 50, 160, false},
     {Type::q8_0, Type::q8_0, Weights::int8, RowForm::wide, 160, 448, true},
     {Type::q8_0, Type::q8_0, Weights::int8, RowForm::groups, 128, 96, false},
+    {Type::q8_0, Type::q8_0, Weights::bf16, RowForm::pairs, 160, 365, true},
+    {Type::f32, Type::f32, Weights::bf16, RowForm::groups, 1100, 96, false},
 };
 
 /// The numbers of rows in their form, all of them.
@@ -63,6 +65,10 @@ std::vector<float> contents(const QuantisedRows& rows) {
   std::vector<float> all;
   if (view.form == RowForm::floats) {
     for (std::size_t i = 0; i < view.m * view.k; ++i) all.push_back(view.x[i]);
+    return all;
+  }
+  if (view.form == RowForm::pairs) {
+    for (std::size_t i = 0; i < view.m * view.steps * kPairStep; ++i) all.push_back(view.pairs[i]);
     return all;
   }
   const std::size_t step = view.form == RowForm::wide ? kWideStep : kGroup;
@@ -170,7 +176,7 @@ TEST(GatedProduct, GoesOnInTheSameRegionWithTheNextProduct) {
 /// Parts in a random order are the whole.
 TEST(QuantisePart, AnyPartsMakeTheRows) {
   parallel::Team team(1);
-  for (const RowForm form : {RowForm::groups, RowForm::wide}) {
+  for (const RowForm form : {RowForm::groups, RowForm::wide, RowForm::pairs}) {
     for (const std::size_t m : std::vector<std::size_t>{1, 3, 16, 31, 50}) {
       const std::size_t k = 128 * 5 + 37;
       const std::vector<float> x = random_floats(m * k, m);

@@ -56,7 +56,7 @@ namespace plait::kernels {
 enum class Weights {
   exact,  ///< In their own type: the production path.
   int8,   ///< Requantised to 8 bits in groups of 128: other numbers than the file's, and many rows at once are faster.
-  bf16,   ///< Rounded to bf16, and so are activations: two bytes a weight, and long prompts are fastest.
+  bf16,   ///< Rounded to bf16, and so are activations: two bytes a weight; long prompts gain with AMX.
   f32,    ///< Expanded to floats, so that activations are not quantised either: the oracle. Four bytes per weight.
 };
 

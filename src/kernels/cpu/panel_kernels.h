@@ -44,7 +44,7 @@ struct QuantiseTask {
   std::int32_t* minus_sum = nullptr;
   std::int32_t* minus_first = nullptr;
   std::int32_t* minus_second = nullptr;
-  std::uint16_t* pairs = nullptr;  ///< In pairs only this is written: step s at pairs + s * stride * 32.
+  std::uint16_t* pairs = nullptr;  ///< In pairs only this is written: step s at pairs + (s * stride + r) * 32.
   std::size_t stride = 1;
 };
 
