@@ -32,7 +32,11 @@ bool TextAnswer::on_token(SequenceId /*sequence*/, const models::Sample& sample)
 }
 
 void TextAnswer::on_end(SequenceId /*sequence*/, const Ending& ending) {
-  if (!stop_string_ && give(stop_.push(detokenizer_.flush()))) give({.text = stop_.flush()});
+  if (!stop_string_ && give(stop_.push(detokenizer_.flush()))) {
+    models::StopStream::Piece rest;
+    rest.text = stop_.flush();
+    give(rest);
+  }
   ending_ = ending;
 }
 
