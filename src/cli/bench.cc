@@ -76,6 +76,7 @@ std::string_view main_instruction(kernels::Isa isa) {
     case kernels::Isa::avxvnni:
       return "vpdpbusd ymm";
     case kernels::Isa::avx2:
+      return "vpmaddubsw ymm";
     case kernels::Isa::generic:
       return "vfmadd231ps ymm";
   }

@@ -13,8 +13,6 @@ namespace {
 
 /// Panels of a unit, at least: a wide group of the next product.
 constexpr std::size_t kUnitPanels = kWideGroup / kPanel;
-/// Rows at once: their gates and ups of a unit, 1 KiB a row, stay in the level-2 cache beside their quants.
-constexpr std::size_t kRowsAtOnce = 256;
 /// Fewer rows take all of a member's gates and then all of its ups, since their time is that of reading two streams.
 constexpr std::size_t kRowsOfUnits = 16;
 

@@ -11,10 +11,6 @@
 namespace plait::kernels {
 namespace {
 
-// Rows that pass over a panel before the next panel: their quants, 256 * 1.5 KiB for an input of 1,536, stay in the
-// level-2 cache beside two panels.
-constexpr std::size_t kRowsAtOnce = 256;
-
 // Reading a panel costs about as much as computing this many rows with it.
 constexpr std::size_t kRowsPerRead = 4;
 

@@ -37,8 +37,11 @@ struct RowsView {
 };
 
 inline constexpr std::size_t kRowBlock = 16;  ///< Rows of a block: an AMX tile.
-inline constexpr std::size_t kGroup = 32;     ///< Inputs with one activation scale.
-inline constexpr std::size_t kPanel = 32;     ///< Outputs of a panel: two vectors of 16.
+/// Rows that pass over a panel before the next panel: their quants, 256 * 1.5 KiB for an input of 1,536, stay in the
+/// level-2 cache beside two panels, or beside their gates and ups (1 KiB a row). A PanelTask has no more.
+inline constexpr std::size_t kRowsAtOnce = 256;
+inline constexpr std::size_t kGroup = 32;  ///< Inputs with one activation scale.
+inline constexpr std::size_t kPanel = 32;  ///< Outputs of a panel: two vectors of 16.
 
 inline constexpr std::size_t kWideGroup = 128;  ///< Inputs with one scale where weights were made int8 at load.
 inline constexpr std::size_t kWideStep = 64;    ///< Inputs of a step: the depth of an AMX tile.

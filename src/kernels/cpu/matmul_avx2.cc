@@ -45,8 +45,47 @@ struct V {
       return _mm256_add_epi32(c, wide(_mm256_add_epi16(s01, s23)));
     }
   }
+
+  // See unpacked_rows.inc.
+  static constexpr std::size_t kUnpackedRowsMin = 3;
+  static constexpr std::size_t kUnpackedRows = 4;
+  // x, computed here: GCC 12 orders sums of integers anew, as trees, whose leaves then do not fit the registers.
+  PLAIT_V Int pinned(Int x) {
+    asm("" : "+x"(x));
+    return x;
+  }
+  PLAIT_V Int ones16() { return _mm256_set1_epi16(1); }
+  PLAIT_V Int add16(Int a, Int b) { return _mm256_add_epi16(a, b); }
+  PLAIT_V Int add32(Int a, Int b) { return _mm256_add_epi32(a, b); }
+  PLAIT_V Int dot_bytes(Int w, Int a) { return _mm256_maddubs_epi16(w, a); }
+  PLAIT_V Int dot_words(Int a, Int b) { return _mm256_madd_epi16(a, b); }
+  // Both words of each lane.
+  PLAIT_V Int broadcast_pair(std::int32_t low, std::int32_t high) {
+    return _mm256_set1_epi32(
+        static_cast<int>((static_cast<std::uint32_t>(low) & 0xffff) | static_cast<std::uint32_t>(high) << 16));
+  }
+  PLAIT_V Int pair_words(Int low, Int high) { return _mm256_blend_epi16(low, _mm256_slli_epi32(high, 16), 0xaa); }
+  PLAIT_V Int widen_i8(const std::byte* p) { return _mm256_cvtepi8_epi32(load8(p)); }
+  PLAIT_V Int spread_u8_pairs(const std::byte* p) { return _mm256_cvtepu8_epi16(load16(p)); }
+  PLAIT_V void store_int(void* p, Int x) { _mm256_store_si256(static_cast<__m256i*>(p), x); }
+  // Four unsigned bytes with offset 128 of each lane to two times two signed words.
+  PLAIT_V void store_words(Int q, std::byte* first, std::byte* second) {
+    const Int s = _mm256_xor_si256(q, _mm256_set1_epi8(-128));
+    const Int even = _mm256_slli_epi16(s, 8);  // bytes 0 and 2 of each lane, in the upper halves of its words
+    const Int low = _mm256_srai_epi16(even, 8);
+    const Int high = _mm256_srai_epi16(s, 8);  // bytes 1 and 3
+    // words b0 b2 and b1 b3 to b0 b1 and b2 b3
+    store_int(first, pair_words(low, high));
+    store_int(second, _mm256_blend_epi16(_mm256_srli_epi32(low, 16), high, 0xaa));
+  }
+  PLAIT_V void widen_32(const std::int8_t* a, std::int16_t* words) {
+    const Int x = _mm256_load_si256(reinterpret_cast<const __m256i*>(a));
+    store_int(words, _mm256_cvtepi8_epi16(_mm256_castsi256_si128(x)));
+    store_int(words + 16, _mm256_cvtepi8_epi16(_mm256_extracti128_si256(x, 1)));
+  }
 };
 
+#define PLAIT_UNPACKED_ROWS
 #include "kernels/cpu/panel_kernel.inc"
 }  // namespace
 

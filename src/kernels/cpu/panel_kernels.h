@@ -16,7 +16,7 @@ struct PanelTask {
   const std::byte* panel = nullptr;  ///< See kernels/pack_format.h.
   const RowsView* rows = nullptr;
   std::size_t row_begin = 0;  ///< Multiple of 16.
-  std::size_t row_end = 0;    ///< Multiple of 16, or the last row's end.
+  std::size_t row_end = 0;    ///< Multiple of 16, or the last row's end; at most kRowsAtOnce behind row_begin.
   float* y = nullptr;         ///< Where output 0 of the panel and row 0 go.
   std::size_t y_stride = 0;
   std::size_t outputs = 32;         ///< Outputs of the panel that exist; the others are not written.

@@ -36,12 +36,27 @@ void fma(long rounds) {
   }
 }
 
+// The widest integer product there is: pairs of bytes into words. What adds the words up comes on top.
+void byte_products(long rounds) {
+  for (; rounds > 0; --rounds) {
+    asm volatile(
+        "vpmaddubsw %%ymm14, %%ymm15, %%ymm0\n vpmaddubsw %%ymm14, %%ymm15, %%ymm1\n"
+        "vpmaddubsw %%ymm14, %%ymm15, %%ymm2\n vpmaddubsw %%ymm14, %%ymm15, %%ymm3\n"
+        "vpmaddubsw %%ymm14, %%ymm15, %%ymm4\n vpmaddubsw %%ymm14, %%ymm15, %%ymm5\n"
+        "vpmaddubsw %%ymm14, %%ymm15, %%ymm6\n vpmaddubsw %%ymm14, %%ymm15, %%ymm7\n"
+        "vpmaddubsw %%ymm14, %%ymm15, %%ymm8\n vpmaddubsw %%ymm14, %%ymm15, %%ymm9\n"
+        "vpmaddubsw %%ymm14, %%ymm15, %%ymm10\n vpmaddubsw %%ymm14, %%ymm15, %%ymm11\n" ::
+            : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11");
+  }
+}
+
 constexpr NamedRead kReads[] = {
     {"avx2 x4", read<4, 0>},
     {"avx2 x8", read<8, 0>},
     {"avx2 x8, prefetch 4 KiB", read<8, 4096>},
 };
-constexpr NamedPeak kPeaks[] = {{"vfmadd231ps ymm", "f32", 12 * 8 * 2, fma}};
+constexpr NamedPeak kPeaks[] = {{"vfmadd231ps ymm", "f32", 12 * 8 * 2, fma},
+                                {"vpmaddubsw ymm", "int8", 12 * 32 * 2, byte_products}};
 
 }  // namespace
 
