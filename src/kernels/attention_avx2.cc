@@ -12,7 +12,11 @@ namespace {
 
 #include "kernels/vector_avx2.inc"
 
-// 16 registers of 8 lanes: 6 x 1 x 2 accumulators, 2 lanes of b, 1 factor
+// 16 registers of 8 lanes: 6 x 1 x 2 or 3 x 2 x 2 accumulators, 2 lanes of b, 1 factor; so a second vector's factors
+// are loaded again. An accumulator in memory made decode at 4,096 tokens 1.5 times slower (AMD Zen 3).
+constexpr bool kFactorsAgain = true;
+// A block as floats fills a level-1 cache of 32 KiB: 24 rows were 17 % slower with it, hundreds as fast.
+constexpr std::size_t kPrepareRows = 96;
 constexpr std::size_t kTileRows = 6;
 constexpr std::size_t kTileVectors = 1;
 constexpr std::size_t kFewRows = 3;

@@ -14,6 +14,8 @@ namespace {
 
 // 32 registers: 12 x 2 or 6 x 4 accumulators, 2 or 4 lanes of b, 1 factor. From floats in the first-level cache 6 x 4
 // reach 90 % of the peak and 12 x 2 80 %; converting from f16 takes twice as long in 6 x 4.
+constexpr bool kFactorsAgain = false;
+constexpr std::size_t kPrepareRows = kRowsToWiden;
 constexpr std::size_t kTileRows = 12;
 constexpr std::size_t kTileVectors = 2;
 constexpr std::size_t kFewRows = 6;

@@ -11,6 +11,8 @@ namespace {
 
 #include "kernels/vector_generic.inc"
 
+constexpr bool kFactorsAgain = false;
+constexpr std::size_t kPrepareRows = kRowsToWiden;
 constexpr std::size_t kTileRows = 6;
 constexpr std::size_t kTileVectors = 1;
 constexpr std::size_t kFewRows = 1;

@@ -14,7 +14,7 @@ enum class Isa;
 enum class AttentionArithmetic;
 
 inline constexpr std::size_t kAttentionTileRowsMax = 16;
-/// Rows of one head that are worth converting a block of f16 to floats: conversion costs about as much as 4 rows.
+/// Rows of one head that are many: with AVX-512 worth converting a block of f16 to floats, which costs as much as 4.
 inline constexpr std::size_t kRowsToWiden = 24;
 
 /// One block of 64 tokens for all rows that come to it.
