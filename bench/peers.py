@@ -26,6 +26,7 @@ import time
 PACKAGE = "llama-cpp-python==0.3.36"
 MODELS = ["smollm2-135m", "gemma3-270m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"]
 OPENVINO_MODEL = "smollm2-135m"  # the only one of them that it loads
+REQUANTISED = ("smollm2-135m", "Q4_0")  # llama.cpp is fastest with it; plait keeps the file as shipped
 BEGIN, END = "<!-- peers:begin -->", "<!-- peers:end -->"
 
 
@@ -55,6 +56,15 @@ def build_peer(folder: pathlib.Path) -> pathlib.Path:
     targets = ["llama-bench", "llama-batched-bench", "llama-tokenize", "llama-perplexity", "llama-quantize"]
     subprocess.run(["ninja", "-C", "build", *targets], cwd=source, check=True)
     return source / "build" / "bin"
+
+
+def requantised(llama: pathlib.Path, path: str, form: str) -> str:
+    """The model in another format, made once by llama.cpp beside its programs."""
+    made = llama / f"{pathlib.Path(path).stem}-{form}.gguf"
+    if not made.exists():
+        command = [str(llama / "llama-quantize"), "--allow-requantize", path, str(made), form]
+        subprocess.run(command, check=True, capture_output=True)
+    return str(made)
 
 
 def bench_of_plait(program: str, model: str, threads: int, *options: str) -> dict:
@@ -195,6 +205,15 @@ def measure(args, llama: pathlib.Path) -> list[str]:
             lines += compare(f"{name} long", args.rounds,
                              lambda: long_of_plait(args.plait, path, threads, args.long),
                              lambda: long_of_llama(llama, path, threads, args.long), threads)
+        if args.requantised and name == REQUANTISED[0]:
+            peer, theirs = f"llama.cpp, {REQUANTISED[1]}", requantised(llama, path, REQUANTISED[1])
+            lines += compare(f"{name} beside {REQUANTISED[1]}", args.rounds,
+                             lambda: run_plait(args.plait, path, threads, args.prompt, args.decode),
+                             lambda: run_llama(llama, theirs, threads, args.prompt, args.decode), threads, peer)
+            lines += [f"rows side by side: {line}" for line in compare(
+                f"{name} rows beside {REQUANTISED[1]}", args.rounds,
+                lambda: rows_of_plait(args.plait, path, threads, args.rows, args.context, 32),
+                lambda: rows_of_llama(llama, theirs, threads, args.rows, args.context, 32), threads, peer)]
         if args.openvino and name == OPENVINO_MODEL:
             lines += compare(f"{name} OpenVINO", args.rounds,
                              lambda: load_of_plait(args.plait, path, threads, args.prompt, args.decode),
@@ -229,6 +248,8 @@ def main() -> None:
     parser.add_argument("--streams", nargs="*", type=int, default=[1, 8, 32, 64],
                         help="requests at once, 128 tokens in and 32 out, from first to last token")
     parser.add_argument("--long", type=int, default=4096, help="a long context; 0: none")
+    parser.add_argument("--requantised", action=argparse.BooleanOptionalAction, default=True,
+                        help="also beside smollm2-135m requantised to Q4_0, llama.cpp's fastest format of it")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--write", type=pathlib.Path, help="file whose table between the markers is replaced")
     args = parser.parse_args()

@@ -133,7 +133,7 @@ void register_products(const Stack& stack, Weights form) {
     for (const Isa isa : usable_isas()) {
       if (isa == Isa::generic && stack.layers != 8) continue;
       for (const std::size_t m : std::vector<std::size_t>{1, 4, 8, 16, 32, 128, 512}) {
-        if (m > 32 && isa < Isa::avx512) continue;
+        if (m > 32 && isa < best_isa()) continue;
         const std::string title =
             fmt::format("{}/{}/{}/m:{}/threads:{}", form == Weights::exact ? "matmul" : name(form), stack.name,
                         name(isa), m, threads);
