@@ -10,7 +10,6 @@
 
 #include <chrono>
 #include <csignal>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -21,6 +20,7 @@
 #include "base/random.h"
 #include "cli/cli.h"
 #include "cli/line_file.h"
+#include "testing/environment.h"
 #include "testing/scoped_variable.h"
 #include "testing/temp_dir.h"
 #include "testing/tiny_model.h"
@@ -155,7 +155,7 @@ TEST_F(BatchVerb, KilledAtRandomPointsItLosesAndRepeatsNothing) {
   ASSERT_EQ(finish("whole"), 0) << messages();
   const auto expected = texts("whole");
   const auto bytes = size("whole");
-  const int kills_wanted = std::getenv("PLAIT_LONG") != nullptr ? 50 : 4;  // ./test --long sets it
+  const int kills_wanted = testing::long_run() ? 50 : 4;
   int kills = 0;
   for (std::uint64_t turn = 0; kills < kills_wanted; ++turn) {
     const std::uintmax_t target = size("out") + base::random_u64(1, 2 * turn) % (bytes / 2);

@@ -3,9 +3,6 @@
 // That bookkeeping of every step allocates nothing once everything has grown to its size.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
 #include <string>
 #include <vector>
 
@@ -13,20 +10,8 @@
 #include "engine/engine.h"
 #include "engine/eviction.h"
 #include "engine/fairness.h"
+#include "testing/allocation_count.h"
 #include "testing/scripted_runner.h"
-
-namespace {
-std::atomic<std::size_t> allocations{0};
-}  // namespace
-
-// Counts what the whole test program allocates; only differences are looked at.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  allocations.fetch_add(1, std::memory_order_relaxed);  // a statistic: orders nothing
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace plait::engine {
 namespace {
@@ -57,9 +42,9 @@ TEST(Allocations, FairnessHasNoneInTheSteadyState) {
   std::vector<PromptShare> shares;
   double now = 0;
   while (now < 5) round(fairness, names, shares, now++);
-  const std::size_t before = allocations.load();
+  const std::size_t before = testing::allocation_count();
   while (now < 50) round(fairness, names, shares, now++);
-  EXPECT_EQ(allocations.load(), before);
+  EXPECT_EQ(testing::allocation_count(), before);
   EXPECT_EQ(fairness.waiting(), 0U);
 }
 
@@ -69,7 +54,7 @@ TEST(Allocations, EvictionHasNoneAfterConstruction) {
   for (const EvictionKind kind : kEvictionKinds) {
     const auto policy = make_eviction_policy(kind, {.slots = kSlots, .seed = 1});
     std::uint64_t victims = 0;
-    const std::size_t before = allocations.load();
+    const std::size_t before = testing::allocation_count();
     for (std::uint64_t i = 0; i < 20'000; ++i) {
       const std::uint64_t random = base::random_u64(5, i);
       const PageKey page(static_cast<std::uint32_t>(random % kSlots));
@@ -84,7 +69,7 @@ TEST(Allocations, EvictionHasNoneAfterConstruction) {
         policy->touch(page, bit);
       }
     }
-    EXPECT_EQ(allocations.load(), before) << name(kind);
+    EXPECT_EQ(testing::allocation_count(), before) << name(kind);
     EXPECT_GT(victims, 1000U) << name(kind);
   }
 }
@@ -102,9 +87,9 @@ TEST(Allocations, DecodeStepsOfAnEngineHaveNone) {
     ASSERT_TRUE(engine->submit({.prompt = prompt, .generate = {.sampler = sampler, .tokens_max = 300}}));
   }
   while (engine->counters().decode_rows < 32 * 3) engine->step();
-  const std::size_t before = allocations.load();
+  const std::size_t before = testing::allocation_count();
   for (int i = 0; i < 8; ++i) engine->step();
-  EXPECT_EQ(allocations.load() - before, 0U);
+  EXPECT_EQ(testing::allocation_count() - before, 0U);
 }
 
 }  // namespace

@@ -5,33 +5,14 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
 #include <filesystem>
-#include <new>
 #include <string>
 #include <vector>
 
 #include "models/model.h"
+#include "testing/allocation_count.h"
 #include "testing/real_model.h"
 #include "testing/tiny_model.h"
-
-namespace {
-std::atomic<std::size_t> allocations{0};
-}  // namespace
-
-// Counts what the whole test program allocates; only differences are looked at.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  allocations.fetch_add(1, std::memory_order_relaxed);  // a statistic: orders nothing
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t& /*tag*/) noexcept {
-  allocations.fetch_add(1, std::memory_order_relaxed);  // as above
-  return std::malloc(size == 0 ? 1 : size);
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace plait::models {
 namespace {
@@ -54,11 +35,11 @@ TEST(Allocations, NoneInTheSteadyState) {
     const std::vector<TokenId> prompt(100, TokenId(5));
     ASSERT_TRUE((*model)->forward(sequence, prompt, Logits::last, workspace, logits));
     sequence.trim(50);
-    const std::size_t before = allocations.load();
+    const std::size_t before = testing::allocation_count();
     for (int step = 0; step < 40; ++step) {
       ASSERT_TRUE((*model)->forward(sequence, std::span(prompt).first(1), Logits::last, workspace, logits));
     }
-    EXPECT_EQ(allocations.load() - before, 0U) << architecture;
+    EXPECT_EQ(testing::allocation_count() - before, 0U) << architecture;
   }
 }
 

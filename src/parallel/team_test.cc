@@ -8,17 +8,17 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <numeric>
 #include <stdexcept>
 #include <string>
 
 #include "base/random.h"
+#include "testing/environment.h"
 
 namespace plait::parallel {
 namespace {
 
-class TeamOf : public testing::TestWithParam<int> {};
+class TeamOf : public ::testing::TestWithParam<int> {};
 
 TEST_P(TeamOf, RunsEveryMemberOnceAndSeesItsWrites) {
   Team team(GetParam());
@@ -164,9 +164,9 @@ void delay(std::uint64_t seed, std::uint64_t round, int member) {
   }
 }
 
-// A million with PLAIT_LONG, as ./test --long sets it.
+// A million with PLAIT_LONG.
 TEST_P(TeamOf, ManyShortRegionsWithRandomDelays) {
-  const std::uint64_t rounds = std::getenv("PLAIT_LONG") != nullptr ? 1'000'000 : 100'000;
+  const std::uint64_t rounds = testing::long_run() ? 1'000'000 : 100'000;
   for (const int spin_us_max : {200, 1}) {
     Team team(GetParam(), {.spin_us_max = spin_us_max});
     std::vector<std::uint64_t> calls(static_cast<std::size_t>(GetParam()), 0);
@@ -226,7 +226,7 @@ TEST_P(TeamOf, AChunksExceptionIsRethrown) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Sizes, TeamOf, testing::Values(1, 2, 3, 5));
+INSTANTIATE_TEST_SUITE_P(Sizes, TeamOf, ::testing::Values(1, 2, 3, 5));
 
 TEST(Team, StartsAndStopsWithoutWork) {
   for (int i = 0; i < 20; ++i) Team team(3);

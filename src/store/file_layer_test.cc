@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "base/random.h"
+#include "testing/bytes.h"
 #include "testing/crash_disk.h"
 #include "testing/temp_dir.h"
 
@@ -18,9 +19,8 @@ namespace plait::store {
 namespace {
 
 using base::ErrorCode;
+using testing::bytes_of;
 using testing::CrashDisk;
-
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
 
 // Random operations on three names of a folder; what each call said, in words.
 std::vector<std::string> transcript(FileLayer& layer, const std::filesystem::path& folder, std::uint64_t seed) {

@@ -20,6 +20,7 @@
 #include "base/random.h"
 #include "store/crash_test_driver.h"
 #include "store/record.h"
+#include "testing/bytes.h"
 #include "testing/crash_disk.h"
 #include "testing/temp_dir.h"
 
@@ -28,9 +29,8 @@ namespace {
 
 using base::ErrorCode;
 using base::Result;
+using testing::bytes_of;
 using testing::CrashDisk;
-
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
 
 std::string_view text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
