@@ -178,7 +178,8 @@ Result<void> Engine::State::check_fits(const Sequence& sequence, const GenerateO
   for (std::size_t group = 0; group < kLayerGroups; ++group) {
     if (!memory.used(group)) continue;
     const std::size_t window = memory.layout().window(group);
-    const std::size_t held = window == 0 ? tokens : std::min(tokens, window + models::kStepRows + kPageTokens);
+    const std::size_t held =
+        window == 0 || sequence.span.keeps_all() ? tokens : std::min(tokens, window + models::kStepRows + kPageTokens);
     std::size_t pages = (held + kPageTokens - 1) / kPageTokens;
     for (const JoinedPart& part : sequence.parts) pages += part.span.pages(group).size();
     if (pages <= memory.pool(group).pages()) continue;
@@ -217,31 +218,39 @@ void Engine::State::arrive(Sequence& sequence) {
   by_ticket[index] = &sequence;
 }
 
+/// Whether a member of a row group may begin now: the group has to fit into a step.
+Result<void> Engine::State::check_group(const Sequence& sequence) const {
+  if (sequence.pending() > 1) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("{} tokens of sequence {} are not computed; generate with prompt_only before it watches",
+                            sequence.pending(), sequence.id.value()));
+  }
+  const auto all = members(sequence.group);
+  const auto active = std::ranges::count_if(all, [](const Sequence* one) { return one->generation.has_value(); });
+  if (static_cast<std::size_t>(active) < options.rows_max) return {};
+  return fail(ErrorCode::out_of_resources,
+              fmt::format("a row group of more than {} sequences cannot run in one step", options.rows_max));
+}
+
+/// Gives it a generation; what is left is arrive(), by itself or behind a leader. Errors: those of generate(); then
+/// nothing has changed.
+Result<void> Engine::State::begin(Sequence& sequence, const GenerateOptions& generate) {
+  PLAIT_TRY(Generation generation, prepare(sequence, generate));
+  if (sequence.group != 0) PLAIT_TRY_VOID(check_group(sequence));
+  if (sequence.pending() == 0) {  // the last token again: its logits are what decoding starts from
+    trim_span(sequence, sequence.tokens.size() - 1);
+  }
+  generation.usage.cached_tokens = static_cast<std::size_t>(sequence.base()) + sequence.span.length();
+  generation.usage.counters.start(generation.usage.cached_tokens);
+  sequence.tokens.reserve(sequence.tokens.size() + std::min(generate.tokens_max, kTokensReserved));
+  sequence.generation = std::move(generation);
+  sequence.arrival = next_arrival++;
+  return {};
+}
+
 Result<void> Engine::generate(SequenceId id, const GenerateOptions& options) {
   PLAIT_TRY(Sequence * sequence, state_->idle(id));
-  PLAIT_TRY(Generation generation, state_->prepare(*sequence, options));
-  if (sequence->group != 0) {
-    if (sequence->pending() > 1) {
-      return fail(ErrorCode::invalid_argument,
-                  fmt::format("{} tokens of sequence {} are not computed; generate with prompt_only before it watches",
-                              sequence->pending(), id.value()));
-    }
-    const auto all = state_->members(sequence->group);
-    const auto active = std::ranges::count_if(all, [](const Sequence* one) { return one->generation.has_value(); });
-    if (static_cast<std::size_t>(active) >= state_->options.rows_max) {
-      return fail(
-          ErrorCode::out_of_resources,
-          fmt::format("a row group of more than {} sequences cannot run in one step", state_->options.rows_max));
-    }
-  }
-  if (sequence->pending() == 0) {  // the last token again: its logits are what decoding starts from
-    state_->trim_span(*sequence, sequence->tokens.size() - 1);
-  }
-  generation.usage.cached_tokens = static_cast<std::size_t>(sequence->base()) + sequence->span.length();
-  generation.usage.counters.start(generation.usage.cached_tokens);
-  sequence->tokens.reserve(sequence->tokens.size() + std::min(options.tokens_max, kTokensReserved));
-  sequence->generation = std::move(generation);
-  sequence->arrival = state_->next_arrival++;
+  PLAIT_TRY_VOID(state_->begin(*sequence, options));
   state_->arrive(*sequence);
   return {};
 }
@@ -309,6 +318,27 @@ Result<void> Engine::join(SequenceId id, SequenceId other_id, std::size_t first)
   return {};
 }
 
+/// With positions of their own, rows may see tokens that a window has left behind elsewhere: those pages have to be
+/// there, and stay. Errors: invalid_argument (they are not).
+Result<void> Engine::State::keep_watched(Sequence& sequence, Sequence& other, const Watch& watch) {
+  const std::optional<std::ptrdiff_t> own = watch.own_position ? watch.own_position : sequence.own_position;
+  if (!own && !watch.other_position) return {};
+  std::vector<Span*> seen{&other.span};
+  if (own) {
+    for (const WatchedPart& part : sequence.watched) seen.push_back(&sequences.at(part.sequence)->span);
+  }
+  if (own && *own < sequence.joined_end()) {
+    for (JoinedPart& part : sequence.parts) seen.push_back(&part.span);
+  }
+  if (!std::ranges::all_of(seen, &Span::has_all)) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("sequence {} would see pages that a window has left behind; watch before they are",
+                            sequence.id.value()));
+  }
+  for (Span* span : seen) span->keep_all();
+  return {};
+}
+
 Result<void> Engine::watch(SequenceId id, SequenceId other_id, const Watch& watch) {
   PLAIT_TRY(Sequence * sequence, state_->idle(id));
   PLAIT_TRY(Sequence * other, state_->idle(other_id));
@@ -321,6 +351,7 @@ Result<void> Engine::watch(SequenceId id, SequenceId other_id, const Watch& watc
                 fmt::format("sequence {} has {} tokens that are not computed; generate with prompt_only first",
                             one->id.value(), one->pending()));
   }
+  PLAIT_TRY_VOID(state_->keep_watched(*sequence, *other, watch));
   sequence->watched.push_back({other_id, watch.other_position});
   if (!watch.other_position) sequence->watched_tokens += static_cast<std::ptrdiff_t>(other->span.length());
   if (watch.own_position) sequence->own_position = watch.own_position;
@@ -465,18 +496,12 @@ Result<std::vector<SequenceId>> Engine::submit(const Request& request) {
     if (auto appended = append(*id, request.prompt); !appended) return undo(std::move(appended));
     GenerateOptions options = request.generate;
     if (i > 0) options.sampler.seed = base::child_seed(request.generate.sampler.seed, i);
-    auto generation = state_->prepare(*state_->find(*id), options);
-    if (!generation) return undo(std::move(generation));
-    generation->usage.counters.start(0);
-    Sequence& sequence = *state_->find(*id);
-    sequence.tokens.reserve(request.prompt.size() + std::min(options.tokens_max, kTokensReserved));
-    sequence.generation = *std::move(generation);
+    if (auto begun = state_->begin(*state_->find(*id), options); !begun) return undo(std::move(begun));
   }
   Sequence& leader = *state_->find(ids.front());
   for (const SequenceId id : ids) {
     Sequence& sequence = *state_->find(id);
     sequence.close_at_end = true;
-    sequence.arrival = state_->next_arrival++;
     if (&sequence == &leader) continue;
     sequence.leader = leader.id;
     leader.followers.push_back(id);

@@ -192,15 +192,17 @@ class Engine {
   /// tokens. It belongs to the same client, and is cancelled with its parent.
   [[nodiscard]] base::Result<SequenceId> fork(SequenceId sequence);
   /// Lets `sequence` see, behind all its own tokens, what `other` computed of its own tokens from `first` on: without
-  /// computing anything. Errors: invalid_argument (it generates; beyond the context; `other` has pages behind a window
-  /// given up); out_of_resources (one of the two was swapped out and there are no pages to bring it back to).
+  /// computing anything. Errors: invalid_argument (it generates; beyond the context; not all of it is computed, or
+  /// nothing of `other` from `first` on); out_of_resources (one of the two was swapped out and there are no pages to
+  /// bring it back to).
   [[nodiscard]] base::Result<void> join(SequenceId sequence, SequenceId other, std::size_t first);
   /// Lets `sequence` see the own tokens of `other` as they come, each from the step on in which it is computed: they
   /// stand in front of its own tokens, behind what it joined and watched before, and push its own positions on, unless
   /// Watch says where they stand. Sequences that watch each other form a row group: from then on they run in one step
   /// or not at all, are never preempted, and see each other's tokens of the same step. What they generate depends on
   /// nobody outside of the group. A member that ends stays visible.
-  /// Errors: invalid_argument (either generates or has more than one token that is not computed; the same sequence).
+  /// Errors: invalid_argument (either generates or has more than one token that is not computed; the same sequence; a
+  /// position given here would show tokens whose pages a window has left behind), out_of_resources (as join()).
   [[nodiscard]] base::Result<void> watch(SequenceId sequence, SequenceId other, const Watch& options = {});
   /// Drops the last tokens of its own, down to `length` in all. Errors: invalid_argument (it generates; within what it
   /// joined or longer than it is).

@@ -1,21 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Random events on the real engine, with a scripted model and a virtual clock: submit, fork, join, trim, new turns,
-// cancel, close, deadlines, changes of level, in memories that are far too small, with and without host tiers that are
-// late, out of order, too small or broken. After each step every page is counted; at the end every generation is
-// compared with the script followed by hand. A failing seed repeats: PLAIT_SIMULATOR_SEED=N. PLAIT_SIMULATOR_EVENTS
-// sets how many events there are in all (default 20,000).
+// Random events on the real engine, with a scripted model and a virtual clock, from outside and from within listeners:
+// submit, fork, join, watch, trim, new turns, cancel, close, deadlines, changes of level. Memories are far too small,
+// with and without host tiers that are late, out of order, too small, stuck for a while or broken; steps fail, logits
+// are no numbers, masks fail or allow nothing. After each event every page is counted, and nobody lives past a
+// deadline; at the end every generation, and the reason for which it ended, is compared with the script followed by
+// hand. A failing seed repeats: PLAIT_SIMULATOR_SEED=N. PLAIT_SIMULATOR_EVENTS sets how many events there are in all
+// (20,000; a million with PLAIT_LONG). Each kind of event and fault must have had its effect.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
+#include <cmath>
+#include <limits>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
 #include "engine/engine.h"
+#include "testing/environment.h"
 #include "testing/fake_tier.h"
 #include "testing/scripted_runner.h"
 
@@ -26,28 +34,101 @@ using base::TokenId;
 
 constexpr std::size_t kVocabulary = 50;
 
-std::uint64_t setting(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);  // NOLINT(concurrency-mt-unsafe)
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
+/// Forbids one token, forces some, and fails at a given choice, all as its number says.
+class NumberedGuide final : public Guide {
+ public:
+  static constexpr auto kError = base::ErrorCode::unsupported;
 
-/// What a generation must come to.
-struct Expected {
+  explicit NumberedGuide(std::uint64_t number)
+      : fails_at_(number % 3 == 0 ? 1 + number / 3 % 20 : 0),
+        empty_(number % 2 == 0),
+        forces_every_(2 + number % 5),
+        forced_(1 + number % 70, TokenId(static_cast<std::int32_t>(number % 7))),
+        mask_{~(std::uint64_t{1} << (number % kVocabulary))} {}
+
+  base::Result<std::span<const std::uint64_t>> mask() override {
+    if (++choices_ != fails_at_) return mask_;
+    if (empty_) return nothing_;
+    return base::fail(kError, "the guide fails as asked");
+  }
+  std::span<const TokenId> accept(TokenId /*token*/) override {
+    return choices_ % forces_every_ == 0 ? std::span<const TokenId>(forced_) : std::span<const TokenId>();
+  }
+
+ private:
+  std::uint64_t fails_at_;  ///< 0: never.
+  bool empty_;              ///< It fails by allowing nothing.
+  std::uint64_t forces_every_;
+  std::vector<TokenId> forced_;
+  std::array<std::uint64_t, 1> mask_;
+  std::array<std::uint64_t, 1> nothing_ = {};
+  std::uint64_t choices_ = 0;
+};
+
+/// A generation: how it was asked for, and what came of it.
+struct Line {
   std::vector<TokenId> prompt;
-  models::SamplerOptions sampler;
-  std::vector<TokenId> got;
-  bool over = false;
-  bool whole = false;  ///< It ended by itself.
-  std::size_t tokens_max = 0;
+  GenerateOptions options;
+  std::optional<std::uint64_t> guide_number = {};
+  std::unique_ptr<NumberedGuide> guide = {};
+  bool watches = false;  ///< What it generates depends on others.
+  std::vector<TokenId> got = {};
+  std::optional<EndReason> reason = {};
+  base::ErrorCode code = {};  ///< If it failed.
+};
+
+/// How often what was meant to happen did.
+struct Effects {
+  std::uint64_t ends[5] = {};  ///< [reason]
+  std::uint64_t nans = 0;
+  std::uint64_t empty_masks = 0;
+  std::uint64_t failed_guides = 0;
+  std::uint64_t failed_steps = 0;
+  std::uint64_t forks = 0;
+  std::uint64_t joins = 0;
+  std::uint64_t watches = 0;
+  std::uint64_t preemptions = 0;
+  std::uint64_t swap_ins = 0;
+  std::uint64_t lost_to_io = 0;
+  std::uint64_t full_tiers = 0;  ///< Slots of copies that had to go.
+  std::uint64_t tokens_hit = 0;
+  std::uint64_t compared = 0;  ///< Tokens.
+
+  /// Names of those that did not.
+  [[nodiscard]] std::string missing() const {
+    std::string names;
+    const auto need = [&](std::uint64_t count, const char* what) {
+      if (count == 0) names += std::string(names.empty() ? "" : ", ") + what;
+    };
+    for (std::size_t reason = 0; reason < std::size(ends); ++reason) {
+      need(ends[reason], name(static_cast<EndReason>(reason)).data());
+    }
+    need(nans, "logits that are no numbers");
+    need(empty_masks, "empty masks");
+    need(failed_guides, "guides that fail");
+    need(failed_steps, "steps that fail");
+    need(forks, "forks");
+    need(joins, "joins");
+    need(watches, "watches");
+    need(preemptions, "preemptions");
+    need(swap_ins, "swap-ins");
+    need(lost_to_io, "I/O errors");
+    need(full_tiers, "full tiers");
+    need(tokens_hit, "prefix hits");
+    need(compared, "tokens");
+    return names;
+  }
 };
 
 class Simulation final : public Listener {
  public:
-  Simulation(std::uint64_t seed, std::size_t events) : seed_(seed), events_(events) {
+  Simulation(std::uint64_t seed, std::size_t events, Effects& effects)
+      : seed_(seed), events_(events), effects_(effects) {
     script_.vocabulary = kVocabulary;
     script_.context = 700;
     script_.window = seed % 3 == 0 ? 0 : 16 + random(100);
     runner_ = std::make_unique<testing::ScriptedRunner>(script_, clock_);
+    if (random(4) == 0) runner_->fails_on = kBadToken;
     EngineOptions options;
     const std::size_t pages = 30 + random(200);
     options.kv_bytes = pages * (runner_->layout().page_bytes(0) + runner_->layout().page_bytes(1));
@@ -64,14 +145,18 @@ class Simulation final : public Listener {
       act();
       engine_->check_invariants();
     }
-    for (std::size_t steps = 0; engine_->step(); ++steps) {
-      engine_->check_invariants();
-      ASSERT_LT(steps, 1'000'000U) << "it never ends";
-    }
+    for (std::size_t steps = 0; step(); ++steps) ASSERT_LT(steps, 1'000'000U) << "it never ends";
     for (const SequenceId id : known_) {
       engine_->close(id);
       engine_->check_invariants();
     }
+    const EngineCounters counters = engine_->counters();
+    EXPECT_EQ(counters.sequences, 0U);
+    effects_.preemptions += counters.preemptions;
+    effects_.swap_ins += counters.swap.swap_ins;
+    effects_.lost_to_io += counters.swap.recomputes;
+    effects_.full_tiers += counters.swap.pages_contaminated;
+    effects_.tokens_hit += counters.prefixes.tokens_hit;
     engine_.reset();  // waits for the tiers
     for (const auto& tier : tiers_) {
       if (tier == nullptr) continue;
@@ -83,20 +168,20 @@ class Simulation final : public Listener {
   }
 
   bool on_token(SequenceId id, const models::Sample& sample) override {
-    Expected& expected = *current_.at(id);
-    EXPECT_FALSE(expected.over);
-    expected.got.push_back(sample.token);
-    return true;
+    Line& line = *current_.at(id);
+    EXPECT_FALSE(line.reason);
+    line.got.push_back(sample.token);
+    if (random(60) == 0 && !known_.empty()) change();  // from within
+    return random(400) != 0;
   }
   void on_end(SequenceId id, const Ending& ending) override {
-    Expected& expected = *current_.at(id);
-    EXPECT_FALSE(expected.over);
-    expected.over = true;
-    expected.whole = ending.reason == EndReason::length;
-    if (ending.reason == EndReason::failed) {
-      EXPECT_EQ(ending.error->code, base::ErrorCode::out_of_resources);
-    }
-    if (random(20) == 0 && !known_.empty()) engine_->cancel(any());  // from within
+    Line& line = *current_.at(id);
+    EXPECT_FALSE(line.reason);
+    line.reason = ending.reason;
+    ++effects_.ends[static_cast<std::size_t>(ending.reason)];
+    EXPECT_EQ(ending.error.has_value(), ending.reason == EndReason::failed);
+    if (ending.error) line.code = ending.error->code;
+    if (random(20) == 0 && !known_.empty()) cancel();
   }
 
  private:
@@ -120,6 +205,19 @@ class Simulation final : public Listener {
     options.swap.manager.reuse = random(4) != 0;
   }
 
+  /// One step, and what holds after each.
+  bool step() {
+    const double before = clock_.now();
+    const bool more = engine_->step();
+    engine_->check_invariants();
+    for (const auto& [id, line] : current_) {
+      if (!line->reason && line->options.deadline) {
+        EXPECT_GT(*line->options.deadline, before) << "lives past its deadline";
+      }
+    }
+    return more;
+  }
+
   std::uint64_t random(std::uint64_t below) { return base::random_u64(seed_, draws_++) % below; }
   SequenceId any() { return known_[random(known_.size())]; }
 
@@ -132,6 +230,7 @@ class Simulation final : public Listener {
       tokens.emplace_back(static_cast<std::int32_t>(base::random_u64(which, i) % kVocabulary));
     }
     if (random(2) == 0) tokens.back() = TokenId(static_cast<std::int32_t>(random(kVocabulary)));
+    if (random(30) != 0) std::ranges::replace(tokens, TokenId(kBadToken), TokenId(0));
     return tokens;
   }
 
@@ -140,75 +239,132 @@ class Simulation final : public Listener {
     options.tokens_max = 1 + random(60);
     options.sampler = {.temperature = random(2) == 0 ? 0.0 : 1.5, .seed = random(1000)};
     options.returns = random(2) == 0;
+    options.prompt_only = random(12) == 0;
     options.listener = this;
     if (random(10) == 0) options.deadline = clock_.now() + static_cast<double>(random(100)) / 100;
     return options;
   }
 
-  void expect(SequenceId id, std::vector<TokenId> prompt, const GenerateOptions& options) {
-    expected_.push_back(
-        std::make_unique<Expected>(Expected{std::move(prompt), options.sampler, {}, false, false, options.tokens_max}));
-    current_[id] = expected_.back().get();
+  Line& add_line(std::vector<TokenId> prompt, const GenerateOptions& options) {
+    lines_.push_back(std::make_unique<Line>(Line{.prompt = std::move(prompt), .options = options}));
+    return *lines_.back();
+  }
+  /// Gives some lines a guide. What to hand to the engine.
+  GenerateOptions guided(Line& line) {
+    GenerateOptions options = line.options;
+    if (random(6) != 0) return options;
+    line.guide_number = random(1000);
+    line.guide = std::make_unique<NumberedGuide>(*line.guide_number);
+    options.guide = line.guide.get();
+    return options;
   }
 
   void submit() {
-    Request request{.options = {.client = std::string(1, static_cast<char>('a' + random(4))),
-                                .weight = 1 + static_cast<double>(random(3)),
-                                .level = static_cast<int>(random(2))},
-                    .prompt = text(),
-                    .generate = how(),
-                    .samples = random(6) == 0 ? 1 + random(5) : 1};
+    Line& line = add_line(text(), how());
+    const std::size_t samples = random(6) == 0 ? 1 + random(5) : 1;
+    const Request request{.options = {.client = std::string(1, static_cast<char>('a' + random(4))),
+                                      .weight = 1 + static_cast<double>(random(3)),
+                                      .level = static_cast<int>(random(2))},
+                          .prompt = line.prompt,
+                          .generate = samples == 1 ? guided(line) : line.options,  // each has its own guide
+                          .samples = samples};
     const auto ids = engine_->submit(request);
     if (!ids) {
       EXPECT_EQ(ids.error().code, base::ErrorCode::out_of_resources);
+      lines_.pop_back();
       return;
     }
-    for (std::size_t i = 0; i < ids->size(); ++i) {
-      GenerateOptions options = request.generate;
-      if (i > 0) options.sampler.seed = base::child_seed(request.generate.sampler.seed, i);
-      expect((*ids)[i], request.prompt, options);
+    current_[ids->front()] = &line;
+    for (std::size_t i = 1; i < ids->size(); ++i) {
+      Line& other = add_line(request.prompt, request.generate);
+      other.options.sampler.seed = base::child_seed(request.generate.sampler.seed, i);
+      current_[(*ids)[i]] = &other;
     }
   }
 
   void generate(SequenceId id) {
-    const std::vector<TokenId> prompt = engine_->tokens(id);
-    const GenerateOptions options = how();
-    if (engine_->generate(id, options)) expect(id, prompt, options);
+    Line& line = add_line(engine_->tokens(id), how());
+    line.watches = watching_.contains(id);
+    if (engine_->generate(id, guided(line))) {
+      current_[id] = &line;
+    } else {
+      lines_.pop_back();
+    }
+  }
+
+  void fork() {
+    const SequenceId parent = any();
+    const SequenceId child = *engine_->fork(parent);
+    if (watching_.contains(parent)) watching_.insert(child);
+    ++effects_.forks;
+    if (known_.size() < 12) {
+      known_.push_back(child);
+    } else {
+      engine_->close(child);
+    }
+  }
+
+  void watch() {
+    const SequenceId one = any();
+    const SequenceId other = any();
+    Watch watch;
+    if (random(2) == 0) watch = {.other_position = random(200), .own_position = random(200)};
+    if (!engine_->watch(one, other, watch)) return;
+    watching_.insert({one, other});
+    ++effects_.watches;
+  }
+
+  /// What goes wrong outside of the engine.
+  void disturb() {
+    const std::uint64_t what = random(7);
+    if (what == 0) {
+      runner_->next_error = base::Error{kStepError, "the step fails as asked"};
+      return;
+    }
+    for (const auto& tier : tiers_) {
+      if (tier == nullptr) continue;
+      if (what < 4) tier->set_delay(random(2) == 0 ? 100'000 : 1 + random(40));  // stuck, or moving again
+      if (what >= 4) tier->set_error_rates(random(3) == 0 ? 1 : 0, random(3) == 0 ? 1 : 0);
+    }
   }
 
   void act() {
-    const std::uint64_t what = random(100);
     for (const auto& tier : tiers_) {
       if (tier != nullptr) tier->advance(random(6));
     }
-    if (what < 69) {
-      engine_->step();
-    } else if (what < 70) {
-      if (!known_.empty()) {
-        EXPECT_TRUE(engine_->set_level(any(), static_cast<int>(random(4))));
-      }
+    if (random(60) == 0) disturb();
+    const std::uint64_t what = random(100);
+    if (what < 70) {
+      step();
     } else if (what < 80) {
       submit();
     } else if (what < 83 || known_.empty()) {
       if (known_.size() < 12) known_.push_back(*engine_->create({}));
     } else if (what < 88) {
       (void)engine_->append(any(), text());
-    } else if (what < 93) {
+    } else if (what < 89) {
+      watch();
+    } else {
+      change();
+    }
+  }
+
+  /// What a listener may do as well. Requires: something is known.
+  void change() {
+    const std::uint64_t what = random(11);
+    if (what < 4) {
       generate(any());
-    } else if (what < 95) {
-      const auto child = engine_->fork(any());
-      if (child && known_.size() < 12) {
-        known_.push_back(*child);
-      } else if (child) {
-        engine_->close(*child);
-      }
-    } else if (what < 96) {
+    } else if (what < 6) {
+      fork();
+    } else if (what < 7) {
       const SequenceId id = any();
       (void)engine_->trim(id, random(engine_->tokens(id).size() + 2));
-    } else if (what < 97) {
-      (void)engine_->join(any(), any(), random(40));
-    } else if (what < 98) {
-      engine_->cancel(any());
+    } else if (what < 8) {
+      effects_.joins += engine_->join(any(), any(), random(40)) ? 1 : 0;
+    } else if (what < 9) {
+      cancel();
+    } else if (what < 10) {
+      EXPECT_TRUE(engine_->set_level(any(), static_cast<int>(random(4))));
     } else {
       const std::size_t at = random(known_.size());
       engine_->close(known_[at]);
@@ -216,42 +372,111 @@ class Simulation final : public Listener {
     }
   }
 
+  /// Of a known sequence or of any that generates.
+  void cancel() {
+    std::vector<SequenceId> generating;
+    for (const auto& [id, line] : current_) {
+      if (!line->reason) generating.push_back(id);
+    }
+    engine_->cancel(generating.empty() || random(2) == 0 ? any() : generating[random(generating.size())]);
+  }
+
   void check() {
-    for (const auto& expected : expected_) {
-      ASSERT_TRUE(expected->over);
-      auto sampler = models::Sampler::make(expected->sampler);
-      std::vector<TokenId> tokens = expected->prompt;
-      for (const TokenId token : expected->got) {
-        const auto sample =
-            sampler->sample(runner_->logits(tokens), {.tokens = tokens, .prompt_length = expected->prompt.size()});
-        ASSERT_EQ(sample->token, token) << tokens.size();
-        tokens.push_back(token);
-      }
-      if (!expected->whole) continue;
-      ASSERT_EQ(tokens.size(), std::min(script_.context + 1, expected->prompt.size() + expected->tokens_max));
+    for (const auto& line : lines_) {
+      ASSERT_TRUE(line->reason);
+      if (!line->watches) check(*line);
+      if (::testing::Test::HasFatalFailure()) return;
     }
   }
 
+  /// Follows the script to where the line ended, and looks for the reason there.
+  void check(const Line& line) {
+    auto sampler = models::Sampler::make(line.options.sampler);
+    std::optional<NumberedGuide> guide;
+    if (line.guide_number) guide.emplace(*line.guide_number);
+    std::vector<TokenId> tokens = line.prompt;
+    std::vector<TokenId> forced;
+    const auto next = [&]() -> base::Result<models::Sample> {
+      std::vector<float> logits = runner_->logits(tokens);
+      if (guide) {
+        PLAIT_TRY(const std::span<const std::uint64_t> mask, guide->mask());
+        for (std::size_t t = 0; t < logits.size(); ++t) {
+          if ((mask[0] >> t & 1U) == 0) logits[t] = -std::numeric_limits<float>::infinity();
+        }
+      }
+      if (std::ranges::find(tokens, TokenId(runner_->fails_on)) != tokens.end()) logits[0] = std::nanf("");
+      return sampler->sample(logits, {.tokens = tokens, .prompt_length = line.prompt.size()});
+    };
+    for (const TokenId token : line.got) {
+      if (!forced.empty()) {
+        ASSERT_EQ(token, forced.back());
+        forced.pop_back();
+      } else {
+        const auto sample = next();
+        ASSERT_TRUE(sample) << sample.error().chain();
+        ASSERT_EQ(sample->token, token) << tokens.size();
+        if (guide) {
+          const auto more = guide->accept(token);
+          forced.assign(more.begin(), more.end());  // all the same
+        }
+      }
+      tokens.push_back(token);
+      ++effects_.compared;
+    }
+    if (line.reason == EndReason::length && !line.options.prompt_only) {
+      ASSERT_EQ(tokens.size(), std::min(script_.context + 1, line.prompt.size() + line.options.tokens_max));
+    }
+    ASSERT_TRUE(line.got.empty() || !line.options.prompt_only);
+    if (line.reason != EndReason::failed) return;
+    const auto sample = next();
+    check_failure(line, sample ? std::nullopt : std::optional(sample.error().code));
+  }
+
+  /// `code` is what the choice would have failed with at which it ended.
+  void check_failure(const Line& line, std::optional<base::ErrorCode> code) {
+    using enum base::ErrorCode;
+    if (line.code == kStepError) {
+      ++effects_.failed_steps;
+    } else if (line.code == out_of_resources) {  // of pages: others kept them
+    } else {
+      ASSERT_EQ(line.code, code);
+      effects_.failed_guides += code == NumberedGuide::kError ? 1 : 0;
+      const bool saw = std::ranges::find(line.prompt, TokenId(kBadToken)) != line.prompt.end() ||
+                       std::ranges::find(line.got, TokenId(kBadToken)) != line.got.end();
+      if (code == invalid_data) ++(saw && runner_->fails_on == kBadToken ? effects_.nans : effects_.empty_masks);
+    }
+  }
+
+  static constexpr std::int32_t kBadToken = 41;
+  static constexpr auto kStepError = base::ErrorCode::internal;
+
   std::uint64_t seed_;
   std::size_t events_;
+  Effects& effects_;
   std::uint64_t draws_ = 0;
   testing::ScriptOptions script_;
   testing::VirtualClock clock_;
   std::unique_ptr<testing::ScriptedRunner> runner_;
   std::array<std::unique_ptr<testing::FakeTier>, kLayerGroups> tiers_;
-  std::vector<std::unique_ptr<Expected>> expected_;
-  std::map<SequenceId, Expected*> current_;
+  std::vector<std::unique_ptr<Line>> lines_;
+  std::map<SequenceId, Line*> current_;
+  std::set<SequenceId> watching_;  ///< Members of row groups.
   std::vector<SequenceId> known_;
   std::unique_ptr<Engine> engine_;
 };
 
 TEST(EngineSimulator, RandomEventsBreakNothing) {
   constexpr std::size_t kEvents = 1000;  // of one seed
-  const std::uint64_t first = setting("PLAIT_SIMULATOR_SEED", 0);
-  const std::uint64_t seeds = std::max<std::uint64_t>(1, setting("PLAIT_SIMULATOR_EVENTS", 20'000) / kEvents);
+  const std::uint64_t first = testing::setting("PLAIT_SIMULATOR_SEED", 0);
+  const std::uint64_t events = testing::setting("PLAIT_SIMULATOR_EVENTS", testing::long_run() ? 1'000'000 : 20'000);
+  const std::uint64_t seeds = std::max<std::uint64_t>(1, events / kEvents);
+  Effects effects;
   for (std::uint64_t seed = first; seed < first + seeds && !HasFailure(); ++seed) {
     SCOPED_TRACE("PLAIT_SIMULATOR_SEED=" + std::to_string(seed));
-    Simulation(seed, kEvents).run();
+    Simulation(seed, kEvents, effects).run();
+  }
+  if (seeds >= 20) {
+    EXPECT_EQ(effects.missing(), "");
   }
 }
 

@@ -106,6 +106,9 @@ class Engine::State {
   [[nodiscard]] base::Result<Sequence*> idle(SequenceId id);
   [[nodiscard]] base::Result<void> check_fits(const Sequence& sequence, const GenerateOptions& generate) const;
   [[nodiscard]] base::Result<Generation> prepare(const Sequence& sequence, const GenerateOptions& generate) const;
+  [[nodiscard]] base::Result<void> keep_watched(Sequence& sequence, Sequence& other, const Watch& watch);
+  [[nodiscard]] base::Result<void> check_group(const Sequence& sequence) const;
+  [[nodiscard]] base::Result<void> begin(Sequence& sequence, const GenerateOptions& generate);
   void arrive(Sequence& sequence);
   /// Ends its generation and tells the listener, which may do anything: `sequence` may be gone afterwards.
   void end(Sequence& sequence, EndReason reason, std::optional<base::Error> error = {});
@@ -160,6 +163,7 @@ class Engine::State {
   bool waits_for_other(Sequence& sequence);
   void find_computed(Sequence& sequence);
   void reserve_items();
+  void drop_reserved();
   void end_all(const std::vector<SequenceId>& ids, const base::Error& error);
   void add_view(Sequence& sequence);
   void keep_groups_whole();

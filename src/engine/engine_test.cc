@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <vector>
@@ -16,6 +15,7 @@
 #include "base/random.h"
 #include "engine/engine_test_fixture.h"
 #include "os/memory.h"
+#include "testing/environment.h"
 
 namespace plait::engine {
 namespace {
@@ -222,6 +222,32 @@ TEST_F(EngineTest, OneThatFailsLeavesTheOthersAlone) {
   EXPECT_TRUE(std::equal(expected.begin(), end, recorder_.tokens[ids[1]].begin()));
 }
 
+TEST_F(EngineTest, AStepThatFailsLeavesNothingBehind) {
+  open(100);
+  const auto prompt = random_tokens(1, 64);
+  const auto add = [&](SequenceId id, std::size_t first, std::size_t count) {
+    ASSERT_TRUE(engine_->append(id, std::span(prompt).subspan(first, count)));
+  };
+  const SequenceId id = *engine_->create({});
+  add(id, 0, 32);
+  ASSERT_TRUE(engine_->generate(id, {.prompt_only = true}));
+  run();
+  const auto free = engine_->counters().pages_free;
+  add(id, 32, 20);
+  runner_->next_error = base::Error{base::ErrorCode::io, "asked for"};
+  ASSERT_TRUE(engine_->generate(id, {.tokens_max = 10, .listener = &recorder_}));
+  run();
+  EXPECT_EQ(recorder_.endings[id].reason, EndReason::failed);
+  EXPECT_EQ(recorder_.endings[id].error->code, base::ErrorCode::io);
+  EXPECT_EQ(engine_->counters().pages_free, free);
+  submit(prompt, 5);  // computes what the sequence needs next
+  run();
+  recorder_ = {};
+  ASSERT_TRUE(engine_->generate(id, {.tokens_max = 10, .listener = &recorder_}));
+  run();
+  EXPECT_EQ(recorder_.tokens[id], script(*runner_, {prompt.begin(), prompt.begin() + 52}, 10));
+}
+
 TEST_F(EngineTest, WhatCannotWorkIsRefusedAtOnce) {
   open(10, {.context = 300});
   const auto code = [](const auto& result) { return result ? base::ErrorCode::internal : result.error().code; };
@@ -268,9 +294,8 @@ TEST_F(EngineTest, CancelReachesForksAndFollowers) {
 }
 
 TEST_F(EngineTest, ManyRequestsLeaveNothingBehind) {
-  // PLAIT_ENGINE_REQUESTS=100000 for the long form; the resident size may grow by what lists and caches have at first.
-  const char* text = std::getenv("PLAIT_ENGINE_REQUESTS");  // NOLINT(concurrency-mt-unsafe)
-  const std::size_t requests = text == nullptr ? 4000 : std::strtoull(text, nullptr, 10);
+  // 100,000 with PLAIT_LONG; the resident size may grow by what lists and caches have at first.
+  const std::size_t requests = testing::setting("PLAIT_ENGINE_REQUESTS", testing::long_run() ? 100'000 : 4000);
   open(400);
   base::Bytes warm = 0;
   for (std::size_t i = 0; i < requests; ++i) {
@@ -381,7 +406,7 @@ class RowGroups : public EngineTest {
 
 TEST_F(RowGroups, SeeEachOthersTokensOfTheSameStep) {
   for (const bool slots : {false, true}) {
-    for (const std::size_t window : {0U, 40U}) {
+    for (const std::size_t window : {0U, 16U, 40U}) {
       open(40, {.window = window}, {.rows_max = 5});
       start(slots);
       for (std::uint64_t i = 0; i < 12; ++i) submit(random_tokens(100 + i, 90), 60);
@@ -414,6 +439,23 @@ TEST_F(RowGroups, RefuseWhatWouldBreakTheirStep) {
   EXPECT_EQ(code(engine_->join(a, b, 0)), base::ErrorCode::invalid_argument);
   ASSERT_TRUE(engine_->append(b, random_tokens(2, 2)));
   EXPECT_EQ(code(engine_->generate(b, {.listener = &recorder_})), base::ErrorCode::invalid_argument);
+}
+
+TEST_F(RowGroups, DoNotSeeWhatAWindowHasLeftBehind) {
+  open(100, {.window = 20});
+  const SequenceId a = *engine_->create({});
+  ASSERT_TRUE(engine_->append(a, random_tokens(1, 150)));
+  ASSERT_TRUE(engine_->generate(a, {.prompt_only = true, .listener = &recorder_}));
+  run();
+  const auto code = [](const auto& result) { return result ? base::ErrorCode::internal : result.error().code; };
+  const SequenceId b = *engine_->create({});
+  EXPECT_EQ(code(engine_->watch(b, a, {.other_position = 300})), base::ErrorCode::invalid_argument);
+  EXPECT_EQ(code(engine_->watch(b, a, {.own_position = 0})), base::ErrorCode::invalid_argument);
+  const SequenceId c = *engine_->create({});
+  ASSERT_TRUE(engine_->join(c, a, 0));
+  EXPECT_EQ(code(engine_->watch(c, b, {.own_position = 10})), base::ErrorCode::invalid_argument);
+  EXPECT_TRUE(engine_->watch(c, b, {.own_position = 150}));  // behind all of it
+  EXPECT_TRUE(engine_->watch(b, a));
 }
 
 /// Allows only even tokens, and forces three tokens after every tenth.

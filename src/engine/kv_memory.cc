@@ -81,6 +81,7 @@ std::size_t KvMemory::first_seen(std::size_t group, std::size_t length) const {
 Span::Span(Span&& other) noexcept
     : memory_(other.memory_),
       length_(std::exchange(other.length_, 0)),
+      keeps_all_(std::exchange(other.keeps_all_, false)),
       dropped_(std::exchange(other.dropped_, 0)),
       away_(std::exchange(other.away_, kNotAway)),
       away_from_(other.away_from_),
@@ -95,6 +96,7 @@ Span::Span(Span&& other) noexcept
 Span& Span::operator=(Span&& other) noexcept {
   std::swap(memory_, other.memory_);
   std::swap(length_, other.length_);
+  std::swap(keeps_all_, other.keeps_all_);
   std::swap(dropped_, other.dropped_);
   std::swap(away_, other.away_);
   std::swap(away_from_, other.away_from_);
@@ -154,7 +156,7 @@ void Span::append(std::size_t tokens) {
 }
 
 void Span::drop_behind_window() {
-  if (!memory_->used(1)) return;
+  if (!memory_->used(1) || keeps_all_) return;
   // The last few tokens may be cut off again, so one page more stays.
   const std::size_t seen = memory_->first_seen(1, length_);
   const std::size_t end = seen < kPageTokens ? 0 : seen / kPageTokens - 1;
@@ -164,6 +166,8 @@ void Span::drop_behind_window() {
     put(1, dropped_, kNoPage);
   }
 }
+
+bool Span::has_all() const { return std::ranges::find(pages_[1], kNoPage) == pages_[1].end(); }
 
 bool Span::can_cut(std::size_t length) const {
   if (length > length_) return false;
@@ -178,6 +182,7 @@ Span Span::fork(std::size_t length) const {
   PLAIT_CHECK(can_cut(length) && !away(), length, length_);
   Span copy(*memory_);
   copy.length_ = length;
+  copy.keeps_all_ = keeps_all_;
   for (std::size_t group = 0; group < kLayerGroups; ++group) {
     if (!memory_->used(group)) continue;
     const auto count = static_cast<std::ptrdiff_t>(pages_for(length));

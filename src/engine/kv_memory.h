@@ -120,6 +120,11 @@ class Span {
   [[nodiscard]] bool reserve(std::size_t tokens);
   /// Counts tokens that were written, and gives pages behind the window back. Requires: reserved.
   void append(std::size_t tokens);
+  /// From now on pages behind the window stay, in its forks too: somebody sees them from another position.
+  void keep_all() { keeps_all_ = true; }
+  [[nodiscard]] bool keeps_all() const { return keeps_all_; }
+  /// Whether no page was left behind by the window. Requires: not away.
+  [[nodiscard]] bool has_all() const;
   /// Shares the first `length` tokens. Requires: can_cut(length).
   [[nodiscard]] Span fork(std::size_t length) const;
   /// Drops the tokens from `length` on; one that is away is here again if what is left is. Requires: can_cut(length).
@@ -165,6 +170,7 @@ class Span {
   KvMemory* memory_;
   std::size_t length_ = 0;
   static constexpr std::size_t kNotAway = std::numeric_limits<std::size_t>::max();
+  bool keeps_all_ = false;
   std::size_t dropped_ = 0;                               ///< Pages at the front of group 1 that were given back.
   std::size_t away_ = kNotAway;                           ///< The first page that is away.
   std::array<std::size_t, kLayerGroups> away_from_ = {};  ///< The same for each group.

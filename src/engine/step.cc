@@ -31,6 +31,7 @@ bool Engine::State::step() {
   plan(now);
   reserve_items();
   if (!without_pages_.empty()) {
+    drop_reserved();
     end_all(without_pages_, {ErrorCode::out_of_resources, "others hold the memory of keys and values and keep it"});
     return true;
   }
@@ -41,6 +42,7 @@ bool Engine::State::step() {
   }
   const Result<void> ran = run_items();
   if (!ran) {  // nothing was computed; whoever took part ends
+    drop_reserved();
     std::vector<SequenceId> failed;
     for (const StepItem& item : items_) failed.push_back(item.sequence->id);
     for (const StepItem& item : items_) item.sequence->feeding = 0;
@@ -229,6 +231,11 @@ void Engine::State::reserve_items() {
   }
   std::erase_if(items_, [](const StepItem& item) { return item.tokens == 0 || !item.sequence->running; });
   keep_groups_whole();
+}
+
+/// The step does not take place: its pages are for anybody.
+void Engine::State::drop_reserved() {
+  for (const StepItem& item : items_) item.sequence->span.trim(item.sequence->span.length());
 }
 
 void Engine::State::add_view(Sequence& sequence) {

@@ -35,6 +35,8 @@ class FakeTier final : public engine::HostTier {
   void advance(std::uint64_t ticks) { now_ += ticks; }
   /// From now on every operation fails (1), none (0), or some.
   void set_error_rates(double write, double read);
+  /// From now on an operation takes 1 to this many ticks.
+  void set_delay(std::uint64_t ticks_max) { options_.delay_ticks_max = ticks_max; }
   /// Operations that were started while another one on the same slots or memory was in flight, one of the two writing.
   [[nodiscard]] int conflicts() const { return conflicts_; }
 

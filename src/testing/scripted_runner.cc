@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "base/random.h"
 
@@ -55,6 +56,7 @@ base::Result<void> ScriptedRunner::forward(std::span<const models::Rows> batch, 
     }
     step_rows += entry.tokens.size();
   }
+  if (next_error) return std::unexpected(*std::exchange(next_error, std::nullopt));
   for (const models::Rows& entry : batch) {
     if (entry.logits == models::Logits::none) continue;
     const models::ViewEntry& own = entry.view.back();

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -54,6 +55,8 @@ class ScriptedRunner final : public engine::Runner {
   std::size_t rows = 0;                        ///< Computed so far.
   std::vector<std::size_t> rows_of_step = {};  ///< [step]
   std::int32_t fails_on = -1;                  ///< A row that sees this token has logits that are no numbers.
+  /// The next step fails with this, after it has written the keys and values of its rows.
+  std::optional<base::Error> next_error = {};
 
  private:
   /// Adds a token at a position to what a row has seen in a layer group.
