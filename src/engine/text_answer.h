@@ -48,8 +48,15 @@ class TextAnswer final : public Listener {
   [[nodiscard]] const std::optional<Ending>& ending() const { return ending_; }
 
  private:
-  TextAnswer(const models::Tokenizer& tokenizer, models::StopStream stop, Show show)
-      : detokenizer_(tokenizer), stop_(std::move(stop)), show_(std::move(show)) {}
+  struct Key {};
+
+ public:
+  /// For make().
+  TextAnswer(Key /*key*/, const models::Tokenizer& tokenizer, models::StopStream stop, Show show,
+             std::vector<base::TokenId> stop_ids)
+      : detokenizer_(tokenizer), stop_(std::move(stop)), show_(std::move(show)), stop_ids_(std::move(stop_ids)) {}
+
+ private:
   bool give(const models::StopStream::Piece& piece);
 
   models::Detokenizer detokenizer_;
