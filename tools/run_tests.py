@@ -26,7 +26,7 @@ ROOT = house.ROOT
 FUZZ_SECONDS = 5
 LONG_FUZZ_SECONDS = 600
 LONG_REPORT = ROOT / "docs/reports/long.md"
-TSAN_AREAS = "parallel|kernels|os|hub"
+TSAN_AREAS = "parallel|kernels|os|hub|store|index|engine|serving|evaluation"
 MODELS = ["smollm2-135m", "gemma3-270m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"]
 # Every finding ends the program with an error; a huge allocation fails as it would without the sanitizer.
 SANITIZER = {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The engine on models: every sequence gets the tokens that it gets alone, whatever happens around it.
+// The engine on models, one thing at a time. All of it at once is in engine_same_text_test.cc.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -9,14 +9,12 @@
 
 #include "base/random.h"
 #include "engine/engine.h"
-#include "testing/scripted_runner.h"
 #include "testing/tiny_model.h"
 
 namespace plait::engine {
 namespace {
 
 using base::TokenId;
-using testing::TinyModel;
 
 std::vector<TokenId> random_tokens(std::uint64_t seed, std::size_t count) {
   std::vector<TokenId> tokens;
@@ -33,11 +31,9 @@ class Recorder final : public Listener {
     return true;
   }
   void on_end(SequenceId id, const Ending& ending) override {
-    EXPECT_TRUE(ending.reason == EndReason::cancelled || ending.reason == EndReason::length);
-    over[id] = ending.reason == EndReason::length;
+    EXPECT_EQ(ending.reason, EndReason::length) << id.value();
   }
   std::map<SequenceId, std::vector<TokenId>> tokens;
-  std::map<SequenceId, bool> over;
 };
 
 struct Plan {
@@ -67,66 +63,6 @@ std::vector<TokenId> alone(const models::Model& model, const Plan& plan) {
   }
   return recorder.tokens[ids->front()];
 }
-
-std::vector<Plan> plans(std::uint64_t seed) {
-  std::vector<Plan> all;
-  for (std::uint64_t i = 0; i < 64; ++i) {
-    const std::uint64_t text = base::random_u64(seed, 3 * i) % 20;  // some begin alike
-    all.push_back({.prompt = random_tokens(text, 1 + base::random_u64(seed, 3 * i + 1) % 120),
-                   .sampler = {.temperature = i % 2 == 0 ? 0.0 : 1.0, .top_k = 40, .seed = i},
-                   .count = 1 + i % 24});
-  }
-  return all;
-}
-
-class SameText : public ::testing::TestWithParam<TinyModel> {};
-
-TEST_P(SameText, OfSixtyFourSequencesInATinyPool) {
-  const std::vector<std::byte> bytes = testing::make_tiny_model(GetParam());
-  parallel::Team loading(2);
-  const auto model = load(bytes, loading);
-  const base::Bytes page = model->kv_layout().page_bytes(0) + model->kv_layout().page_bytes(1);
-  for (std::uint64_t seed = 0; seed < 2; ++seed) {
-    const std::vector<Plan> wanted = plans(seed);
-    std::vector<std::vector<TokenId>> expected;
-    for (const Plan& plan : wanted) expected.push_back(alone(*model, plan));
-    for (const int threads : {1, 2}) {
-      parallel::Team team(threads);
-      ModelRunner runner(*model, team);
-      const testing::VirtualClock still;  // so that steps are cut alike in every run of this test
-      auto engine = *Engine::make(runner, {.kv_bytes = 45 * page, .rows_max = 40}, still);
-      Recorder recorder;
-      std::vector<SequenceId> ids;
-      for (std::size_t i = 0; i < wanted.size(); ++i) {
-        ids.push_back(
-            engine
-                ->submit(
-                    {.options = {.client = i % 5 == 0 ? "a" : "b"},
-                     .prompt = wanted[i].prompt,
-                     .generate = {.sampler = wanted[i].sampler, .tokens_max = wanted[i].count, .listener = &recorder}})
-                ->front());
-        if (i % 8 == 7) engine->step();
-        if (i % 16 == 15) engine->cancel(ids[i - 3]);
-      }
-      while (engine->step()) engine->check_invariants();
-      EXPECT_GT(engine->counters().preemptions, 0U);
-      for (std::size_t i = 0; i < wanted.size(); ++i) {
-        std::vector<TokenId>& got = recorder.tokens[ids[i]];
-        if (recorder.over[ids[i]]) {
-          ASSERT_EQ(got, expected[i]) << i;
-        } else {
-          ASSERT_TRUE(std::equal(got.begin(), got.end(), expected[i].begin())) << i;
-        }
-      }
-    }
-  }
-}
-
-INSTANTIATE_TEST_SUITE_P(Models, SameText,
-                         ::testing::Values(TinyModel{"llama", tensor::Type::q4_1, true, "plain"},
-                                           TinyModel{"gemma3", tensor::Type::q6_k, true, "plain"},
-                                           TinyModel{"qwen3moe", tensor::Type::iq4_xs, false, "plain"}),
-                         [](const auto& param) { return std::string(param.param.architecture); });
 
 TEST(EngineModel, AForkInTheMiddleGoesOnLikeTheWholeText) {
   const std::vector<std::byte> bytes = testing::make_tiny_model({"gemma3", tensor::Type::q4_0, true, "plain"});

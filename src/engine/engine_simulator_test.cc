@@ -468,7 +468,8 @@ class Simulation final : public Listener {
 TEST(EngineSimulator, RandomEventsBreakNothing) {
   constexpr std::size_t kEvents = 1000;  // of one seed
   const std::uint64_t first = testing::setting("PLAIT_SIMULATOR_SEED", 0);
-  const std::uint64_t events = testing::setting("PLAIT_SIMULATOR_EVENTS", testing::long_run() ? 1'000'000 : 20'000);
+  const std::uint64_t events =
+      testing::setting("PLAIT_SIMULATOR_EVENTS", testing::very_long_run() ? 1'000'000 : 20'000);
   const std::uint64_t seeds = std::max<std::uint64_t>(1, events / kEvents);
   Effects effects;
   for (std::uint64_t seed = first; seed < first + seeds && !HasFailure(); ++seed) {

@@ -295,7 +295,7 @@ TEST_F(EngineTest, CancelReachesForksAndFollowers) {
 
 TEST_F(EngineTest, ManyRequestsLeaveNothingBehind) {
   // 100,000 with PLAIT_LONG; the resident size may grow by what lists and caches have at first.
-  const std::size_t requests = testing::setting("PLAIT_ENGINE_REQUESTS", testing::long_run() ? 100'000 : 4000);
+  const std::size_t requests = testing::setting("PLAIT_ENGINE_REQUESTS", testing::very_long_run() ? 100'000 : 4000);
   open(400);
   base::Bytes warm = 0;
   for (std::size_t i = 0; i < requests; ++i) {
