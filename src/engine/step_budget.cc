@@ -40,6 +40,7 @@ constexpr std::uint32_t kFullSteps = 15;
 
 StepBudget::StepBudget(const StepBudgetOptions& options) : options_(options) {
   PLAIT_CHECK(options.factor > 1 && std::isfinite(options.factor), options.factor);
+  PLAIT_CHECK(options.prompt_share >= 0 && options.prompt_share < 1, options.prompt_share);
   PLAIT_CHECK(options.tokens_min >= 1 && options.tokens_min <= options.tokens_max, options.tokens_min);
   PLAIT_CHECK(options.tokens_first >= 1 && options.granularity >= 1, options.tokens_first, options.granularity);
 }
@@ -103,16 +104,36 @@ StepBudget::Estimate StepBudget::estimate(std::size_t decode_rows) const {
   return lines_[line].weight > 0 ? of_line(lines_[line]) : from_neighbours(line);
 }
 
-std::size_t StepBudget::full_tokens(const Estimate& step) const {
+// Seconds of a prompt token when steps carry nothing else; 0 if nothing is known.
+double StepBudget::alone() const {
+  return lines_[0].weight > 0 ? seconds(0, options_.tokens_max) / static_cast<double>(options_.tokens_max) : 0;
+}
+
+// p tokens have the share if p / (base + slope p) ≥ share / alone.
+double StepBudget::tokens_wanted(const Estimate& step) const {
+  const double room = (options_.factor - 1) * step.base;
+  const double room_most = std::max(room, (options_.factor_most - 1) * step.base);
+  const double share = options_.prompt_share;
+  const double left = alone() - share * step.slope;
+  const double wanted = left > 0 ? step.slope * share * step.base / left : room_most;
+  const double seconds = alone() > 0 ? std::clamp(wanted, room, room_most) : room;
+  const auto most = static_cast<double>(options_.tokens_max);
+  return seconds < step.slope * most ? seconds / step.slope : most;
+}
+
+std::size_t StepBudget::full_tokens(const Estimate& step, std::size_t decode_rows) const {
   const auto most = static_cast<double>(options_.tokens_max);
   double budget = std::min(static_cast<double>(options_.tokens_first), most);
   if (step.base > 0 && step.slope_known) {
-    const double room = (options_.factor - 1) * step.base;
-    budget = room < step.slope * most ? room / step.slope : most;
+    budget = tokens_wanted(step);
+  } else if (step.base > 0 && alone() > 0) {
+    // Prompts alone tell more than enough of what a token costs beside streams. But looks must be more than the least.
+    const double least = static_cast<double>(options_.tokens_min + options_.granularity);
+    budget = std::min(budget, std::max(least, (options_.factor - 1) * step.base / alone()));
   }
-  auto whole = static_cast<std::size_t>(budget);
-  whole -= whole % options_.granularity;
-  return std::max(whole, options_.tokens_min);
+  const auto whole = static_cast<std::size_t>(budget);
+  const std::size_t over = (decode_rows % options_.granularity + whole) % options_.granularity;
+  return std::max(whole - std::min(over, whole), options_.tokens_min);
 }
 
 std::size_t StepBudget::tokens(std::size_t decode_rows) const {
@@ -120,7 +141,7 @@ std::size_t StepBudget::tokens(std::size_t decode_rows) const {
   const Estimate step = estimate(decode_rows);
   const Line& line = lines_[line_of(decode_rows)];
   if (line.full >= (step.slope_known ? kFullSteps : 1)) return options_.tokens_min;
-  return full_tokens(step);
+  return full_tokens(step, decode_rows);
 }
 
 bool StepBudget::restarts(Line& line, bool full, double seconds, double expected, double usual) {
@@ -186,11 +207,9 @@ double StepBudget::seconds(std::size_t decode_rows, std::size_t prompt_tokens) c
 }
 
 double StepBudget::prompt_share(std::size_t decode_rows) const {
-  const double alone = seconds(0, options_.tokens_max);
-  const std::size_t budget = decode_rows == 0 ? options_.tokens_max : full_tokens(estimate(decode_rows));
+  const std::size_t budget = decode_rows == 0 ? options_.tokens_max : full_tokens(estimate(decode_rows), decode_rows);
   const double beside = seconds(decode_rows, budget);
-  if (alone == 0 || beside == 0) return 0;
-  return static_cast<double>(budget) / beside * alone / static_cast<double>(options_.tokens_max);
+  return beside == 0 ? 0 : static_cast<double>(budget) / beside * alone();
 }
 
 }  // namespace plait::engine

@@ -17,8 +17,9 @@
 //   rate of the prompts, about      33 %  50 %    60 %  67 %    of a prompt alone; prompt_share() says what it is now
 //
 // It is more than that as far as streams and prompts of a step share one read of the weights, and up to 6 % less for
-// the steps that carry the least. 2, the default, leaves room for noise below a gap of 3 decode-only steps; who wants
-// prompts at 60 % for certain takes 2.7.
+// the steps that carry the least. 2, the default, leaves room for noise below a gap of 3 decode-only steps. How much
+// is shared depends on the machine: where weights are read slowly 2.25 gives prompts 60 %, where rows are computed
+// slowly only 52 %. So the budget may be what a share of the prompts' rate needs, between two factors: `prompt_share`.
 //
 // Deterministic: the same observations give the same budgets. Allocates nothing; O(1), the first steps of a width look
 // through the others. One thread at a time.
@@ -32,11 +33,14 @@ namespace plait::engine {
 
 struct StepBudgetOptions {
   double factor = 2;              ///< A step with prompts lasts at most this many decode-only steps. > 1.
+  double prompt_share = 0;        ///< Longer, if prompts get less than this part of the rate that they have alone, < 1,
+  double factor_most = 2;         ///< but not longer than this many decode-only steps. Below `factor`: never longer.
   std::size_t tokens_min = 16;    ///< Prompts always go on by so many, even if that breaks `factor`. A page is a good
                                   ///< value: much smaller pieces read all weights for little.
   std::size_t tokens_max = 512;   ///< Of any step; what the workspace takes at once. ≥ tokens_min.
   std::size_t tokens_first = 64;  ///< While nothing is known about prompts beside streams.
-  std::size_t granularity = 16;   ///< Budgets are multiples, because kernels work in blocks of rows; minimum excepted.
+  std::size_t granularity = 4;  ///< Rows of a step, streams included, are multiples, because kernels work in blocks of
+                                ///< rows: 4 without tiles. More would cost slow machines much of their small budgets.
 };
 
 class StepBudget {
@@ -89,7 +93,9 @@ class StepBudget {
   [[nodiscard]] Estimate of_line(const Line& line) const;
   [[nodiscard]] Estimate from_neighbours(std::size_t line) const;
   [[nodiscard]] Estimate estimate(std::size_t decode_rows) const;
-  [[nodiscard]] std::size_t full_tokens(const Estimate& step) const;
+  [[nodiscard]] double alone() const;
+  [[nodiscard]] double tokens_wanted(const Estimate& step) const;
+  [[nodiscard]] std::size_t full_tokens(const Estimate& step, std::size_t decode_rows) const;
   [[nodiscard]] static bool restarts(Line& line, bool full, double seconds, double expected, double usual);
   void add(Line& line, double tokens, double seconds, double weight);
 

@@ -62,7 +62,8 @@ constexpr StepBudgetOptions kFine{.tokens_min = 4, .granularity = 1};
 TEST(StepBudget, BeforeAnythingIsKnown) {
   const StepBudget budget({.tokens_min = 8, .tokens_max = 256, .tokens_first = 48});
   EXPECT_EQ(budget.tokens(0), 256U);
-  EXPECT_EQ(budget.tokens(5), 48U);
+  EXPECT_EQ(budget.tokens(4), 48U);
+  EXPECT_EQ(budget.tokens(5), 47U);  // 52 rows in all
   EXPECT_EQ(budget.seconds(3, 10), 0);
   EXPECT_EQ(budget.prompt_share(3), 0);
 }
@@ -129,6 +130,40 @@ TEST(StepBudget, PromptsKeepTheShareThatTheFactorLeaves) {
     EXPECT_GE(budget.prompt_share(8), share - 0.03) << factor;
     EXPECT_LE(budget.prompt_share(8), share + 0.1) << factor;
   }
+}
+
+TEST(StepBudget, PromptsGetTheShareAskedForAsFarAsTheLongerStepAllows) {
+  struct Case {
+    Machine machine;
+    double factor;  // that the steps of 16 streams should have
+  };
+  // Where reading the weights is most of a step, the factor gives prompts more than their share. Where computing rows
+  // is, a longer step does, up to the longest.
+  for (const auto& [machine, factor] :
+       {Case{{.base = 20, .per_row = 0.1, .per_token = 0.1, .noise = 0}, 2.25}, Case{{.noise = 0}, 2.504},
+        Case{{.base = 0.5, .per_row = 1, .per_token = 1, .noise = 0}, 2.6}}) {
+    StepBudget budget({.factor = 2.25, .prompt_share = 0.63, .factor_most = 2.6, .tokens_min = 4, .granularity = 1});
+    Machine running = machine;
+    for (int i = 0; i < 20; ++i) budget.observe(0, 512, running.run(0, 512));
+    serve(budget, running, 16, 100);
+    EXPECT_NEAR(static_cast<double>(budget.tokens(16)), machine.best(16, factor), 1.5) << factor;
+    EXPECT_GE(budget.prompt_share(16), 0.6);
+  }
+}
+
+TEST(StepBudget, FirstLooksAreNotLongerThanPromptsAloneSuggest) {
+  StepBudget budget(kFine);
+  Machine dear{.per_token = 0.6, .noise = 0};
+  budget.observe(0, 512, dear.run(0, 512));
+  EXPECT_EQ(budget.tokens(8), 64U);  // nothing is known of streams
+  budget.observe(8, 0, dear.run(8, 0));
+  EXPECT_LE(static_cast<double>(budget.tokens(8)), dear.best(8));
+  EXPECT_GE(static_cast<double>(budget.tokens(8)), 0.9 * dear.best(8));
+  dear.per_token = 6;
+  StepBudget dearer(kFine);
+  dearer.observe(0, 512, dear.run(0, 512));
+  dearer.observe(8, 0, dear.run(8, 0));
+  EXPECT_EQ(dearer.tokens(8), 5U);  // a look that tells nothing would never end
 }
 
 TEST(StepBudget, OneStolenStepChangesLittle) {
@@ -198,6 +233,8 @@ TEST(StepBudget, StaysWithinItsLimitsWhateverItIsTold) {
     options.tokens_max = options.tokens_min + *rc::gen::inRange<std::size_t>(0, 2000);
     options.granularity = *rc::gen::inRange<std::size_t>(1, 65);
     options.factor = 1 + *rc::gen::inRange(1, 400) / 100.0;
+    options.factor_most = *rc::gen::inRange(0, 500) / 100.0;
+    options.prompt_share = *rc::gen::inRange(0, 100) / 100.0;
     StepBudget budget(options);
     StepBudget twin(options);
     for (int i = *rc::gen::inRange(0, 200); i > 0; --i) {
