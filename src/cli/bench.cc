@@ -27,6 +27,7 @@ struct BenchOptions {
   std::size_t depth = 0;
   std::vector<std::size_t> streams = {};
   std::size_t shared = 0;
+  bool watched = false;
   std::size_t samples = 1;
   int repeats = 5;
   bool no_probe = false;
@@ -329,6 +330,7 @@ base::Result<void> bench(const BenchOptions& options, const Session& session) {
     return bench_streams(session, loaded,
                          {.prompt = options.prompt,
                           .shared = options.shared,
+                          .watched = options.watched,
                           .samples = options.samples,
                           .generate = options.decode,
                           .streams = options.streams,
@@ -368,6 +370,8 @@ void add_bench(CLI::App& app, Session& session) {
   verb->add_option("--samples", options->samples, "With --streams: answers to each prompt, which count as streams")
       ->capture_default_str()
       ->check(CLI::Range(1, 512));
+  verb->add_flag("--watched", options->watched,
+                 "With --streams: as if people read the answers as they come, prompts keep the pace of those at work");
   verb->add_option("--depth", options->depth, "Tokens in the context before decoding")->capture_default_str();
   verb->add_option("-r,--repeats", options->repeats, "How often; medians are shown")
       ->capture_default_str()

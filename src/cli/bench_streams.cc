@@ -76,6 +76,7 @@ base::Result<Load> run_load(const LoadedModel& loaded, const StreamsOptions& opt
   for (std::size_t i = 0; i < streams; i += options.samples) {
     engine::Request request{.generate = {.sampler = {.temperature = options.samples > 1 ? 1.0 : 0.0},
                                          .tokens_max = options.generate,
+                                         .patient = !options.watched,
                                          .listener = &counter},
                             .samples = std::min(options.samples, streams - i)};
     for (std::size_t t = 0; t < options.prompt; ++t) {

@@ -13,6 +13,7 @@ namespace plait::cli {
 struct StreamsOptions {
   std::size_t prompt = 128;                           ///< Tokens of each request's own random prompt; 1 at least.
   std::size_t shared = 0;                             ///< The first tokens of every prompt are the same.
+  bool watched = false;                               ///< Prompts keep the pace of those who generate; else patient.
   std::size_t samples = 1;                            ///< Answers to each prompt; of these, each counts as a stream.
   std::size_t generate = 32;                          ///< Tokens that each generates; 1 at least.
   std::vector<std::size_t> streams = {1, 8, 32, 64};  ///< Requests that come at once; one measurement each.

@@ -75,11 +75,23 @@ CostRates cost_rates(const ModelShape& shape, const HardwareProfile& profile) {
           .weights = shape.weight_bytes * equivalents_per_byte};
 }
 
+StepWork& StepWork::operator+=(const StepWork& other) {
+  prefilled += other.prefilled;
+  weight_reads += other.weight_reads;
+  lengths += other.lengths;
+  return *this;
+}
+
 Cost& Cost::operator+=(const Cost& other) {
   pte += other.pte;
   pte_cache += other.pte_cache;
   pte_w += other.pte_w;
+  pte_latency += other.pte_latency;
   return *this;
+}
+
+double work_cost(const StepWork& work, const CostRates& rates) {
+  return work.prefilled + rates.weights * work.weight_reads + rates.gamma_cache * work.lengths;
 }
 
 Cost round_cost(const RoundCounters& round, const CostRates& rates, CostLength length) {
@@ -89,17 +101,27 @@ Cost round_cost(const RoundCounters& round, const CostRates& rates, CostLength l
   cost.pte = round.context + rates.gamma * lengths;
   cost.pte_cache = round.context - round.cached + round.beside + rates.gamma_cache * lengths;
   cost.pte_w = cost.pte_cache + rates.weights * round.weight_reads;
+  cost.pte_latency = work_cost(round.meanwhile, rates);
   return cost;
+}
+
+StepWork step_work(const StepShare& share) {
+  const auto prefilled = static_cast<double>(share.prefilled);
+  if (share.decoded == 0) return {.prefilled = prefilled};
+  return {.prefilled = prefilled + static_cast<double>(share.decoded - 1),
+          .lengths = static_cast<double>(share.context) + 0.5};
 }
 
 double step_charge(const StepShare& share, const CostRates& rates, ChargeUnit unit) {
   const auto prefilled = static_cast<double>(share.prefilled);
   const auto decoded = static_cast<double>(share.decoded);
   if (unit == ChargeUnit::tokens) return prefilled + decoded;
-  if (share.decoded == 0) return prefilled;
-  PLAIT_CHECK(share.rows >= 1, share.rows);
-  const double length = static_cast<double>(share.context) + 0.5;
-  return prefilled + (decoded - 1) + rates.gamma_cache * length + rates.weights / static_cast<double>(share.rows);
+  StepWork work = step_work(share);
+  if (share.decoded > 0) {
+    PLAIT_CHECK(share.rows >= 1, share.rows);
+    work.weight_reads = 1 / static_cast<double>(share.rows);
+  }
+  return work_cost(work, rates);
 }
 
 }  // namespace plait::engine

@@ -14,9 +14,17 @@
 //   PTE-cache = Σ (context - cached) + gamma' L decoded       gamma' with the real bytes of a token's keys and values
 //   PTE-w     = PTE-cache + Σ over decode steps of weight_bytes HOI / (2 parameters rows)
 //
-// Ours: the two variants; a decode step that feeds several tokens of a row (speculation, blocks) reads keys, values and
-// weights once, so its first token is a decode and the others cost what prompt tokens cost in PTE-cache and PTE-w.
-// Attention's own arithmetic is in none of the three. Everything here is a plain value or a pure function.
+// These say what the machine did for a row. What the row waited for is something else: a step lasts until all its rows
+// are done, prompts of others included. So a fourth one, ours, which no paper has and which is no price:
+//
+//   PTE-latency = Σ over all steps from the request to its end of prefilled + weights + gamma' lengths, of all rows
+//
+// For a row that has the machine for itself it equals PTE-w, but for what it computes again after losing it.
+//
+// Ours too: the two variants before it; a decode step that feeds several tokens of a row (speculation, blocks) reads
+// keys, values and weights once, so its first token is a decode and the others cost what prompt tokens cost in
+// PTE-cache and PTE-w. Attention's own arithmetic is in none of them. Everything here is a plain value or a pure
+// function.
 #pragma once
 
 #include <cstdint>
@@ -51,6 +59,18 @@ enum class CostLength {
   end,    ///< context + decoded.
 };
 
+/// What steps made the machine do, for whomever.
+struct StepWork {
+  double prefilled = 0;     ///< Prompt tokens, and tokens of decode steps beyond one per row.
+  double weight_reads = 0;  ///< Steps in which somebody decoded.
+  double lengths = 0;       ///< Over rows that decoded: tokens that they saw, their own counted half.
+
+  StepWork& operator+=(const StepWork& other);
+  friend StepWork operator-(StepWork a, const StepWork& b) {
+    return {a.prefilled - b.prefilled, a.weight_reads - b.weight_reads, a.lengths - b.lengths};
+  }
+};
+
 /// What one round of one row made the machine do. Rounds of different rows are never added up into one.
 struct RoundCounters {
   double context = 0;    ///< Tokens before the first decoded one: found in the cache and prefilled.
@@ -60,6 +80,7 @@ struct RoundCounters {
   double beside = 0;     ///< Tokens fed in decode steps beyond one per step.
   /// Over decode steps, the sum of 1 / (rows that shared the step). Kept per step because rows come and go in a round.
   double weight_reads = 0;
+  StepWork meanwhile = {};  ///< Of all steps from the request to its end, whoever took part.
 
   /// A new round whose context holds `found` tokens of the cache.
   void start(std::uint64_t found);
@@ -83,17 +104,21 @@ struct CostRates {
 /// Requires: shape.parameters > 0, profile.bytes_per_second > 0.
 [[nodiscard]] CostRates cost_rates(const ModelShape& shape, const HardwareProfile& profile);
 
-/// The three variants of one thing's cost, in PTE.
+/// The variants of one thing's cost, in PTE.
 struct Cost {
   double pte = 0;
   double pte_cache = 0;
   double pte_w = 0;
+  double pte_latency = 0;
 
   Cost& operator+=(const Cost& other);
   friend Cost operator+(Cost a, const Cost& b) { return a += b; }
 };
 
-/// Requires: cached ≤ context.
+/// Whole steps in PTE.
+[[nodiscard]] double work_cost(const StepWork& work, const CostRates& rates);
+
+/// `length` is not for PTE-latency, whose steps know their lengths. Requires: cached ≤ context.
 [[nodiscard]] Cost round_cost(const RoundCounters& round, const CostRates& rates, CostLength length = CostLength::mean);
 
 /// In what the fair scheduler counts (the setting fairness.unit).
@@ -109,6 +134,9 @@ struct StepShare {
   std::uint64_t context = 0;    ///< Tokens in the row's view before the decode step.
   std::uint64_t rows = 1;       ///< Rows that shared the step.
 };
+
+/// What the row adds to a step's work, without the read of the weights.
+[[nodiscard]] StepWork step_work(const StepShare& share);
 
 /// What the step costs the row's owner. In PTE the charges of a round's steps, one token each, add up to
 /// round_cost().pte_w with CostLength::mean. Requires: rows ≥ 1 if it decoded.

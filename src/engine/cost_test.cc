@@ -36,7 +36,7 @@ bool near(double a, double b, double tolerance = 1e-9) {
 
 bool near(const Cost& a, const Cost& b, double tolerance = 1e-9) {
   return near(a.pte, b.pte, tolerance) && near(a.pte_cache, b.pte_cache, tolerance) &&
-         near(a.pte_w, b.pte_w, tolerance);
+         near(a.pte_w, b.pte_w, tolerance) && near(a.pte_latency, b.pte_latency, tolerance);
 }
 
 rc::Gen<RoundCounters> any_round() {
@@ -195,20 +195,26 @@ TEST(Cost, TheChargesOfTheStepsAddUpToTheRound) {
     double charged = 0;
     double tokens = 0;
     std::uint64_t context = found;
+    StepWork work;
     for (int piece = *rc::gen::inRange(0, 4); piece > 0; --piece) {
       const StepShare share{.prefilled = *rc::gen::inRange<std::uint64_t>(1, 600)};
       round.add_prefill(share.prefilled);
       context += share.prefilled;
+      work += step_work(share);
       charged += step_charge(share, rates);
       tokens += step_charge(share, rates, ChargeUnit::tokens);
     }
     for (int step = *rc::gen::inRange(0, 100); step > 0; --step) {
       const StepShare share{.decoded = 1, .context = context++, .rows = *rc::gen::inRange<std::uint64_t>(1, 65)};
       round.add_decode(share.rows);
+      work += step_work(share);
+      work.weight_reads += 1 / static_cast<double>(share.rows);
       charged += step_charge(share, rates);
       tokens += step_charge(share, rates, ChargeUnit::tokens);
     }
     RC_ASSERT(near(charged, round_cost(round, rates).pte_w));
+    round.meanwhile = work;  // as if nobody else had been there
+    RC_ASSERT(near(round_cost(round, rates).pte_latency, charged));
     RC_ASSERT(tokens == round.computed());
   }));
 }
@@ -222,6 +228,22 @@ TEST(Cost, AWideStepReadsOnceAndComputesTheRest) {
   round.add_decode(4, 6);
   EXPECT_NEAR(round_cost(round, rates).pte_w, narrow + 5, 1e-9);
   EXPECT_EQ(round.computed(), 6);
+}
+
+TEST(Cost, WhatARowWaitsForIsTheWorkOfAll) {
+  const CostRates rates = cost_rates(kSmollm2, machine(15));
+  StepWork before;
+  before += step_work({.prefilled = 70});
+  StepWork step = step_work({.decoded = 1, .context = 500, .rows = 3});
+  step += step_work({.decoded = 4, .context = 100, .rows = 3});
+  step += step_work({.prefilled = 32, .rows = 3});
+  step.weight_reads += 1;
+  StepWork after = before;
+  after += step;
+  RoundCounters round;
+  round.meanwhile = after - before;
+  EXPECT_NEAR(round_cost(round, rates).pte_latency, 32 + 3 + rates.weights + 601 * rates.gamma_cache, 1e-9);
+  EXPECT_EQ(round_cost(round, rates).pte_w, 0);
 }
 
 TEST(Cost, RecomputedTokensAreNotTheRowsOwn) {

@@ -202,6 +202,7 @@ Result<Generation> Engine::State::prepare(const Sequence& sequence, const Genera
   Generation generation{.options = generate,
                         .sampler = std::move(sampler),
                         .prompt_length = sequence.tokens.size(),
+                        .work_before = counters.work,
                         .asked_at = clock.now()};
   generation.usage.prompt_tokens = sequence.length();
   generation.computed = sequence.span.length();
@@ -429,6 +430,7 @@ void Engine::State::end(Sequence& sequence, EndReason reason, std::optional<base
   usage.waited_seconds = started - over.asked_at;
   usage.prompt_seconds = first - started;
   usage.decode_seconds = now - first;
+  usage.counters.meanwhile = counters.work - over.work_before;
   usage.cost = round_cost(usage.counters, options.rates);
   const SequenceId id = sequence.id;
   const bool close = sequence.close_at_end;

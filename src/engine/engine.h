@@ -13,7 +13,8 @@
 // forked or joined, until close(). submit() does all of that for a single request.
 //
 // A step is one forward pass: one row for each sequence that generates, and pieces of prompts, as many tokens as keep
-// the pace of those that generate (engine/step_budget.h), dealt out among clients fairly (engine/fairness.h). Prompts
+// the pace of those that generate (engine/step_budget.h) unless all of these are patient, dealt out among clients
+// fairly (engine/fairness.h). Prompts
 // that begin alike are computed once, also when they come at the same time (engine/prefix_cache.h). When pages run out,
 // cached ones nobody uses go first; then the sequence that came last gives its pages back. What only it had goes to a
 // host tier and comes back later (EngineOptions::swap), or is computed again. Pages that it shares with another
@@ -111,6 +112,9 @@ struct GenerateOptions {
   std::vector<base::TokenId> stop = {};  ///< Ends the generation; not shown and not part of the sequence.
   std::optional<double> deadline = {};   ///< Time of the engine's clock, seconds.
   bool returns = false;                  ///< Hint for the cache: the client comes back to this text soon.
+  /// Nobody watches its tokens as they come: prompts beside it need not keep its pace. A load of patient sequences ends
+  /// sooner, since its prompts come in whole steps and its tokens in wide ones. The tokens are the same.
+  bool patient = false;
   Guide* guide = nullptr;
   Listener* listener = nullptr;
 };
@@ -140,8 +144,9 @@ struct Request {
 struct EngineOptions {
   base::Bytes kv_bytes = 0;    ///< Memory of keys and values. Too little for one page of tokens is an error.
   std::size_t rows_max = 256;  ///< Sequences that run at a time. At most models::kStepRows.
-  /// With 2.25, streams keep 44 % of their pace at least while prompts come, and prompts 60 % of theirs.
-  StepBudgetOptions budget = {.factor = 2.25};
+  /// Streams keep 37 % of their pace at least while prompts come, prompts 60 % of theirs; where that takes less,
+  /// streams keep 44 %.
+  StepBudgetOptions budget = {.factor = 2.25, .prompt_share = 0.63, .factor_most = 2.7};
   FairnessOptions fairness = {};
   PrefixCacheOptions cache = {};
   bool share_prefixes = true;
@@ -158,6 +163,7 @@ struct EngineCounters {
   std::uint64_t steps = 0;
   std::uint64_t prompt_rows = 0;  ///< Rows of the batch that fed prompts.
   std::uint64_t decode_rows = 0;  ///< Rows that fed a generated token.
+  StepWork work = {};             ///< Of all steps.
   std::uint64_t preemptions = 0;
   std::size_t sequences = 0;
   std::size_t running = 0;

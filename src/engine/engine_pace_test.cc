@@ -19,6 +19,10 @@ namespace {
 using base::TokenId;
 
 constexpr testing::ScriptOptions kScript{.step_seconds = 0.010, .row_seconds = 0.0001};
+// Prompts are dear beside steps, as on processors: beside streams they come in small pieces.
+constexpr testing::ScriptOptions kDearRows{.step_seconds = 0.005, .row_seconds = 0.001};
+
+constexpr CostRates kRates{.gamma = 0.03, .gamma_cache = 0.01, .weights = 8};
 
 double quantile(std::vector<double> values, double q) {
   std::ranges::sort(values);
@@ -27,16 +31,20 @@ double quantile(std::vector<double> values, double q) {
 
 class Pace : public ::testing::Test, public Listener {
  protected:
-  void SetUp() override {
-    runner_ = std::make_unique<testing::ScriptedRunner>(kScript, clock_);
+  void SetUp() override { open(kScript); }
+
+  void open(const testing::ScriptOptions& script) {
+    engine_.reset();
+    runner_ = std::make_unique<testing::ScriptedRunner>(script, clock_);
     const base::Bytes page = runner_->layout().page_bytes(0) + runner_->layout().page_bytes(1);
-    engine_ = *Engine::make(*runner_, {.kv_bytes = 20'000 * page, .share_prefixes = false}, clock_);
+    engine_ = *Engine::make(*runner_, {.kv_bytes = 20'000 * page, .share_prefixes = false, .rates = kRates}, clock_);
   }
 
-  bool on_token(SequenceId id, const models::Sample& /*sample*/) override {
+  bool on_token(SequenceId id, const models::Sample& sample) override {
     const double now = clock_.now();
     if (const auto at = last_token_.find(id); at != last_token_.end() && watch_gaps_) gaps_.push_back(now - at->second);
     last_token_[id] = now;
+    texts_[number_[id]].push_back(sample.token);
     ++generated_[client_[id]];
     return true;
   }
@@ -44,17 +52,19 @@ class Pace : public ::testing::Test, public Listener {
     if (ending.reason == EndReason::length) {
       first_token_[client_[id]].push_back(ending.usage.waited_seconds + ending.usage.prompt_seconds);
     }
+    costs_[client_[id]] = ending.usage.cost;
     last_token_.erase(id);
     ++ended_[client_[id]];
   }
 
-  SequenceId submit(const std::string& client, std::size_t prompt, std::size_t count) {
-    Request request{.options = {.client = client}, .generate = {.tokens_max = count, .listener = this}};
+  SequenceId submit(const std::string& client, std::size_t prompt, std::size_t count, bool patient = false) {
+    Request request{.options = {.client = client},
+                    .generate = {.tokens_max = count, .patient = patient, .listener = this}};
     for (std::size_t i = 0; i < prompt; ++i) {
       request.prompt.emplace_back(static_cast<std::int32_t>(base::random_u64(next_, i) % 50));
     }
-    ++next_;
     const SequenceId id = engine_->submit(request)->front();
+    number_[id] = next_++;
     client_[id] = client;
     return id;
   }
@@ -68,9 +78,12 @@ class Pace : public ::testing::Test, public Listener {
   std::unique_ptr<testing::ScriptedRunner> runner_;
   std::map<SequenceId, std::string> client_;
   std::map<SequenceId, double> last_token_;
+  std::map<SequenceId, std::uint64_t> number_;           ///< Of the request, see next_.
+  std::map<std::uint64_t, std::vector<TokenId>> texts_;  ///< By number.
   std::map<std::string, std::vector<double>> first_token_;
   std::map<std::string, std::size_t> generated_;
   std::map<std::string, std::size_t> ended_;
+  std::map<std::string, Cost> costs_;  ///< Of each client's last request.
   std::vector<double> gaps_;
   bool watch_gaps_ = false;
   std::uint64_t next_ = 0;
@@ -125,6 +138,79 @@ TEST_F(Pace, StreamsKeepTheirPaceWhilePromptsComeIn) {
   const double lone = 512 / step(512);
   RecordProperty("prompt_rate_share", std::to_string(rate / lone));
   EXPECT_GE(rate, 0.6 * lone);
+}
+
+TEST_F(Pace, WhoIsAloneWaitsForItsOwnWorkOnly) {
+  submit("one", 700, 40);
+  while (engine_->step()) {
+  }
+  EXPECT_NEAR(costs_["one"].pte_latency, costs_["one"].pte_w, 1e-6);
+  EXPECT_GT(costs_["one"].pte_w, 700 + 39 * kRates.weights);
+}
+
+TEST_F(Pace, WhoSharesTheStepsWaitsForTheOthersWork) {
+  submit("one", 100, 40);
+  submit("two", 100, 40);  // both prompts go in the first step, and both end with the last
+  while (engine_->step()) {
+  }
+  const double both = 200 + 39 * kRates.weights + kRates.gamma_cache * 2 * 39 * (100 + 39.0 / 2);
+  EXPECT_NEAR(costs_["one"].pte_latency, both, 1e-6);
+  EXPECT_NEAR(costs_["two"].pte_latency, both, 1e-6);
+  EXPECT_NEAR(costs_["one"].pte_w + costs_["two"].pte_w, both, 1e-6);
+  submit("late", 10, 1);  // does not pay for what was before it
+  while (engine_->step()) {
+  }
+  EXPECT_NEAR(costs_["late"].pte_latency, 10, 1e-6);
+}
+
+TEST_F(Pace, PatientRequestsHaveWholeStepsOfPromptsAndTheSameTokens) {
+  open(kDearRows);
+  std::map<bool, double> seconds;
+  std::map<bool, std::uint64_t> steps;
+  std::map<bool, std::map<std::uint64_t, std::vector<TokenId>>> texts;
+  for (const bool patient : {false, true}) {
+    texts_.clear();
+    next_ = 0;  // the same prompts
+    const double start = clock_.now();
+    const std::uint64_t steps_before = engine_->counters().steps;
+    for (int i = 0; i < 32; ++i) submit("all", 128, 32, patient);  // one after the other, so the first soon generate
+    while (engine_->step()) {
+    }
+    seconds[patient] = clock_.now() - start;
+    steps[patient] = engine_->counters().steps - steps_before;
+    texts[patient] = texts_;
+  }
+  EXPECT_EQ(texts[true], texts[false]);
+  EXPECT_EQ(texts[true].size(), 32U);
+  EXPECT_EQ(texts[true][31].size(), 32U);
+  EXPECT_LE(steps[true], 4096 / 512 + 1 + 31U);  // all prompts, then all streams side by side
+  EXPECT_GE(steps[false], 4 * steps[true]);
+  EXPECT_LE(seconds[true], 0.9 * seconds[false]);
+}
+
+TEST_F(Pace, WhoIsWatchedKeepsItsPaceBesidePatientRequests) {
+  open(kDearRows);
+  for (int i = 0; i < 8; ++i) submit("patient streams", 50, 3000, true);
+  const SequenceId watched = submit("watched", 50, 3000);
+  for (int i = 0; i < 100; ++i) engine_->step();
+  std::vector<double> gaps;
+  std::size_t heard = generated_["watched"];
+  double last = last_token_[watched];
+  for (int i = 0; i < 32; ++i) submit("prompts", 400, 1, true);
+  while (ended_["prompts"] < 32) {
+    engine_->step();
+    if (generated_["watched"] == heard) continue;
+    heard = generated_["watched"];
+    gaps.push_back(last_token_[watched] - last);
+    last = last_token_[watched];
+  }
+  EXPECT_GE(gaps.size(), 100U);
+  EXPECT_LE(quantile(gaps, 0.999), 3 * (kDearRows.step_seconds + 9 * kDearRows.row_seconds));
+  engine_->cancel(watched);  // the others have no reason to wait
+  const std::uint64_t steps_before = engine_->counters().steps;
+  for (int i = 0; i < 32; ++i) submit("prompts", 400, 1, true);
+  while (ended_["prompts"] < 64) engine_->step();
+  EXPECT_LE(engine_->counters().steps - steps_before, 32U * 400 / 500 + 1);
 }
 
 }  // namespace

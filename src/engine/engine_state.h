@@ -39,6 +39,7 @@ struct Generation {
   std::size_t forced = 0;    ///< Of the tokens at the end, these were forced and are not computed yet.
   std::size_t computed = 0;  ///< Most own tokens that were ever computed: what comes again was lost to preemption.
   Usage usage = {};
+  StepWork work_before = {};  ///< Of all steps before it was asked for.
   double asked_at = 0;
   double started_at = -1;      ///< First row; negative: not yet.
   double first_token_at = -1;  ///< The same.
@@ -162,6 +163,7 @@ class Engine::State {
   void plan_prompts(std::size_t decode_rows, double now);
   bool waits_for_other(Sequence& sequence);
   void find_computed(Sequence& sequence);
+  std::size_t take_part_of_page(Sequence& sequence);
   void reserve_items();
   void drop_reserved();
   void end_all(const std::vector<SequenceId>& ids, const base::Error& error);
@@ -198,6 +200,7 @@ class Engine::State {
   std::vector<SequenceId> without_pages_;  ///< Cannot go on and nobody can give way.
   std::vector<PromptShare> shares_;
   std::vector<Sequence*> prompts_;
+  bool paced_ = false;  ///< Somebody decodes in this step whose pace its prompts must keep.
   std::unordered_map<std::uint64_t, Sequence*> computing_;  ///< Name of a page → who computes it next.
   std::vector<models::Rows> rows_;
   std::vector<float> logits_;

@@ -77,8 +77,8 @@ TEST_F(EngineTest, ACommonPromptIsComputedOnce) {
   }
   run();
   for (const auto& [id, ending] : recorder_.endings) EXPECT_EQ(ending.usage.prompt_tokens, 1001U);
-  // 62 whole pages once; what follows in the last page, and nine tokens of each that are fed again.
-  EXPECT_EQ(runner_->rows, 992U + 16 * (9 + 9));
+  // What all have in common once; the last token of each prompt, and nine tokens of each that are fed again.
+  EXPECT_EQ(runner_->rows, 1000U + 16 * (1 + 9));
   EXPECT_EQ(engine_->counters().prefixes.tokens_hit, 15 * 992U);
 }
 

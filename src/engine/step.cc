@@ -126,11 +126,40 @@ void Engine::State::start_running(Sequence& sequence, double now) {
   running.insert(std::ranges::upper_bound(running, &sequence, after), &sequence);
 }
 
-/// Takes over pages that someone else has computed by now.
+/// Only whole pages have a name, but who runs can be asked for the beginning of one: takes over what a running sequence
+/// has of the page behind the span, up to where their texts part. Returns how many tokens.
+std::size_t Engine::State::take_part_of_page(Sequence& sequence) {
+  constexpr std::size_t kWorthIt = 4;  // tokens; a part costs a copy of the page
+  const std::size_t begin = sequence.span.length();
+  const auto mine = std::span(sequence.tokens).subspan(begin);
+  const std::size_t most = std::min(kPageTokens, mine.size() - std::min<std::size_t>(mine.size(), 1));
+  std::size_t gain = kWorthIt - 1;
+  const Sequence* from = nullptr;
+  for (const Sequence* other : running) {
+    if (other == &sequence || other->away || other->group != 0 || !other->parts.empty() ||
+        other->tokens.size() <= begin || other->options.salt != sequence.options.salt) {
+      continue;
+    }
+    const auto common = static_cast<std::size_t>(
+        std::ranges::mismatch(mine.first(most), std::span(other->tokens).subspan(begin)).in1 - mine.begin());
+    const bool computed = begin + common <= other->span.length() && other->span.can_cut(begin + common);
+    if (common <= gain || !(computed || common == kPageTokens)) continue;
+    if (!std::ranges::equal(std::span(sequence.tokens).first(begin), std::span(other->tokens).first(begin))) continue;
+    if (common == kPageTokens) return 0;  // it will be found as a page
+    gain = common;
+    from = other;
+  }
+  if (from == nullptr) return 0;
+  sequence.span = from->span.fork(begin + gain);
+  return gain;
+}
+
+/// Takes over what someone else has computed by now.
 void Engine::State::find_computed(Sequence& sequence) {
   if (!sequence.parts.empty() || sequence.span.length() != sequence.place.pages * kPageTokens) return;
-  const std::size_t found =
+  std::size_t found =
       cache.adopt(sequence.place, sequence.tokens, sequence.span, !sequence.generation->options.returns);
+  if (sequence.group == 0) found += take_part_of_page(sequence);
   if (found == 0 || sequence.generation->first_token_at >= 0) return;
   const std::size_t before = sequence.generation->computed;
   if (sequence.span.length() <= before) return;  // it had them once
@@ -159,6 +188,7 @@ void Engine::State::plan(double now) {
   prompts_.clear();
   computing_.clear();
   std::size_t decode_rows = 0;
+  paced_ = false;
   for (Sequence* sequence : running) {
     if (sequence->away) continue;  // its pages are on the way back
     if (sequence->prompt_done || sequence->group != 0) {
@@ -167,6 +197,7 @@ void Engine::State::plan(double now) {
       if (tokens == 0 || (sequence->group != 0 && tokens < sequence->pending())) continue;
       items_.push_back({.sequence = sequence, .tokens = tokens, .decode = true});
       decode_rows += tokens;
+      paced_ |= !sequence->generation->options.patient;
     } else {
       if (options.share_prefixes) find_computed(*sequence);
       if (!waits_for_other(*sequence)) prompts_.push_back(sequence);
@@ -211,7 +242,7 @@ std::size_t Engine::State::length_after_step(const Sequence& sequence) {
 
 void Engine::State::plan_prompts(std::size_t decode_rows, double now) {
   const std::size_t room = models::kStepRows - decode_rows;
-  const std::size_t tokens = std::min(budget.tokens(decode_rows), room);
+  const std::size_t tokens = std::min(budget.tokens(paced_ ? decode_rows : 0), room);
   shares_.clear();
   for (const Sequence* sequence : prompts_) {
     shares_.push_back({.ticket = *sequence->ticket, .left = sequence->pending()});
@@ -282,10 +313,12 @@ void Engine::State::account(double seconds) {
   std::size_t decode_rows = 0;
   std::size_t prompt_rows = 0;
   for (const StepItem& item : items_) (item.decode ? decode_rows : prompt_rows) += item.tokens;
-  budget.observe(decode_rows, prompt_rows, seconds);
+  // Whole steps of prompts beside patient streams are far from those whose length the budget has to foretell.
+  if (paced_ || decode_rows == 0 || prompt_rows == 0) budget.observe(decode_rows, prompt_rows, seconds);
   ++counters.steps;
   counters.decode_rows += decode_rows;
   counters.prompt_rows += prompt_rows;
+  counters.work.weight_reads += decode_rows > 0 ? 1 : 0;
   for (const StepItem& item : items_) {
     Sequence& sequence = *item.sequence;
     Generation& generation = *sequence.generation;
@@ -309,6 +342,7 @@ void Engine::State::account(double seconds) {
       share.prefilled = item.tokens;
     }
     generation.computed = std::max(generation.computed, sequence.span.length());
+    counters.work += step_work(share);
     fairness.charge(*sequence.ticket, step_charge(share, options.rates, options.unit));
     if (options.share_prefixes && sequence.parts.empty() && sequence.place.node != PrefixCache::kLost) {
       cache.publish(sequence.place, sequence.tokens, sequence.span, !generation.options.returns);

@@ -110,6 +110,7 @@ base::Result<void> Batch::refuse(const BatchLine& line, std::size_t order, const
 base::Result<void> Batch::begin(BatchLine line, std::size_t order) {
   auto request = read_request(line.endpoint, line.body, target_, batch_seed(line.custom_id));
   if (!request) return refuse(line, order, request.error());
+  for (engine::Request& prompt : request->prompts) prompt.generate.patient = true;  // the file counts, not who is first
   const bool other_model = !request->model_asked.empty() && request->model_asked != target_.model;
   const bool warned = !request->reply.warnings.empty();
   auto exchange = Exchange::start(engine_, target_, *std::move(request), [this, order] { landed_.push_back(order); });

@@ -60,8 +60,12 @@ class BatchRun {
       if (at == input.size()) return std::nullopt;
       return input[at++];
     };
-    return batch.run(next, [&](const BatchCounts&) { return steps-- > 0; });
+    auto counts = batch.run(next, [&](const BatchCounts&) { return steps-- > 0; });
+    rows_of_step = runner.rows_of_step;
+    return counts;
   }
+
+  std::vector<std::size_t> rows_of_step = {};  ///< Of the last run's forward passes.
 
  private:
   testing::CrashDisk& disk_;
@@ -91,6 +95,23 @@ std::map<std::string, std::vector<std::string>> texts_on(const testing::CrashDis
     EXPECT_TRUE(texts.emplace(line["custom_id"].get<std::string>(), own).second) << line;
   }
   return texts;
+}
+
+// Nobody watches the first answers come: prompts are not cut into pieces for their sake.
+TEST(Batch, PromptsComeInWholeSteps) {
+  testing::CrashDisk disk(0);
+  std::vector<std::string> lines;
+  std::size_t tokens = 0;
+  for (std::size_t i = 0; i < 20; ++i) {
+    const std::string prompt = fmt::format("{} {}", i, std::string(100, 'a'));
+    tokens += prompt.size();  // a token is a byte, but for what marks the beginning
+    lines.push_back(request_line(fmt::format("r{}", i), {{"prompt", prompt}, {"max_tokens", 6}, {"ignore_eos", true}}));
+  }
+  BatchRun run(disk, {.rows = 20});
+  const auto counts = run(lines);
+  ASSERT_TRUE(counts) << counts.error().message;
+  EXPECT_EQ(counts->answered, 20U);
+  EXPECT_LE(run.rows_of_step.size(), tokens / models::kStepRows + 2 + 6);
 }
 
 TEST(Batch, AnswersEveryRequestInOpenAisShape) {
