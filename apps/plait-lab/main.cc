@@ -11,9 +11,11 @@
 
 #include "evaluation/chart.h"
 #include "evaluation/experiment.h"
+#include "evaluation/experiments/fairness.h"
 #include "evaluation/experiments/index.h"
 #include "evaluation/experiments/paging.h"
 #include "evaluation/experiments/pte.h"
+#include "evaluation/experiments/sharing.h"
 #include "hub/hub.h"
 #include "os/file.h"
 #include "os/paths.h"
@@ -47,6 +49,8 @@ Lab make_lab() {
   Lab lab;
   lab.run.add(evaluation::paging_experiment());
   lab.run.add(evaluation::pte_experiment());
+  lab.run.add(evaluation::fairness_experiment());
+  lab.run.add(evaluation::sharing_experiment());
   lab.bench.add(evaluation::index_experiment());
   return lab;
 }
