@@ -64,4 +64,31 @@ double partial_pearson(std::span<const double> x, std::span<const double> y, std
   return left > 1e-12 ? std::clamp((xy - xz * yz) / std::sqrt(left), -1.0, 1.0) : kUnknown;
 }
 
+// Gram-Schmidt: each column less what the ones before it explain, then back from the last.
+std::vector<double> least_squares(std::span<const std::vector<double>> columns, std::span<const double> y) {
+  constexpr double kNothing = 1e-18;  // of a column's square: rounding
+  const auto product = [](std::span<const double> a, std::span<const double> b) {
+    return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+  };
+  const std::size_t n = columns.size();
+  std::vector<std::vector<double>> left(columns.begin(), columns.end());
+  std::vector<std::vector<double>> parts(n, std::vector<double>(n));  // of column j in what is left of column i
+  std::vector<double> factors(n);
+  for (std::size_t j = 0; j < n; ++j) {
+    PLAIT_CHECK(columns[j].size() == y.size(), columns[j].size(), y.size());
+    for (std::size_t i = 0; i < j; ++i) {
+      const double square = product(left[i], left[i]);
+      parts[i][j] = square > 0 ? product(left[i], left[j]) / square : 0;
+      for (std::size_t k = 0; k < y.size(); ++k) left[j][k] -= parts[i][j] * left[i][k];
+    }
+    const double square = product(left[j], left[j]);
+    if (square <= kNothing * product(columns[j], columns[j])) std::ranges::fill(left[j], 0);
+    factors[j] = square > kNothing * product(columns[j], columns[j]) ? product(left[j], y) / square : 0;
+  }
+  for (std::size_t j = n; j-- > 0;) {
+    for (std::size_t i = 0; i < j; ++i) factors[i] -= parts[i][j] * factors[j];
+  }
+  return factors;
+}
+
 }  // namespace plait::evaluation

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 namespace plait::evaluation {
 
@@ -17,5 +18,10 @@ namespace plait::evaluation {
 /// Pearson's of what is left of x and y when each has been fitted by a line in z. Not a number where z explains one of
 /// them fully. Requires: equally long.
 [[nodiscard]] double partial_pearson(std::span<const double> x, std::span<const double> y, std::span<const double> z);
+
+/// The factors with which the columns add up to `y` most nearly, in the sense of least squares. A column that the ones
+/// before it explain fully gets 0. Requires: all as long as y.
+[[nodiscard]] std::vector<double> least_squares(std::span<const std::vector<double>> columns,
+                                                std::span<const double> y);
 
 }  // namespace plait::evaluation

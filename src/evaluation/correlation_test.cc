@@ -73,5 +73,41 @@ TEST(Correlation, PartialIsThatOfTheResiduals) {
   EXPECT_TRUE(std::isnan(partial_pearson(x, z, z)));
 }
 
+TEST(LeastSquares, FindsTheFactors) {
+  const std::vector<Numbers> columns{noise(6, 100), noise(7, 100), noise(8, 100)};
+  const Numbers rest = noise(9, 100);
+  Numbers exact;
+  Numbers noisy;
+  for (std::size_t i = 0; i < 100; ++i) {
+    exact.push_back(3 * columns[0][i] - 0.5 * columns[1][i] + 1000 * columns[2][i]);
+    noisy.push_back(exact[i] + 0.1 * rest[i]);
+  }
+  const Numbers factors = least_squares(columns, exact);
+  EXPECT_NEAR(factors[0], 3, 1e-9);
+  EXPECT_NEAR(factors[1], -0.5, 1e-9);
+  EXPECT_NEAR(factors[2], 1000, 1e-9);
+  const Numbers nearly = least_squares(columns, noisy);
+  Numbers left = noisy;
+  for (std::size_t c = 0; c < 3; ++c) {
+    EXPECT_NEAR(nearly[c], factors[c], 0.1);
+    for (std::size_t i = 0; i < 100; ++i) left[i] -= nearly[c] * columns[c][i];
+  }
+  for (const Numbers& column : columns) {  // nothing of the columns is in what is left
+    double together = 0;
+    for (std::size_t i = 0; i < 100; ++i) together += left[i] * column[i];
+    EXPECT_NEAR(together, 0, 1e-9);
+  }
+}
+
+TEST(LeastSquares, AColumnThatSaysNothingNewGetsNothing) {
+  const Numbers one = noise(6, 50);
+  Numbers twice = one;
+  for (double& value : twice) value *= 2;
+  const Numbers factors = least_squares(std::vector<Numbers>{one, twice, Numbers(50, 0.0)}, twice);
+  EXPECT_NEAR(factors[0], 2, 1e-9);
+  EXPECT_EQ(factors[1], 0);
+  EXPECT_EQ(factors[2], 0);
+}
+
 }  // namespace
 }  // namespace plait::evaluation

@@ -13,6 +13,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/random.h"
 #include "evaluation/experiments/forced_guide.h"
 
@@ -115,6 +116,17 @@ std::vector<std::unique_ptr<Agent>> shuffled_agents(std::span<const AgentShape> 
   return agents;
 }
 
+ReplayStep timed_step(engine::Engine& engine) {
+  const engine::EngineCounters before = engine.counters();
+  const double start = base::steady_clock().now();
+  engine.step();
+  const double seconds = base::steady_clock().now() - start;
+  const engine::EngineCounters after = engine.counters();
+  return {.work = after.work - before.work,
+          .decode_rows = static_cast<double>(after.decode_rows - before.decode_rows),
+          .seconds = seconds};
+}
+
 }  // namespace
 
 std::string AgentShape::name() const {
@@ -129,8 +141,7 @@ std::vector<TokenId> scripted_tokens(std::uint64_t seed, std::size_t count, std:
   return tokens;
 }
 
-Result<std::vector<Trajectory>> replay_agents(engine::Runner& runner, std::span<const AgentShape> shapes,
-                                              const ReplayOptions& options) {
+Result<Replay> replay_agents(engine::Runner& runner, std::span<const AgentShape> shapes, const ReplayOptions& options) {
   std::size_t longest = 0;
   for (const AgentShape& shape : shapes) longest = std::max(longest, length_most(shape, options));
   if (longest > runner.context()) {
@@ -145,13 +156,14 @@ Result<std::vector<Trajectory>> replay_agents(engine::Runner& runner, std::span<
   std::deque<Agent*> waiting;
   for (const auto& agent : agents) waiting.push_back(agent.get());
   std::vector<Agent*> active;
+  Replay replay;
   while (!waiting.empty() || !active.empty()) {
     while (!waiting.empty() && active.size() < options.concurrency) {
       PLAIT_TRY_VOID(waiting.front()->start(*engine));
       active.push_back(waiting.front());
       waiting.pop_front();
     }
-    engine->step();
+    replay.steps.push_back(timed_step(*engine));
     for (std::size_t i = 0; i < active.size();) {
       if (active[i]->round_done()) {
         PLAIT_TRY(const bool more, active[i]->next(*engine));
@@ -164,10 +176,9 @@ Result<std::vector<Trajectory>> replay_agents(engine::Runner& runner, std::span<
       ++i;
     }
   }
-  std::vector<Trajectory> trajectories;
-  for (const auto& agent : agents) trajectories.push_back(std::move(agent->trajectory));
-  std::ranges::stable_sort(trajectories, {}, &Trajectory::agent);
-  return trajectories;
+  for (const auto& agent : agents) replay.trajectories.push_back(std::move(agent->trajectory));
+  std::ranges::stable_sort(replay.trajectories, {}, &Trajectory::agent);
+  return replay;
 }
 
 }  // namespace plait::evaluation

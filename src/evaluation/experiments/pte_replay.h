@@ -50,12 +50,23 @@ struct Trajectory {
   double transcript = 0;  ///< Tokens of prompt, thinking and replies, each once.
 };
 
+/// One step of the batch.
+struct ReplayStep {
+  engine::StepWork work = {};
+  double decode_rows = 0;
+  double seconds = 0;
+};
+
+struct Replay {
+  std::vector<Trajectory> trajectories = {};  ///< In order of shape, then of start.
+  std::vector<ReplayStep> steps = {};
+};
+
 /// Runs `trajectories` of each shape, in shuffled order, so many at a time on one engine. Lengths vary by a quarter
-/// from one trajectory to the next; no two share a text. Tools reply at once. Returns them in order of shape, then of
-/// start. Errors: those of the engine; invalid_argument (a script longer than the context).
-[[nodiscard]] base::Result<std::vector<Trajectory>> replay_agents(engine::Runner& runner,
-                                                                  std::span<const AgentShape> shapes,
-                                                                  const ReplayOptions& options);
+/// from one trajectory to the next; no two share a text. Tools reply at once. Errors: those of the engine;
+/// invalid_argument (a script longer than the context).
+[[nodiscard]] base::Result<Replay> replay_agents(engine::Runner& runner, std::span<const AgentShape> shapes,
+                                                 const ReplayOptions& options);
 
 /// The tokens of a script: `count` of them, evenly drawn from the vocabulary.
 [[nodiscard]] std::vector<base::TokenId> scripted_tokens(std::uint64_t seed, std::size_t count, std::size_t vocabulary);

@@ -21,9 +21,9 @@ using testing::VirtualClock;
 std::vector<Trajectory> replay(const std::vector<AgentShape>& shapes, const ReplayOptions& options) {
   VirtualClock clock;
   ScriptedRunner runner({}, clock);
-  auto trajectories = replay_agents(runner, shapes, options);
-  EXPECT_TRUE(trajectories) << trajectories.error().chain();
-  return *std::move(trajectories);
+  auto replay = replay_agents(runner, shapes, options);
+  EXPECT_TRUE(replay) << replay.error().chain();
+  return std::move(replay->trajectories);
 }
 
 TEST(PteReplay, WhoKeepsTheCacheComputesEachTokenOnce) {
@@ -91,7 +91,7 @@ TEST(Pte, RunsOnATinyModel) {
   ASSERT_TRUE(report) << report.error().chain();
   for (const Gate& gate : report->gates) EXPECT_TRUE(gate.holds() || !gate.exact) << gate.what << ' ' << gate.value;
   EXPECT_EQ(report->json["agents"].size(), 6U);
-  EXPECT_EQ(report->json["coefficients"].size(), 8U);
+  EXPECT_EQ(report->json["coefficients"].size(), 9U);
   EXPECT_EQ(report->chart.panels.size(), 6U);
   EXPECT_NE(report->text.find("tokens computed"), std::string::npos);
 }
