@@ -53,7 +53,8 @@ engine::CostRates rates_of(const models::Model& model) {
   const auto description = models::describe(model.file());
   const engine::HardwareProfile* profile = engine::find_profile("cpu-amx");
   if (!description || profile == nullptr || description->parameters == 0) return {};
-  return engine::cost_rates(engine::model_shape(model.config(), *description), *profile);
+  const double bytes_per_element = kernels::number_bytes(model.attention(), model.config().head_dim);
+  return engine::cost_rates(engine::model_shape(model.config(), *description, bytes_per_element), *profile);
 }
 
 // Lines that are not blank, for the bar; nothing if the file can be read only once.

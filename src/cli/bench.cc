@@ -238,6 +238,7 @@ void print_json(const Report& report, const LoadedModel& loaded, const BenchOpti
       {"isa", kernels::name(model.isa())},
       {"weights", kernels::name(model.weights())},
       {"attention", kernels::name(model.attention())},
+      {"kv_bytes_per_token", model.kv_layout().token_bytes()},
       {"threads", loaded.team->size()},
       {"load_seconds", loaded.load_seconds},
       {"file_bytes", model.file().file_bytes()},
@@ -294,6 +295,8 @@ void print_text(const Report& report, const LoadedModel& loaded, const BenchOpti
         os::cpu_features().model_name);
   print("load       {:.2f} s, file {}, resident {}\n", loaded.load_seconds,
         base::human_bytes(model.file().file_bytes()), base::human_bytes(report.resident_after_load));
+  print("cache      attention {}, {} bytes a token\n", kernels::name(model.attention()),
+        model.kv_layout().token_bytes());
   if (!report.prompt.values.empty()) {
     print("prompt     {:8.1f} tokens/s ({:.1f} to {:.1f}), {} tokens, {} repeats\n", report.prompt.median(),
           report.prompt.lowest(), report.prompt.highest(), options.prompt, report.prompt.values.size());

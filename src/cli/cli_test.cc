@@ -88,6 +88,9 @@ TEST_F(CommandLine, WrongUsageIsTwoAndOneLine) {
                                                {"model", "list", "extra"},
                                                {"--set", "nonsense", "config", "show"},
                                                {"--set", "threads=many", "config", "show"},
+                                               {"--set", "kv.type=int4", "config", "show"},
+                                               {"ask", "Why?", "--kv-type", "f8"},
+                                               {"ask", "Why?", "--kv-type", "int8", "--attention", "bf16"},
                                                {"completion", "cobol"},
                                                {"cache"},
                                                {"cache", "replay"},
@@ -239,9 +242,13 @@ TEST_F(CommandLine, DoctorNamesTheCommandThatFixesIt) {
   }
   EXPECT_TRUE(found) << outcome.output;
   write(dir_ / "mine.gguf", "GGUF");
-  const Outcome people = plait({"doctor", "--set", "model=" + (dir_ / "mine.gguf").string()});
+  const std::string mine = "model=" + (dir_ / "mine.gguf").string();
+  const Outcome people = plait({"doctor", "--set", mine, "--set", "kv.type=int8"});
   EXPECT_EQ(people.code, 0) << people.output << people.errors;
   EXPECT_NE(people.output.find("kernels"), std::string::npos);
+  EXPECT_NE(people.output.find("int8"), std::string::npos);
+  const Outcome refused = plait({"doctor", "--set", mine, "--set", "kv.type=int8", "--set", "kernels.attention=bf16"});
+  EXPECT_EQ(refused.code, 1) << refused.output;
 }
 
 TEST_F(CommandLine, CacheReplayCountsFaults) {

@@ -48,6 +48,8 @@ constexpr std::array kSettings{
         "closest to the model's own floats, for long prompts with AMX"},
     Setting{"kv.bytes", Kind::number, "0", "0..1125899906842624",
             "Memory for keys and values in bytes; 0: half of what is free, at most what can be filled"},
+    Setting{"kv.type", Kind::choice, "f16", "f16|int8",
+            "How keys and values are held: f16, or int8: about half the memory, less exact"},
     Setting{"model", Kind::text, "smollm2-135m", "", "The model to use: a name of `plait model list`, or a path"},
     Setting{"threads", Kind::number, "0", "0..1024", "Threads that compute; 0: one for each usable core"},
 };

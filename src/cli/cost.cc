@@ -115,7 +115,8 @@ Result<engine::ModelShape> chosen_shape(const CostOptions& options, const Sessio
   PLAIT_TRY(const auto file, models::GgufFile::open(path));
   PLAIT_TRY(const auto description, models::describe(file));
   PLAIT_TRY(const auto config, models::read_config(file));
-  return engine::model_shape(config, description);
+  PLAIT_TRY(const auto attention, chosen_attention(session.config));
+  return engine::model_shape(config, description, kernels::number_bytes(attention, config.head_dim));
 }
 
 engine::CostLength chosen_length(const Session& session) {
@@ -328,6 +329,7 @@ void add_cost(CLI::App& app, Session& session) {
                                  "Instead of a model: layers=30,width=576,kv_heads=3,head_dim=64,"
                                  "parameters=134.5e6,weights=98e6[,bytes=2]");
   add_setting(*verb, session, "-m,--model", "model")->excludes(shape);
+  add_setting(*verb, session, "--kv-type", "kv.type")->excludes(shape);
   add_setting(*verb, session, "--profile", "cost.profile");
   add_setting(*verb, session, "--length", "cost.length");
   verb->footer(footer());

@@ -8,6 +8,7 @@
 #include <array>
 #include <filesystem>
 
+#include "cli/model_session.h"
 #include "cli/model_verbs.h"
 #include "kernels/isa.h"
 #include "os/cpu.h"
@@ -54,6 +55,13 @@ Finding kernel_choice(const Config& config) {
   if (!isa) return {State::missing, "kernels", isa.error().message, "plait config show"};
   const auto state = *isa == kernels::Isa::generic ? State::hint : State::good;
   return {state, "kernels", fmt::format("{} (usable:{})", kernels::name(*isa), usable)};
+}
+
+Finding cache(const Config& config) {
+  const auto attention = chosen_attention(config);
+  if (!attention) return {State::missing, "cache", attention.error().message, "plait config show"};
+  if (*attention != kernels::AttentionArithmetic::int8) return {State::good, "cache", "keys and values in 16 bits"};
+  return {State::good, "cache", "keys and values in int8: about half the memory, less exact"};
 }
 
 Finding threads(const Config& config) {
@@ -208,9 +216,9 @@ base::Result<void> doctor(const Session& session) {
 
 std::vector<Finding> examine(const Config& config) {
   const os::MemoryInfo info = os::memory_info();
-  std::vector<Finding> findings{processor(),  kernel_choice(config), threads(config),
-                                memory(info), huge_pages(),          limits(),
-                                settings(),   cache_folder(config),  model(config, info)};
+  std::vector<Finding> findings{processor(),          kernel_choice(config), cache(config), threads(config),
+                                memory(info),         huge_pages(),          limits(),      settings(),
+                                cache_folder(config), model(config, info)};
   if (findings.back().state == State::missing) findings.push_back(pip(config));
   return findings;
 }

@@ -47,6 +47,7 @@ void add_model_options(CLI::App& verb, Session& session) {
   add_setting(verb, session, "--isa", "kernels.isa");
   add_setting(verb, session, "--weights", "kernels.weights");
   add_setting(verb, session, "--attention", "kernels.attention");
+  add_setting(verb, session, "--kv-type", "kv.type");
 }
 
 void add_sampling_options(CLI::App& verb, SamplingFlags& flags) {
@@ -96,8 +97,19 @@ base::Result<kernels::Isa> chosen_isa(const Session& session) {
   return kernels::parse_isa(text == "reference" ? "auto" : text);
 }
 
+base::Result<kernels::AttentionArithmetic> chosen_attention(const Config& config) {
+  const bool bf16 = config.text("kernels.attention") == "bf16";
+  if (config.text("kv.type") != "int8") {
+    return bf16 ? kernels::AttentionArithmetic::bf16 : kernels::AttentionArithmetic::exact;
+  }
+  if (!bf16) return kernels::AttentionArithmetic::int8;
+  return fail(ErrorCode::invalid_argument,
+              "attention in bf16 reads keys and values in bf16, not in int8; leave out --attention or --kv-type");
+}
+
 base::Result<LoadedModel> load_model(const Session& session, const std::string& name_or_path, LoadAs as) {
   const auto start = std::chrono::steady_clock::now();
+  PLAIT_TRY(const auto attention, chosen_attention(session.config));
   LoadedModel loaded;
   loaded.name = name_or_path.empty() ? session.config.text("model") : name_or_path;
   PLAIT_TRY(const auto path, resolve_model(session.config, name_or_path));
@@ -112,7 +124,7 @@ base::Result<LoadedModel> load_model(const Session& session, const std::string& 
     for (const kernels::Weights weights : {kernels::Weights::int8, kernels::Weights::bf16}) {
       if (session.config.text("kernels.weights") == kernels::name(weights)) options.weights = weights;
     }
-    if (session.config.text("kernels.attention") == "bf16") options.attention = kernels::AttentionArithmetic::bf16;
+    options.attention = attention;
   }
   PLAIT_TRY(loaded.model, models::Model::load(path, options, *loaded.team));
   PLAIT_TRY(loaded.tokenizer, models::Tokenizer::load(loaded.model->file()));

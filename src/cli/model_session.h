@@ -25,7 +25,7 @@ struct SamplingFlags {
   std::vector<std::string> logit_bias = {};  ///< "ID=VALUE" or "TEXT=VALUE", VALUE a number or -inf.
 };
 
-/// --model, --threads, --context, --isa, --weights, --attention: settings (see config.h) under short names.
+/// --model, --threads, --context, --isa, --weights, --attention, --kv-type: settings (see config.h) under short names.
 void add_model_options(CLI::App& verb, Session& session);
 /// --temperature, --top-k, … --max-tokens, --stop, --seed.
 void add_sampling_options(CLI::App& verb, SamplingFlags& flags);
@@ -47,10 +47,13 @@ base::Result<std::unique_ptr<parallel::Team>> start_team(int threads);
 /// The instruction set as the setting says. Errors: invalid_argument if the machine lacks it.
 base::Result<kernels::Isa> chosen_isa(const Session& session);
 
+/// Attention and its cache as kernels.attention and kv.type say. Errors: invalid_argument if they do not go together.
+base::Result<kernels::AttentionArithmetic> chosen_attention(const Config& config);
+
 /// How a model's weights and arithmetic are chosen.
 enum class LoadAs {
-  settings,   ///< kernels.weights, kernels.attention and kernels.isa say.
-  exact,      ///< The production path with the file's own weights and exact attention.
+  settings,   ///< kernels.weights, kernels.attention, kv.type and kernels.isa say.
+  exact,      ///< The production path with the file's own weights, exact attention and keys and values in f16.
   reference,  ///< Plain floats all through.
 };
 

@@ -76,8 +76,8 @@ base::Result<void> write_positions(const std::string& path, const std::vector<mo
   return os::write_file_atomically(path, text);
 }
 
-// The model to compare with: another one, or the same with the file's weights and exact attention ("exact") or in
-// plain floats.
+// The model to compare with: another one, or the same with the file's weights, exact attention and keys and values in
+// f16 ("exact") or in plain floats.
 base::Result<std::optional<LoadedModel>> load_base(const PerplexityOptions& options, const Session& session) {
   if (options.against.empty()) return std::nullopt;
   if (options.against == "reference") {
@@ -123,7 +123,7 @@ void add_perplexity(CLI::App& app, Session& session) {
   verb->add_option("file", options->file, "A text file; - for standard input")->required();
   verb->add_option("--against", options->against,
                    "Compare with another model, with `reference`: the same in plain floats, or with `exact`: the same "
-                   "without --weights and --attention");
+                   "without --weights, --attention and --kv-type");
   verb->add_option("--window", options->window, "Tokens read together; their second half is scored")
       ->capture_default_str();
   verb->add_option("--windows", options->windows_max, "Most windows to read; 0: the whole text")->capture_default_str();
@@ -132,7 +132,8 @@ void add_perplexity(CLI::App& app, Session& session) {
   verb->footer(
       "Example: plait perplexity README.md --against reference\n"
       "         plait perplexity README.md --weights int8 --against exact\n"
-      "         plait perplexity README.md --attention bf16 --against exact");
+      "         plait perplexity README.md --attention bf16 --against exact\n"
+      "         plait perplexity README.md --kv-type int8 --against exact");
   verb->callback(
       [&session, options] { session.action = [&session, options] { return perplexity(*options, session); }; });
 }

@@ -42,10 +42,11 @@ struct Plan {
   std::size_t count = 0;
 };
 
-std::unique_ptr<models::Model> load(const std::vector<std::byte>& bytes, parallel::Team& team) {
+std::unique_ptr<models::Model> load(const std::vector<std::byte>& bytes, parallel::Team& team,
+                                    kernels::AttentionArithmetic attention = kernels::AttentionArithmetic::exact) {
   auto file = models::GgufFile::parse(bytes);
   EXPECT_TRUE(file) << file.error().chain();
-  auto model = models::Model::load(*std::move(file), {.context = 1024}, team);
+  auto model = models::Model::load(*std::move(file), {.attention = attention, .context = 1024}, team);
   EXPECT_TRUE(model) << model.error().chain();
   return *std::move(model);
 }
@@ -64,10 +65,15 @@ std::vector<TokenId> alone(const models::Model& model, const Plan& plan) {
   return recorder.tokens[ids->front()];
 }
 
-TEST(EngineModel, AForkInTheMiddleGoesOnLikeTheWholeText) {
+class EngineModel : public ::testing::TestWithParam<kernels::AttentionArithmetic> {};
+INSTANTIATE_TEST_SUITE_P(Pages, EngineModel,
+                         ::testing::Values(kernels::AttentionArithmetic::exact, kernels::AttentionArithmetic::int8),
+                         [](const auto& param) { return std::string(kernels::name(param.param)); });
+
+TEST_P(EngineModel, AForkInTheMiddleGoesOnLikeTheWholeText) {
   const std::vector<std::byte> bytes = testing::make_tiny_model({"gemma3", tensor::Type::q4_0, true, "plain"});
   parallel::Team team(2);
-  const auto model = load(bytes, team);
+  const auto model = load(bytes, team, GetParam());
   ModelRunner runner(*model, team);
   auto engine = *Engine::make(runner, {.kv_bytes = 16 << 20});
   Recorder recorder;
@@ -84,12 +90,12 @@ TEST(EngineModel, AForkInTheMiddleGoesOnLikeTheWholeText) {
   EXPECT_EQ(recorder.tokens[child], alone(*model, {middle, sampler, 20}));
 }
 
-TEST(EngineModel, AJoinIsCloseToTheSameTextInOneSequence) {
+TEST_P(EngineModel, AJoinIsCloseToTheSameTextInOneSequence) {
   // Keys of the joined span are rotated from its own beginning and never again; its tokens did not see what they now
   // stand behind. So only the ends must agree: no failure, and the same continuation every time.
   const std::vector<std::byte> bytes = testing::make_tiny_model({"llama", tensor::Type::q8_0, true, "plain"});
   parallel::Team team(1);
-  const auto model = load(bytes, team);
+  const auto model = load(bytes, team, GetParam());
   std::vector<TokenId> first;
   for (int round = 0; round < 2; ++round) {
     ModelRunner runner(*model, team);

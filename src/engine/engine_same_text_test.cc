@@ -536,19 +536,26 @@ void check_crowd(const models::Model& model, std::uint64_t seed, int threads, Ti
   EXPECT_GT(happened.joined, 0);
 }
 
-std::unique_ptr<models::Model> load(base::Result<models::GgufFile> file, parallel::Team& team) {
+std::unique_ptr<models::Model> load(
+    base::Result<models::GgufFile> file, parallel::Team& team,
+    kernels::AttentionArithmetic attention = kernels::AttentionArithmetic::exact) {
   EXPECT_TRUE(file) << file.error().chain();
-  auto model = models::Model::load(*std::move(file), {.context = 1024}, team);
+  auto model = models::Model::load(*std::move(file), {.attention = attention, .context = 1024}, team);
   EXPECT_TRUE(model) << model.error().chain();
   return *std::move(model);
 }
 
-class SameText : public ::testing::TestWithParam<TinyModel> {};
+struct Case {
+  TinyModel model;
+  kernels::AttentionArithmetic attention = kernels::AttentionArithmetic::exact;
+};
+
+class SameText : public ::testing::TestWithParam<Case> {};
 
 TEST_P(SameText, OfSixtyFourSequencesInATinyMemory) {
-  const std::vector<std::byte> bytes = testing::make_tiny_model(GetParam());
+  const std::vector<std::byte> bytes = testing::make_tiny_model(GetParam().model);
   parallel::Team team(1);
-  const auto model = load(models::GgufFile::parse(bytes), team);
+  const auto model = load(models::GgufFile::parse(bytes), team, GetParam().attention);
   Alone alone(*model, team);
   for (std::uint64_t seed = 0; seed < (testing::very_long_run() ? 20 : 2) && !HasFailure(); ++seed) {
     for (const int threads : {1, 2}) {
@@ -559,14 +566,18 @@ TEST_P(SameText, OfSixtyFourSequencesInATinyMemory) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, SameText,
-                         ::testing::Values(TinyModel{"llama", tensor::Type::q4_1, true, "plain"},
-                                           TinyModel{"gemma3", tensor::Type::q6_k, true, "plain"},
-                                           TinyModel{"qwen3moe", tensor::Type::iq4_xs, false, "plain"},
-                                           TinyModel{"gpt-oss", tensor::Type::q8_0, false, "plain"}),
+                         ::testing::Values(Case{{"llama", tensor::Type::q4_1, true, "plain"}},
+                                           Case{{"gemma3", tensor::Type::q6_k, true, "plain"}},
+                                           Case{{"qwen3moe", tensor::Type::iq4_xs, false, "plain"}},
+                                           Case{{"gpt-oss", tensor::Type::q8_0, false, "plain"}},
+                                           Case{{"gemma3", tensor::Type::q6_k, true, "plain"},
+                                                kernels::AttentionArithmetic::int8}),
                          [](const auto& param) {
-                           std::string name = param.param.architecture;
+                           std::string name = param.param.model.architecture;
                            std::erase(name, '-');
-                           return name;
+                           const auto attention = param.param.attention;
+                           if (attention == kernels::AttentionArithmetic::exact) return name;
+                           return name + "_" + std::string(kernels::name(attention));
                          });
 
 TEST(SameTextOfARealModel, OfManySequencesInATinyMemory) {

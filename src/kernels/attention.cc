@@ -75,10 +75,11 @@ struct Call {
   const AttentionTable* table;
   AttentionShape shape;
   const AttentionPlan::Parts* plan;
-  std::size_t layer_offset;
-  std::size_t group;  // query heads of a key-value head
-  float factor;       // of queries
-  float scale;        // as in AttentionTile
+  std::size_t layer_offset;  // in a page, in bytes
+  std::size_t head_bytes;    // that a key-value head has there
+  std::size_t group;         // query heads of a key-value head
+  float factor;              // of queries
+  float scale;               // as in AttentionTile
   float soft_cap;
   const float* q;
   std::size_t q_stride;
@@ -181,16 +182,13 @@ AttentionPlan::Parts::Range seen_of_block(const Call& call, const Piece& piece, 
 }
 
 /// Those pages of a block that any row of the piece sees; the others become one of them.
-void point(const Call& call, const Piece& piece, const BlockRef& ref, const std::uint16_t* (&pages)[4]) {
+void point(const Call& call, const Piece& piece, const BlockRef& ref, const std::byte* (&pages)[4]) {
   const AttentionPlan::Parts::Range seen = seen_of_block(call, piece, ref);
   const std::size_t low = std::min(seen.first, kBlock - 1) / kPageTokens;
   const std::size_t high = seen.last > 0 ? (seen.last - 1) / kPageTokens : 0;
   std::byte* const* table = call.plan->entry_of(piece.row, ref.entry).pages + ref.block * kBlock / kPageTokens;
-  const std::size_t head = piece.head * 2 * kPageTokens * call.shape.dim;
-  for (std::size_t i = 0; i < 4; ++i) {
-    const std::byte* page = table[std::clamp(i, std::min(low, high), high)] + call.layer_offset;
-    pages[i] = reinterpret_cast<const std::uint16_t*>(page) + head;
-  }
+  const std::size_t at = call.layer_offset + piece.head * call.head_bytes;
+  for (std::size_t i = 0; i < 4; ++i) pages[i] = table[std::clamp(i, std::min(low, high), high)] + at;
 }
 
 /// One block for all rows of a piece, merged into `state`.
@@ -273,19 +271,23 @@ void for_pieces(parallel::Team& team, const AttentionTable& table, std::size_t b
 }  // namespace
 
 const AttentionTable& attention_table(Isa isa, AttentionArithmetic arithmetic) {
-  const bool exact = arithmetic == AttentionArithmetic::exact;
+  const auto choose = [arithmetic](const AttentionTable& exact, const AttentionTable& bf16,
+                                   const AttentionTable& int8) -> const AttentionTable& {
+    if (arithmetic == AttentionArithmetic::exact) return exact;
+    return arithmetic == AttentionArithmetic::bf16 ? bf16 : int8;
+  };
   switch (isa) {
     case Isa::amx:
-      return exact ? kAttentionAvx512 : kAttentionBf16Amx;
+      return choose(kAttentionAvx512, kAttentionBf16Amx, kAttentionInt8Avx512);
     case Isa::avx512:
-      return exact ? kAttentionAvx512 : kAttentionBf16Avx512;
+      return choose(kAttentionAvx512, kAttentionBf16Avx512, kAttentionInt8Avx512);
     case Isa::avx2:
     case Isa::avxvnni:
-      return exact ? kAttentionAvx2 : kAttentionBf16Avx2;
+      return choose(kAttentionAvx2, kAttentionBf16Avx2, kAttentionInt8Avx2);
     case Isa::generic:
       break;
   }
-  return exact ? kAttentionGeneric : kAttentionBf16Generic;
+  return choose(kAttentionGeneric, kAttentionBf16Generic, kAttentionInt8Generic);
 }
 
 void attention(Isa isa, const AttentionShape& shape, const AttentionPlan& plan, std::size_t layer_offset,
@@ -312,6 +314,7 @@ void attention(const AttentionTable& table, const AttentionShape& shape, const A
                   .shape = shape,
                   .plan = &planned,
                   .layer_offset = layer_offset,
+                  .head_bytes = head_bytes(shape.arithmetic, shape.dim),
                   .group = planned.group,
                   .factor = table.scales_queries ? scale : 1,
                   .scale = table.scales_queries ? 1 : scale,
@@ -344,19 +347,18 @@ namespace {
 void store_head(const AttentionTable& table, const AttentionShape& shape, std::size_t layer_offset,
                 std::byte* const* pages, std::size_t first, std::size_t rows, std::size_t head, const float* k,
                 std::size_t k_stride, const float* v, std::size_t v_stride) {
-  const std::size_t dim = shape.dim;
+  const std::size_t at = layer_offset + head * head_bytes(shape.arithmetic, shape.dim);
   for (std::size_t row = 0; row < rows;) {
     const std::size_t slot = (first + row) % kPageTokens;
     const std::size_t count = std::min(rows - row, kPageTokens - slot);
-    auto* page = reinterpret_cast<std::uint16_t*>(pages[(first + row) / kPageTokens] + layer_offset);
     table.store({.k = k + row * k_stride,
                  .k_stride = k_stride,
                  .v = v + row * v_stride,
                  .v_stride = v_stride,
                  .slot = slot,
                  .count = count,
-                 .dim = dim,
-                 .page = page + head * 2 * kPageTokens * dim});
+                 .dim = shape.dim,
+                 .page = pages[(first + row) / kPageTokens] + at});
     row += count;
   }
 }
@@ -386,7 +388,15 @@ void store_kv(const AttentionTable& table, const AttentionShape& shape, std::siz
 }
 
 std::string_view name(AttentionArithmetic arithmetic) {
-  return arithmetic == AttentionArithmetic::exact ? "exact" : "bf16";
+  switch (arithmetic) {
+    case AttentionArithmetic::exact:
+      break;
+    case AttentionArithmetic::bf16:
+      return "bf16";
+    case AttentionArithmetic::int8:
+      return "int8";
+  }
+  return "exact";
 }
 
 }  // namespace plait::kernels

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Attention of new tokens over a cache of keys and values in f16 or bf16.
+// Attention of new tokens over a cache of keys and values in f16, bf16 or 8 bits.
 //
 //   store_kv(isa, shape, layer_offset, pages, position, rows, k_new, k_stride, v_new, v_stride);
 //   plan.prepare(shape, {{.rows = rows, .position = position, .entries = view}}, team.size());   // once for all layers
@@ -29,6 +29,12 @@
 // that a row does not see with weight 0. So AMX gives other bits than the other instruction sets, which agree with each
 // other; with each of them a row's bits depend neither on the rows beside it nor on how rows are cut or shared out.
 // A value that is NaN makes a row NaN that sees it, in all dims of that head, and no other row.
+//
+// AttentionArithmetic::int8 is exact but for what pages hold: of each token and key-value head the key and the value,
+// each as whole numbers in -127 … 127 and one float, their scale: the largest magnitude over 127. The scale multiplies
+// sums, not numbers: a score is the sum over dims of query times number, times the key's scale, then as in exact; what
+// multiplies the numbers of a value is the token's weight times the value's scale. The same bits with every
+// instruction set, number of threads and way of cutting the rows. A number that is NaN makes its scale one.
 #pragma once
 
 #include <cstddef>
@@ -46,9 +52,10 @@ namespace plait::kernels {
 enum class AttentionArithmetic {
   exact,  ///< f16, every sum in order: the same bits with every instruction set.
   bf16,   ///< Long prompts some three times as fast with AMX, and slower without; less exact.
+  int8,   ///< Sums as in exact; pages take about half the memory and are less exact.
 };
 
-/// "exact", "bf16".
+/// "exact", "bf16", "int8".
 [[nodiscard]] std::string_view name(AttentionArithmetic arithmetic);
 
 struct AttentionShape {
@@ -64,15 +71,26 @@ struct AttentionShape {
 };
 
 /// Tokens of a page, the unit of memory. In a page a layer has, for one key-value head after the other, the keys, [dim]
-/// [16 tokens], and then the values, [16 tokens][dim], in f16: 2 * 16 * kv_heads * dim numbers. With bf16 these are
-/// [dim / 2][16 tokens][2 dims] and [8 pairs of tokens][dim][2 tokens].
+/// [16 tokens], and then the values, [16 tokens][dim], in f16. With bf16 these are [dim / 2][16 tokens][2 dims] and [8
+/// pairs of tokens][dim][2 tokens]. With int8 they are as in f16, a byte each, and behind them are the scales in f32:
+/// those of the keys, [16 tokens], and of the values, [16 tokens].
 inline constexpr std::size_t kPageTokens = 16;
 /// Tokens of a block: the unit of arithmetic.
 inline constexpr std::size_t kAttentionBlock = 64;
 
-/// Numbers that one layer has in a page.
-[[nodiscard]] inline std::size_t page_numbers(const AttentionShape& shape) {
-  return 2 * kPageTokens * shape.kv_heads * shape.dim;
+/// Bytes that one layer has in a page for one key-value head.
+[[nodiscard]] constexpr std::size_t head_bytes(AttentionArithmetic arithmetic, std::size_t dim) {
+  const std::size_t numbers = 2 * kPageTokens * dim;
+  if (arithmetic == AttentionArithmetic::int8) return numbers + 2 * kPageTokens * sizeof(float);
+  return numbers * sizeof(tensor::f16);
+}
+/// Bytes of a key's or value's number, its share of a scale included.
+[[nodiscard]] constexpr double number_bytes(AttentionArithmetic arithmetic, std::size_t dim) {
+  return static_cast<double>(head_bytes(arithmetic, dim)) / static_cast<double>(2 * kPageTokens * dim);
+}
+/// Bytes that one layer has in a page.
+[[nodiscard]] inline std::size_t layer_bytes(const AttentionShape& shape) {
+  return shape.kv_heads * head_bytes(shape.arithmetic, shape.dim);
 }
 
 /// Tokens of one span that rows see.
@@ -94,9 +112,9 @@ struct AttentionRows {
   std::span<const AttentionEntry> entries = {};
 };
 
-/// Writes keys and values of tokens first, …, first + rows - 1 of a span, rounded to f16 or bf16 (nearest even;
-/// beyond its range to the largest finite value). Row r of `k` is k + r * k_stride, [kv_heads, dim]; the same for `v`.
-/// The layer's numbers are `layer_offset` bytes behind the beginning of each page.
+/// Writes keys and values of tokens first, …, first + rows - 1 of a span, rounded to f16, bf16 or 8 bits (nearest even;
+/// beyond the range of f16 or bf16 to the largest finite value, with 8 bits to that of f16). Row r of `k` is k + r *
+/// k_stride, [kv_heads, dim]; the same for `v`. The layer's bytes are `layer_offset` behind the beginning of each page.
 /// Threads: different tokens may be written at the same time.
 void store_kv(Isa isa, const AttentionShape& shape, std::size_t layer_offset, std::byte* const* pages,
               std::size_t first, std::size_t rows, const float* k, std::size_t k_stride, const float* v,

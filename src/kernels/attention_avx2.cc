@@ -29,6 +29,7 @@ constexpr std::size_t kWideVectors = 1;
 }  // namespace
 
 const AttentionTable kAttentionAvx2 = kTable;
+const AttentionTable kAttentionInt8Avx2 = kInt8Table;
 const AttentionTable kAttentionBf16Avx2 = kBf16Table;
 
 }  // namespace plait::kernels

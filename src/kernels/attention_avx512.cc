@@ -28,6 +28,7 @@ constexpr std::size_t kWideVectors = 4;
 }  // namespace
 
 const AttentionTable kAttentionAvx512 = kTable;
+const AttentionTable kAttentionInt8Avx512 = kInt8Table;
 const AttentionTable kAttentionBf16Avx512 = kBf16Table;
 
 }  // namespace plait::kernels

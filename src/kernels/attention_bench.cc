@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Attention of smollm2-135m (9 heads, 3 of keys and values, dim 64) and qwen2.5-coder-1.5b (12, 2, 128): prompts
-// against the peak of f32 FMA, decode against the bytes of its cache. With bf16, `speed_of_exact` is the speed over
-// exact's, both in turn in the same run.
+// against the peak of f32 FMA, decode against the bytes of its cache. With bf16 and int8, `speed_of_exact` is the speed
+// over exact's, both in turn in the same run.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -25,22 +25,21 @@ std::vector<float> random(std::size_t n, std::uint64_t seed) {
 /// Pages of one sequence with several layers, filled with random numbers.
 struct Pages {
   Pages(const AttentionShape& shape, std::size_t layers, std::size_t tokens)
-      : layer_bytes(page_numbers(shape) * sizeof(tensor::f16)) {
+      : layer_bytes(kernels::layer_bytes(shape)) {
     const std::size_t count = (tokens + kPageTokens - 1) / kPageTokens;
-    memory.resize(count * layers * page_numbers(shape));
-    const std::vector<float> x = random(4099, 1);
-    for (std::size_t i = 0; i < memory.size(); ++i) {
-      const float number = x[i % x.size()];
-      const bool exact = shape.arithmetic == AttentionArithmetic::exact;
-      memory[i] = exact ? tensor::f32_to_f16(number) : tensor::f32_to_bf16(number);
-    }
-    for (std::size_t i = 0; i < count; ++i) {
-      pages.push_back(reinterpret_cast<std::byte*>(memory.data()) + i * layers * layer_bytes);
+    memory.resize(count * layers * layer_bytes);
+    for (std::size_t i = 0; i < count; ++i) pages.push_back(memory.data() + i * layers * layer_bytes);
+    const std::size_t width = shape.kv_heads * shape.dim;
+    const std::vector<float> x = random(2 * kPageTokens * width + 61, 1);
+    for (std::size_t i = 0; i < count * layers; ++i) {
+      const float* k = x.data() + i % 61;
+      store_kv(best_isa(), shape, i % layers * layer_bytes, pages.data(), i / layers * kPageTokens, kPageTokens, k,
+               width, k + kPageTokens * width, width);
     }
   }
 
   std::size_t layer_bytes;
-  os::HugeVector<tensor::f16> memory;
+  os::HugeVector<std::byte> memory;
   std::vector<std::byte*> pages;
 };
 
@@ -82,7 +81,7 @@ void count(benchmark::State& state, const Step& step) {
   const auto seen = static_cast<double>(step.rows * step.tokens - step.rows * (step.rows - 1) / 2);
   const double operations = 4 * seen * static_cast<double>(step.shape.heads * step.shape.dim * step.layers);
   state.counters["FLOP/s"] = Counter(operations, Counter::kIsIterationInvariantRate);
-  const auto bytes = static_cast<double>(4 * step.tokens * step.shape.kv_heads * step.shape.dim * step.layers);
+  const auto bytes = static_cast<double>(step.tokens / kPageTokens * step.pages.layer_bytes * step.layers);
   state.counters["cache_B/s"] = Counter(bytes, Counter::kIsIterationInvariantRate, Counter::kIs1024);
 }
 
@@ -93,13 +92,14 @@ void run(benchmark::State& state, const AttentionShape& shape, Isa isa, std::siz
   count(state, step);
 }
 
-/// Times bf16, and exact in between without counting it.
-void run_bf16(benchmark::State& state, AttentionShape shape, std::size_t layers) {
+/// Times an arithmetic, and exact in between without counting it.
+void run_beside_exact(benchmark::State& state, AttentionArithmetic arithmetic, AttentionShape shape,
+                      std::size_t layers) {
   const auto rows = static_cast<std::size_t>(state.range(0));
   const auto tokens = static_cast<std::size_t>(state.range(1));
   Step exact(shape, layers, rows, tokens);
-  shape.arithmetic = AttentionArithmetic::bf16;
-  Step bf16(shape, layers, rows, tokens);
+  shape.arithmetic = arithmetic;
+  Step other(shape, layers, rows, tokens);
   parallel::Team team(static_cast<int>(state.range(2)));
   using Clock = std::chrono::steady_clock;
   std::vector<double> ratios;
@@ -107,12 +107,12 @@ void run_bf16(benchmark::State& state, AttentionShape shape, std::size_t layers)
     const auto start = Clock::now();
     exact.run(best_isa(), team);
     const auto middle = Clock::now();
-    bf16.run(best_isa(), team);
+    other.run(best_isa(), team);
     const std::chrono::duration<double> own = Clock::now() - middle;
     state.SetIterationTime(own.count());
     ratios.push_back(std::chrono::duration<double>(middle - start) / own);
   }
-  count(state, bf16);
+  count(state, other);
   const auto median = ratios.begin() + static_cast<std::ptrdiff_t>(ratios.size() / 2);
   std::ranges::nth_element(ratios, median);
   state.counters["speed_of_exact"] = *median;
@@ -129,10 +129,16 @@ void decode_qwen_1_5b(benchmark::State& state) { run(state, kQwen, best_isa(), 2
 void decode_smollm2_avx2(benchmark::State& state) { run(state, kSmollm2, Isa::avx2, 30); }
 void one_layer_smollm2(benchmark::State& state) { run(state, kSmollm2, best_isa(), 1); }
 
-void prompt_smollm2_bf16(benchmark::State& state) { run_bf16(state, kSmollm2, 1); }
-void prompt_qwen_1_5b_bf16(benchmark::State& state) { run_bf16(state, kQwen, 1); }
-void decode_smollm2_bf16(benchmark::State& state) { run_bf16(state, kSmollm2, 30); }
-void decode_qwen_1_5b_bf16(benchmark::State& state) { run_bf16(state, kQwen, 28); }
+constexpr AttentionArithmetic kBf16 = AttentionArithmetic::bf16;
+constexpr AttentionArithmetic kInt8 = AttentionArithmetic::int8;
+
+void prompt_smollm2_bf16(benchmark::State& state) { run_beside_exact(state, kBf16, kSmollm2, 1); }
+void prompt_qwen_1_5b_bf16(benchmark::State& state) { run_beside_exact(state, kBf16, kQwen, 1); }
+void decode_smollm2_bf16(benchmark::State& state) { run_beside_exact(state, kBf16, kSmollm2, 30); }
+void decode_qwen_1_5b_bf16(benchmark::State& state) { run_beside_exact(state, kBf16, kQwen, 28); }
+void prompt_smollm2_int8(benchmark::State& state) { run_beside_exact(state, kInt8, kSmollm2, 1); }
+void decode_smollm2_int8(benchmark::State& state) { run_beside_exact(state, kInt8, kSmollm2, 30); }
+void decode_qwen_1_5b_int8(benchmark::State& state) { run_beside_exact(state, kInt8, kQwen, 28); }
 
 // rows, tokens of context (the rows included), threads
 BENCHMARK(prompt_smollm2)->ArgsProduct({{512}, {512, 4096}, {1, 2}})->UseRealTime();
@@ -146,6 +152,9 @@ BENCHMARK(prompt_smollm2_bf16)->ArgsProduct({{512}, {512, 4096}, {1, 2}})->UseMa
 BENCHMARK(prompt_qwen_1_5b_bf16)->ArgsProduct({{512}, {512, 4096}, {1, 2}})->UseManualTime();
 BENCHMARK(decode_smollm2_bf16)->ArgsProduct({{1, 8}, {128, 4096}, {1, 2}})->UseManualTime();
 BENCHMARK(decode_qwen_1_5b_bf16)->ArgsProduct({{1, 8}, {128, 4096}, {1, 2}})->UseManualTime();
+BENCHMARK(prompt_smollm2_int8)->ArgsProduct({{512}, {512, 4096}, {1, 2}})->UseManualTime();
+BENCHMARK(decode_smollm2_int8)->ArgsProduct({{1, 8}, {128, 4096}, {1, 2}})->UseManualTime();
+BENCHMARK(decode_qwen_1_5b_int8)->ArgsProduct({{1, 8}, {128, 4096}, {1, 2}})->UseManualTime();
 
 void store_smollm2(benchmark::State& state) {
   const auto rows = static_cast<std::size_t>(state.range(0));

@@ -19,16 +19,34 @@ namespace plait::kernels {
 inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
 inline constexpr float kAnySink = 0;  // its address asks the fixture for sinks of its own
 
-/// A key's or value's number as pages hold it.
-inline double stored(const AttentionShape& shape, float x) {
-  return static_cast<double>(shape.arithmetic == AttentionArithmetic::exact
-                                 ? tensor::f16_to_f32(tensor::f32_to_f16(x))
-                                 : tensor::bf16_to_f32(tensor::f32_to_bf16(x)));
+/// A key or value in 8 bits, as its definition says.
+struct Int8Numbers {
+  Int8Numbers(const float* x, std::size_t dim) {
+    float largest = 0;
+    for (std::size_t i = 0; i < dim; ++i) largest = std::max(largest, std::abs(std::clamp(x[i], -65504.0F, 65504.0F)));
+    scale = largest / 127 < 0x1p-100F ? 0 : largest / 127;
+    const float factor = scale > 0 ? 1 / scale : 0;
+    for (std::size_t i = 0; i < dim; ++i) {
+      numbers.push_back(static_cast<std::int8_t>(std::nearbyint(std::clamp(x[i], -65504.0F, 65504.0F) * factor)));
+    }
+  }
+  float scale = 0;
+  std::vector<std::int8_t> numbers;
+};
+
+/// Number d of a head's key or value [dim] as pages hold it.
+inline double stored(const AttentionShape& shape, const float* x, std::size_t d) {
+  if (shape.arithmetic == AttentionArithmetic::exact)
+    return static_cast<double>(tensor::f16_to_f32(tensor::f32_to_f16(x[d])));
+  if (shape.arithmetic == AttentionArithmetic::bf16)
+    return static_cast<double>(tensor::bf16_to_f32(tensor::f32_to_bf16(x[d])));
+  const Int8Numbers all(x, shape.dim);
+  return static_cast<double>(all.scale) * all.numbers[d];
 }
 
 /// A query's number times the scale, rounded as the arithmetic rounds it.
 inline double scaled(const AttentionShape& shape, float x) {
-  if (shape.arithmetic == AttentionArithmetic::exact) return static_cast<double>(x) * static_cast<double>(shape.scale);
+  if (shape.arithmetic != AttentionArithmetic::bf16) return static_cast<double>(x) * static_cast<double>(shape.scale);
   const float unit = shape.soft_cap > 0 ? 1 / shape.soft_cap : 0x1.715476p+0F;
   const float factor = shape.soft_cap > 0 ? shape.scale / shape.soft_cap : shape.scale * unit;
   return static_cast<double>(tensor::bf16_to_f32(tensor::f32_to_bf16(x * factor))) / static_cast<double>(unit);
@@ -62,18 +80,19 @@ class Fixture {
       sinks_ = random(shape.heads, 2 * seed + 7, 3.0F);
       shape_.sinks = sinks_.data();
     }
-    // What is not written must not matter: a NaN pattern everywhere. Pages have three layers and lie in no order.
+    // What is not written must not matter: a NaN pattern everywhere, of f16, bf16 and floats. Pages have three layers
+    // and lie in no order.
     const std::size_t count = (tokens + kPageTokens - 1) / kPageTokens;
-    const std::size_t numbers = 3 * page_numbers(shape);
-    memory_.assign(count * numbers, 0x7FC1);
+    const std::size_t words = 3 * layer_bytes(shape) / sizeof(std::uint16_t);
+    memory_.assign(count * words, 0x7FC1);
     for (std::size_t i = 0; i < count; ++i) {
-      pages_.push_back(reinterpret_cast<std::byte*>(memory_.data() + (count - 1 - i) * numbers));
+      pages_.push_back(reinterpret_cast<std::byte*>(memory_.data() + (count - 1 - i) * words));
     }
     std::rotate(pages_.begin(), pages_.begin() + static_cast<std::ptrdiff_t>(count / 3), pages_.end());
   }
 
   [[nodiscard]] std::byte* const* pages() const { return pages_.data(); }
-  [[nodiscard]] std::size_t layer_offset() const { return page_numbers(shape_) * sizeof(tensor::f16); }
+  [[nodiscard]] std::size_t layer_offset() const { return layer_bytes(shape_); }
   [[nodiscard]] const AttentionShape& shape() const { return shape_; }
 
   void store(Isa isa, std::size_t position, std::size_t rows) {
@@ -135,18 +154,20 @@ class Fixture {
   [[nodiscard]] std::vector<double> reference() const {
     std::vector<double> out(tokens_ * shape_.heads * shape_.dim);
     const std::size_t group = shape_.heads / shape_.kv_heads;
+    const std::vector<double> keys = all_stored(k);
+    const std::vector<double> values = all_stored(v);
     for (std::size_t i = 0; i < tokens_; ++i) {
       for (std::size_t h = 0; h < shape_.heads; ++h) {
         const std::size_t first = shape_.window != 0 && i + 1 > shape_.window ? i + 1 - shape_.window : 0;
         std::vector<double> p;
-        for (std::size_t t = first; t <= i; ++t) p.push_back(score(i, h, t, h / group));
+        for (std::size_t t = first; t <= i; ++t) p.push_back(score(keys, i, h, t, h / group));
         const double sink = shape_.sinks != nullptr ? static_cast<double>(shape_.sinks[h]) : -kInfinity;
         const double top = std::max(sink, *std::max_element(p.begin(), p.end()));
         double total = std::exp(sink - top);
         for (double& x : p) total += x = std::exp(x - top);
         double* to = out.data() + (i * shape_.heads + h) * shape_.dim;
         for (std::size_t t = first; t <= i; ++t) {
-          for (std::size_t d = 0; d < shape_.dim; ++d) to[d] += p[t - first] / total * at(v, t, h / group, d);
+          for (std::size_t d = 0; d < shape_.dim; ++d) to[d] += p[t - first] / total * values[index(t, h / group, d)];
         }
       }
     }
@@ -167,13 +188,20 @@ class Fixture {
   }
 
  private:
-  [[nodiscard]] double at(const std::vector<float>& x, std::size_t t, std::size_t head, std::size_t d) const {
-    return stored(shape_, x[(t * shape_.kv_heads + head) * shape_.dim + d]);
+  [[nodiscard]] std::size_t index(std::size_t t, std::size_t head, std::size_t d) const {
+    return (t * shape_.kv_heads + head) * shape_.dim + d;
   }
-  [[nodiscard]] double score(std::size_t i, std::size_t h, std::size_t t, std::size_t kv_head) const {
+  [[nodiscard]] std::vector<double> all_stored(const std::vector<float>& x) const {
+    std::vector<double> numbers;
+    for (std::size_t i = 0; i < x.size(); ++i)
+      numbers.push_back(stored(shape_, &x[i - i % shape_.dim], i % shape_.dim));
+    return numbers;
+  }
+  [[nodiscard]] double score(const std::vector<double>& keys, std::size_t i, std::size_t h, std::size_t t,
+                             std::size_t kv_head) const {
     double dot = 0;
     for (std::size_t d = 0; d < shape_.dim; ++d) {
-      dot += scaled(shape_, q[(i * shape_.heads + h) * shape_.dim + d]) * at(k, t, kv_head, d);
+      dot += scaled(shape_, q[(i * shape_.heads + h) * shape_.dim + d]) * keys[index(t, kv_head, d)];
     }
     const auto cap = static_cast<double>(shape_.soft_cap);
     return cap > 0 ? cap * std::tanh(dot / cap) : dot;
@@ -182,7 +210,7 @@ class Fixture {
   AttentionShape shape_;
   std::vector<float> sinks_;
   std::size_t tokens_;
-  std::vector<tensor::f16> memory_;
+  std::vector<std::uint16_t> memory_;
   std::vector<std::byte*> pages_;
 };
 

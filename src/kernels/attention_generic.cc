@@ -25,6 +25,7 @@ constexpr std::size_t kWideVectors = 1;
 }  // namespace
 
 const AttentionTable kAttentionGeneric = kTable;
+const AttentionTable kAttentionInt8Generic = kInt8Table;
 const AttentionTable kAttentionBf16Generic = kBf16Table;
 
 }  // namespace plait::kernels

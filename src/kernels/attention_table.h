@@ -20,10 +20,10 @@ inline constexpr std::size_t kRowsToWiden = 24;
 /// One block of 64 tokens for all rows that come to it.
 struct AttentionBlock {
   std::size_t dim = 0;
-  const std::uint16_t* pages[4] = {};  ///< Each keys and values of one head; those seen by none of the rows may point
-                                       ///< anywhere that can be read.
-  const std::uint16_t* ahead[4] = {};  ///< The same of the block that comes next.
-  std::size_t first = 0;               ///< No row sees other tokens of the block than first … last - 1.
+  const std::byte* pages[4] = {};  ///< Each keys and values of one head; those seen by none of the rows may point
+                                   ///< anywhere that can be read.
+  const std::byte* ahead[4] = {};  ///< The same of the block that comes next.
+  std::size_t first = 0;           ///< No row sees other tokens of the block than first … last - 1.
   std::size_t last = 0;
 };
 
@@ -36,7 +36,7 @@ struct AttentionStore {
   std::size_t slot = 0;
   std::size_t count = 0;
   std::size_t dim = 0;
-  std::uint16_t* page = nullptr;  ///< The head's part of it.
+  std::byte* page = nullptr;  ///< The head's part of it.
 };
 
 /// Some query rows and one block of 64 tokens.
@@ -46,10 +46,10 @@ struct AttentionTile {
   float scale = 1;          ///< Of the scores, times log2 e: weights are powers of two. With a soft cap: over the cap.
   float soft_cap = 0;       ///< 0: none; else the cap times log2 e.
   const void* q = nullptr;  ///< [rows, dim], as AttentionTable::queries wrote them.
-  const std::uint16_t* pages[4] = {};  ///< As in AttentionBlock.
-  const std::uint16_t* ahead[4] = {};  ///< The same of the block that comes next, which is fetched meanwhile.
-  const void* prepared = nullptr;      ///< What AttentionTable::prepare made of the block, or null.
-  bool full = false;                   ///< Every row sees the whole block; else:
+  const std::byte* pages[4] = {};  ///< As in AttentionBlock.
+  const std::byte* ahead[4] = {};  ///< The same of the block that comes next, which is fetched meanwhile.
+  const void* prepared = nullptr;  ///< What AttentionTable::prepare made of the block, or null.
+  bool full = false;               ///< Every row sees the whole block; else:
   std::size_t first[kAttentionTileRowsMax] = {};  ///< [row] visible tokens of the block: first … last - 1;
   std::size_t last[kAttentionTileRowsMax] = {};   ///< none if last <= first. One row at least sees some.
   float* weights = nullptr;                       ///< Scratch [rows, 64].
@@ -71,7 +71,8 @@ struct AttentionTable {
                              ///< and the scale.
   /// Queries as tile() reads them; n a multiple of 16.
   void (*queries)(const float* q, std::size_t n, float factor, void* out);
-  /// Writes what tile() reads instead of the pages: at most 128 * dim floats. May read all four pages.
+  /// Writes what tile() reads instead of the pages' keys and values: at most 128 * dim floats. May read all four
+  /// pages.
   void (*prepare)(const AttentionBlock& block, void* out);
   /// Computes the block's part for each row and merges it into `state`, whose arrays begin with the tile's first row.
   void (*tile)(const AttentionTile& tile, const AttentionState& state);
@@ -86,6 +87,10 @@ struct AttentionTable {
 extern const AttentionTable kAttentionGeneric;
 extern const AttentionTable kAttentionAvx2;
 extern const AttentionTable kAttentionAvx512;
+// AttentionArithmetic::int8:
+extern const AttentionTable kAttentionInt8Generic;
+extern const AttentionTable kAttentionInt8Avx2;
+extern const AttentionTable kAttentionInt8Avx512;
 // AttentionArithmetic::bf16:
 extern const AttentionTable kAttentionBf16Generic;
 extern const AttentionTable kAttentionBf16Avx2;

@@ -44,7 +44,9 @@ std::string test_name(const ::testing::TestParamInfo<AttentionArithmetic>& info)
   return std::string(name(info.param));
 }
 INSTANTIATE_TEST_SUITE_P(Arithmetic, Attention,
-                         ::testing::Values(AttentionArithmetic::exact, AttentionArithmetic::bf16), test_name);
+                         ::testing::Values(AttentionArithmetic::exact, AttentionArithmetic::bf16,
+                                           AttentionArithmetic::int8),
+                         test_name);
 
 TEST_P(Attention, IsCloseToTheDefinitionInDouble) {
   for (const auto& [shape, tokens] : cases(GetParam())) {
@@ -276,7 +278,7 @@ TEST_P(Attention, EntriesOfSeveralSpansAreSeenTogetherEachWithItsOwnRotation) {
   std::vector<float> out(width);
   plan.prepare(shape, {&batch, 1}, 2);
   attention(best_isa(), shape, plan, spans[0].layer_offset(), q.data(), width, out.data(), width, team, workspace);
-  const double tolerance = GetParam() == AttentionArithmetic::exact ? 2e-5 : 0x1p-8 + 2.4e-4;  // as above
+  const double tolerance = GetParam() != AttentionArithmetic::bf16 ? 2e-5 : 0x1p-8 + 2.4e-4;  // as above
   for (std::size_t head = 0; head < shape.heads; ++head) {
     std::vector<double> want(shape.dim);
     double total = 0;
@@ -286,11 +288,11 @@ TEST_P(Attention, EntriesOfSeveralSpansAreSeenTogetherEachWithItsOwnRotation) {
         const std::size_t at = (t * 2 + head / 2) * shape.dim;
         double dot = 0;
         for (std::size_t d = 0; d < shape.dim; ++d) {
-          dot += scaled(shape, q[i * width + head * shape.dim + d]) * stored(shape, spans[i].k[at + d]);
+          dot += scaled(shape, q[i * width + head * shape.dim + d]) * stored(shape, &spans[i].k[at], d);
         }
         const double p = std::exp(dot);
         total += p;
-        for (std::size_t d = 0; d < shape.dim; ++d) want[d] += p * stored(shape, spans[i].v[at + d]);
+        for (std::size_t d = 0; d < shape.dim; ++d) want[d] += p * stored(shape, &spans[i].v[at], d);
       }
     }
     for (std::size_t d = 0; d < shape.dim; ++d) {
@@ -340,7 +342,9 @@ TEST(AttentionTiles, OneNumberThatIsNaNTakesTheHeadOfRowsThatSeeIt) {
 TEST_P(Attention, StoredNumbersStayFinite) {
   const AttentionShape shape{.heads = 1, .kv_heads = 1, .dim = 16, .arithmetic = GetParam()};
   const float infinity = std::numeric_limits<float>::infinity();
-  const float largest = GetParam() == AttentionArithmetic::exact ? 65504.0F : 0x1.FEp127F;
+  float largest = 65504;
+  if (GetParam() == AttentionArithmetic::bf16) largest = 0x1.FEp127F;
+  if (GetParam() == AttentionArithmetic::int8) largest = 127 * (65504.0F / 127);
   for (const AttentionVersion& version : versions(GetParam())) {
     Fixture fixture(shape, 1, 23);
     for (std::size_t d = 0; d < 16; ++d) fixture.v[d] = d % 2 == 0 ? infinity : -infinity;
@@ -348,6 +352,65 @@ TEST_P(Attention, StoredNumbersStayFinite) {
     const std::vector<float> got = fixture.run(*version.table, 1, 1);
     for (std::size_t d = 0; d < 16; ++d) EXPECT_EQ(got[d], d % 2 == 0 ? largest : -largest) << version.name;
   }
+}
+
+/// A key or a value of `dim` numbers for each way in which they can be awkward in 8 bits.
+std::vector<std::vector<float>> awkward_numbers(std::size_t dim) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float infinity = std::numeric_limits<float>::infinity();
+  std::vector<std::vector<float>> all(8, Fixture::random(dim, 3, 4.0F));
+  all[1].assign(dim, 0.0F);
+  for (std::size_t i = 0; i < dim; ++i) {
+    all[2][i] = (static_cast<float>(i % 255) - 127) / 2;  // the scale is 1/2: exact
+    all[3][i] = (static_cast<float>(i % 254) - 126.5F) / 127 * 126.5F;
+    all[4][i] *= 0x1p-140F;
+    all[5][i] *= 0x1p-90F;
+  }
+  all[2][0] = all[3][0] = 63.5F;
+  all[6][dim / 2] = -infinity;
+  all[7][dim - 1] = nan;
+  return all;
+}
+
+TEST(AttentionInEightBits, PagesAreWhatTheDefinitionSays) {
+  for (const std::size_t dim : {16, 64, 80, 256}) {
+    const AttentionShape shape{.heads = 1, .kv_heads = 1, .dim = dim, .arithmetic = AttentionArithmetic::int8};
+    const std::vector<std::vector<float>> tokens = awkward_numbers(dim);
+    for (const AttentionVersion& version : versions(AttentionArithmetic::int8)) {
+      SCOPED_TRACE(version.name);
+      Fixture fixture(shape, tokens.size(), 25);
+      for (std::size_t t = 0; t < tokens.size(); ++t) {
+        std::ranges::copy(tokens[t], fixture.v.begin() + static_cast<std::ptrdiff_t>(t * dim));
+        std::ranges::copy(tokens[tokens.size() - 1 - t], fixture.k.begin() + static_cast<std::ptrdiff_t>(t * dim));
+      }
+      fixture.store(*version.table, 0, tokens.size());
+      const std::byte* head = fixture.pages()[0] + fixture.layer_offset();
+      const auto* numbers = reinterpret_cast<const std::int8_t*>(head);
+      const auto* scales = reinterpret_cast<const float*>(head + 2 * kPageTokens * dim);
+      for (std::size_t t = 0; t < tokens.size(); ++t) {
+        for (const bool key : {false, true}) {
+          const std::size_t which = key ? tokens.size() - 1 - t : t;
+          const float scale = scales[key ? t : kPageTokens + t];
+          if (which == 7) {  // a number is NaN
+            EXPECT_TRUE(std::isnan(scale));
+            continue;
+          }
+          const Int8Numbers want(tokens[which].data(), dim);
+          EXPECT_EQ(scale, want.scale) << which;
+          for (std::size_t d = 0; d < dim; ++d) {
+            ASSERT_EQ(numbers[key ? d * kPageTokens + t : (kPageTokens + t) * dim + d], want.numbers[d])
+                << which << " " << d;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(AttentionInEightBits, TakesAboutHalfTheMemory) {
+  EXPECT_EQ(head_bytes(AttentionArithmetic::exact, 64), 4096U);
+  EXPECT_EQ(head_bytes(AttentionArithmetic::int8, 64), 2048U + 128U);
+  EXPECT_EQ(number_bytes(AttentionArithmetic::int8, 64), 1.0625);
 }
 
 }  // namespace

@@ -21,8 +21,10 @@ inline constexpr std::size_t kLayerGroups = 2;
 
 class KvLayout {
  public:
-  /// `number_bytes`: 2 (f16 or bf16, what the kernels read) or 4 (f32, the reference path).
+  /// Of pages that hold nothing but numbers, of `number_bytes` bytes each: 2 (f16) or 4 (f32, the reference path).
   KvLayout(const Config& config, std::size_t number_bytes);
+  /// Of the pages that the kernels read.
+  KvLayout(const Config& config, kernels::AttentionArithmetic attention);
 
   /// Of one page; 0 for a group without layers.
   [[nodiscard]] base::Bytes page_bytes(std::size_t group) const { return page_bytes_[group]; }
@@ -35,6 +37,8 @@ class KvLayout {
   [[nodiscard]] base::Bytes token_bytes() const { return (page_bytes_[0] + page_bytes_[1]) / kPageTokens; }
 
  private:
+  void place_layers(const Config& config, base::Bytes layer_bytes);
+
   std::array<base::Bytes, kLayerGroups> page_bytes_ = {};
   std::size_t window_;
   std::vector<std::size_t> group_;   ///< [layer]

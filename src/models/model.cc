@@ -49,9 +49,10 @@ Result<std::unique_ptr<Model>> Model::load(GgufFile file, const LoadOptions& opt
                 fmt::format("the reference arithmetic reads weights as the file has them, not as {}",
                             kernels::name(options.weights)));
   }
-  const bool bf16 = options.attention == kernels::AttentionArithmetic::bf16;
-  if (options.arithmetic == Arithmetic::reference && bf16) {
-    return fail(ErrorCode::invalid_argument, "the reference arithmetic computes attention in floats, not in bf16");
+  if (options.arithmetic == Arithmetic::reference && options.attention != kernels::AttentionArithmetic::exact) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("the reference arithmetic computes attention in floats, not in {}",
+                            kernels::name(options.attention)));
   }
   PLAIT_TRY_VOID(check_memory(file, options));
   if (options.arithmetic == Arithmetic::exact) {
@@ -64,8 +65,11 @@ Result<std::unique_ptr<Model>> Model::load(GgufFile file, const LoadOptions& opt
   auto parts = std::make_unique<Parts>(
       Parts{std::move(file), std::move(config), std::move(weights), options.arithmetic, options.weights, isa, context});
   parts->attention = options.attention;
-  parts->kv_layout.emplace(parts->config,
-                           options.arithmetic == Arithmetic::reference ? sizeof(float) : sizeof(tensor::f16));
+  if (options.arithmetic == Arithmetic::reference) {
+    parts->kv_layout.emplace(parts->config, sizeof(float));
+  } else {
+    parts->kv_layout.emplace(parts->config, options.attention);
+  }
   return std::unique_ptr<Model>(new Model(std::move(parts)));
 }
 

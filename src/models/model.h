@@ -10,7 +10,7 @@
 //   PLAIT_TRY_VOID(model->forward(sequence, prompt, Logits::last, workspace, logits));   // then token by token
 //
 // Same bits: logits depend only on the tokens of their own sequence, never on how the prompt was cut, who shares the
-// batch, the number of threads or (with Arithmetic::exact and attention exact) the instruction set.
+// batch, the number of threads or (with Arithmetic::exact and attention exact or int8) the instruction set.
 //
 // Threads: a Model may be used by many threads at once; a Sequence, a Workspace and a Team by one at a time.
 #pragma once
@@ -38,7 +38,7 @@ namespace plait::models {
 
 /// How the linear layers and the cache compute.
 enum class Arithmetic {
-  exact,      ///< Activations in 8-bit groups of 32, keys and values in 16 bits: the production path.
+  exact,      ///< Activations in 8-bit groups of 32, keys and values in 16 or 8 bits: the production path.
   reference,  ///< Plain floats, weights expanded on the fly, keys and values in f32: the oracle; slow.
 };
 
@@ -47,7 +47,7 @@ struct LoadOptions {
   /// How weights are held. `exact`: as in the file, which `reference` reads while it computes. `int8`, `bf16`:
   /// not for `reference`. `f32`: 4 bytes each, which makes `reference` many times faster on long texts.
   kernels::Weights weights = kernels::Weights::exact;
-  /// What the cache holds and how attention computes; bf16 not for `reference`.
+  /// What the cache holds and how attention computes; bf16 and int8 not for `reference`.
   kernels::AttentionArithmetic attention = kernels::AttentionArithmetic::exact;
   std::optional<kernels::Isa> isa = {};  ///< Instruction set of the kernels; nothing: the best that the machine has.
   std::size_t context = 0;  ///< Most tokens of a sequence; 0: what the model was made for. Larger is allowed.

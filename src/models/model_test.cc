@@ -99,6 +99,16 @@ TEST(Model, TooLargeForMemoryIsSaidBeforeLoading) {
   EXPECT_NE(model.error().message.find("97.7 KiB"), std::string::npos) << model.error().message;
 }
 
+TEST(Model, TheReferenceKeepsItsKeysAndValuesInFloats) {
+  const std::vector<std::byte> bytes = testing::make_tiny_model({});
+  using kernels::AttentionArithmetic;
+  for (const auto attention : {AttentionArithmetic::bf16, AttentionArithmetic::int8}) {
+    const auto model = load(bytes, {.arithmetic = Arithmetic::reference, .attention = attention});
+    ASSERT_FALSE(model);
+    EXPECT_EQ(model.error().code, ErrorCode::invalid_argument);
+  }
+}
+
 TEST(Model, ForwardRefusesForeignTokensAndLongContexts) {
   const std::vector<std::byte> bytes = testing::make_tiny_model({});
   const auto model = load(bytes, {.context = 8});

@@ -165,6 +165,27 @@ TEST_P(SameBits, WithAttentionInBf16) {
   }
 }
 
+TEST_P(SameBits, WithKeysAndValuesInInt8) {
+  constexpr auto kInt8 = kernels::AttentionArithmetic::int8;
+  parallel::Team one(1);
+  const auto exact = load_tiny(bytes_, {});
+  const std::vector<float> other = logits_in_pieces(*exact, tokens_, tokens_.size(), one);
+  const auto generic = load_tiny(bytes_, {.attention = kInt8, .isa = kernels::Isa::generic});
+  const std::vector<float> expected = logits_in_pieces(*generic, tokens_, tokens_.size(), one);
+  EXPECT_FALSE(same_bits(expected, other));
+  for (const kernels::Isa isa : kernels::usable_isas()) {
+    if (isa == kernels::Isa::generic) continue;
+    const auto model = load_tiny(bytes_, {.attention = kInt8, .isa = isa});
+    for (const int threads : {1, 3}) {
+      parallel::Team team(threads);
+      for (const std::size_t piece : std::vector<std::size_t>{1, 7, 80}) {
+        EXPECT_TRUE(same_bits(expected, logits_in_pieces(*model, tokens_, piece, team)))
+            << kernels::name(isa) << ", " << threads << " threads, pieces of " << piece;
+      }
+    }
+  }
+}
+
 TEST_P(SameBits, AfterTrimming) {
   const auto model = load_tiny(bytes_, {});
   parallel::Team team(2);
@@ -197,8 +218,10 @@ TEST(SameBitsInABatch, OfManySequences) {
     check_batch({"gemma3", tensor::Type::q6_k, false, "plain"}, {.weights = weights});
     check_batch({"qwen3moe", tensor::Type::q8_0, true, "plain"}, {.weights = weights});
   }
-  check_batch({"llama", tensor::Type::q4_1, true, "plain"}, {.attention = kernels::AttentionArithmetic::bf16});
-  check_batch({"gemma3", tensor::Type::q8_0, false, "caps"}, {.attention = kernels::AttentionArithmetic::bf16});
+  for (const auto attention : {kernels::AttentionArithmetic::bf16, kernels::AttentionArithmetic::int8}) {
+    check_batch({"llama", tensor::Type::q4_1, true, "plain"}, {.attention = attention});
+    check_batch({"gemma3", tensor::Type::q8_0, false, "caps"}, {.attention = attention});
+  }
 }
 
 TEST(SameBitsReal, SmolLm2) {

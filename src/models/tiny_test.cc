@@ -172,7 +172,8 @@ TEST(TinyModels, ProductionIsCloseToTheReference) {
     for (const LoadOptions& options :
          {LoadOptions{.arithmetic = Arithmetic::reference}, LoadOptions{},
           LoadOptions{.weights = kernels::Weights::int8}, LoadOptions{.weights = kernels::Weights::bf16},
-          LoadOptions{.attention = kernels::AttentionArithmetic::bf16}}) {
+          LoadOptions{.attention = kernels::AttentionArithmetic::bf16},
+          LoadOptions{.attention = kernels::AttentionArithmetic::int8}}) {
       auto file = GgufFile::parse(bytes);
       ASSERT_TRUE(file);
       const auto model = Model::load(*std::move(file), options, team);
@@ -183,6 +184,7 @@ TEST(TinyModels, ProductionIsCloseToTheReference) {
     EXPECT_LE(median_divergence(logits[0], logits[2]), 0.1) << "int8";
     EXPECT_LE(median_divergence(logits[0], logits[3]), 0.01) << "bf16";
     EXPECT_LE(median_divergence(logits[0], logits[4]), 0.02) << "attention in bf16";
+    EXPECT_LE(median_divergence(logits[0], logits[5]), 0.03) << "keys and values in int8";
   }
 }
 
