@@ -536,9 +536,8 @@ void check_crowd(const models::Model& model, std::uint64_t seed, int threads, Ti
   EXPECT_GT(happened.joined, 0);
 }
 
-std::unique_ptr<models::Model> load(
-    base::Result<models::GgufFile> file, parallel::Team& team,
-    kernels::AttentionArithmetic attention = kernels::AttentionArithmetic::exact) {
+std::unique_ptr<models::Model> load(base::Result<models::GgufFile> file, parallel::Team& team,
+                                    kernels::AttentionArithmetic attention = kernels::AttentionArithmetic::exact) {
   EXPECT_TRUE(file) << file.error().chain();
   auto model = models::Model::load(*std::move(file), {.attention = attention, .context = 1024}, team);
   EXPECT_TRUE(model) << model.error().chain();

@@ -94,8 +94,8 @@ struct Effects {
   std::uint64_t tokens_hit = 0;
   std::uint64_t compared = 0;  ///< Tokens.
 
-  /// Names of those that did not.
-  [[nodiscard]] std::string missing() const {
+  /// Names of those that did not; `rare`: of what takes some 100,000 events, too.
+  [[nodiscard]] std::string missing(bool rare) const {
     std::string names;
     const auto need = [&](std::uint64_t count, const char* what) {
       if (count == 0) names += std::string(names.empty() ? "" : ", ") + what;
@@ -113,7 +113,7 @@ struct Effects {
     need(preemptions, "preemptions");
     need(swap_ins, "swap-ins");
     need(lost_to_io, "I/O errors");
-    need(full_tiers, "full tiers");
+    if (rare) need(full_tiers, "full tiers");
     need(tokens_hit, "prefix hits");
     need(compared, "tokens");
     return names;
@@ -187,7 +187,7 @@ class Simulation final : public Listener {
  private:
   void add_tiers(EngineOptions& options, std::size_t pages) {
     const double errors = random(3) == 0 ? 0.05 : 0;
-    const auto slots = static_cast<std::uint32_t>(random(3) == 0 ? 1 + random(pages) : 20 * pages);
+    const auto slots = static_cast<std::uint32_t>(random(2) == 0 ? 1 + random(pages / 2 + 1) : 20 * pages);
     for (std::size_t group = 0; group < kLayerGroups; ++group) {
       if (runner_->layout().page_bytes(group) == 0) continue;
       const base::Bytes bytes = runner_->layout().page_bytes(group) + 64 * random(2);
@@ -477,7 +477,7 @@ TEST(EngineSimulator, RandomEventsBreakNothing) {
     Simulation(seed, kEvents, effects).run();
   }
   if (seeds >= 20) {
-    EXPECT_EQ(effects.missing(), "");
+    EXPECT_EQ(effects.missing(seeds >= 500), "");
   }
 }
 
