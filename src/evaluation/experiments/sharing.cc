@@ -43,7 +43,7 @@ Scale scale_of(const ExperimentOptions& options) {
   const auto times = [&](std::size_t count) {
     return static_cast<std::size_t>(std::max(1.0, std::round(static_cast<double>(count) * options.scale)));
   };
-  scale.sharing.rounds = times(scale.sharing.rounds);
+  scale.sharing.rounds = times(scale.sharing.rounds) | 1U;  // odd, so that a median is one of them
   scale.loads.rounds = times(scale.loads.rounds);
   return scale;
 }
