@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "cli/engine_settings.h"
 #include "cli/model_session.h"
 #include "cli/text_input.h"
 #include "os/interrupt.h"
@@ -73,7 +74,7 @@ base::Result<void> ask(const AskOptions& options, const Session& session) {
   PLAIT_TRY(const LoadedModel loaded, load_model(session));
   PLAIT_TRY(const GenerationOptions generation_flags, generation_options(options.sampling, *loaded.tokenizer));
   PLAIT_TRY(const auto prompt, prompt_tokens(options, question, loaded, session));
-  Generator generator(*loaded.model, *loaded.tokenizer, *loaded.team);
+  Generator generator(*loaded.model, *loaded.tokenizer, *loaded.team, kv_setting(session.config));
   const os::InterruptGuard guard;
   const auto show = [&](std::string_view text) {
     if (session.json) return;
@@ -108,6 +109,7 @@ void add_ask(CLI::App& app, Session& session) {
   verb->add_flag("--raw", options->raw, "Continue the text as it is, without chat template");
   verb->add_flag("--stats", options->statistics, "Show tokens and seconds on standard error");
   add_model_options(*verb, session);
+  add_engine_options(*verb, session, false);
   add_sampling_options(*verb, options->sampling);
   verb->footer("Example: plait ask \"Why is the sky blue?\" --stats");
   verb->callback([&session, options] { session.action = [&session, options] { return ask(*options, session); }; });

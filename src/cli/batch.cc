@@ -7,12 +7,12 @@
 #include <filesystem>
 #include <memory>
 
+#include "cli/engine_settings.h"
 #include "cli/line_file.h"
 #include "cli/model_session.h"
 #include "cli/progress.h"
 #include "engine/engine.h"
 #include "os/interrupt.h"
-#include "os/memory.h"
 #include "serving/batch.h"
 #include "store/file_layer.h"
 #include "store/result_file.h"
@@ -26,8 +26,6 @@ using Clock = std::chrono::steady_clock;
 
 // More rows were no faster on the machine that was measured, and need more memory; see docs/batch.md.
 constexpr std::size_t kRows = 64;
-// Where the system does not say what is free.
-constexpr base::Bytes kKvBytesUnknown = base::Bytes{1} << 30;
 
 struct BatchFlags {
   std::string input = {};
@@ -38,16 +36,6 @@ struct BatchFlags {
 };
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-// As the setting says; else half of what is free, and no more than all rows at their longest could fill.
-base::Bytes kv_bytes(const Session& session, const engine::Runner& runner, std::size_t rows) {
-  const auto wanted = static_cast<base::Bytes>(session.config.number("kv.bytes"));
-  if (wanted > 0) return wanted;
-  const base::Bytes page = runner.layout().page_bytes(0) + runner.layout().page_bytes(1);
-  const base::Bytes pages = (runner.context() + models::kPageTokens - 1) / models::kPageTokens;
-  const base::Bytes available = os::memory_info().available;
-  return std::min(available == 0 ? kKvBytesUnknown : available / 2, pages * page * rows);
-}
 
 engine::CostRates rates_of(const models::Model& model) {
   const auto description = models::describe(model.file());
@@ -85,7 +73,8 @@ struct Outcome {
   double seconds = 0;
 };
 
-void report(const Outcome& outcome, const LoadedModel& loaded, const Session& session) {
+void report(const Outcome& outcome, const engine::EngineCounters& counted, const LoadedModel& loaded,
+            const Session& session) {
   const serving::BatchCounts& counts = outcome.counts;
   const double rate = static_cast<double>(counts.generated_tokens) / std::max(outcome.seconds, 1e-9);
   if (session.json) {
@@ -97,6 +86,7 @@ void report(const Outcome& outcome, const LoadedModel& loaded, const Session& se
                              {"prompt_tokens", counts.prompt_tokens},
                              {"completion_tokens", counts.generated_tokens},
                              {"seconds", outcome.seconds},
+                             {"preemption", preemption_json(counted)},
                              {"interrupted", counts.ended_early}}
                       .dump());
   }
@@ -104,6 +94,7 @@ void report(const Outcome& outcome, const LoadedModel& loaded, const Session& se
   if (counts.skipped > 0) line += fmt::format(", {} done before", counts.skipped);
   note(session, fmt::format("{}; {} prompt tokens and {} tokens in {:.1f} s ({:.0f} tokens/s)", line,
                             counts.prompt_tokens, counts.generated_tokens, outcome.seconds, rate));
+  if (const std::string preempted = preemption_text(counted); !preempted.empty()) note(session, preempted);
   if (counts.warned > 0) {
     note(session,
          fmt::format("{} requests have fields that are ignored; see plait.warnings in their results", counts.warned));
@@ -141,6 +132,7 @@ base::Result<Outcome> run_batch(const BatchFlags& flags, const LoadedModel& load
 
 base::Result<void> batch(const BatchFlags& flags, const Session& session) {
   PLAIT_TRY_VOID(check_output(flags));
+  PLAIT_TRY_VOID(check_engine_settings(session.config));
   PLAIT_TRY_VOID(LineFile::open(flags.input));  // before the model is loaded
   const os::InterruptGuard guard;
   serving::BatchDone done;
@@ -153,11 +145,13 @@ base::Result<void> batch(const BatchFlags& flags, const Session& session) {
   }
   PLAIT_TRY(const LoadedModel loaded, load_model(session));
   engine::ModelRunner runner(*loaded.model, *loaded.team);
-  const engine::EngineOptions options{
-      .kv_bytes = kv_bytes(session, runner, flags.rows), .rows_max = flags.rows, .rates = rates_of(*loaded.model)};
+  PLAIT_TRY(const EngineSettings settings, EngineSettings::make(session.config, runner, {.sequences = flags.rows}));
+  engine::EngineOptions options = settings.options();
+  options.rows_max = flags.rows;
+  options.rates = rates_of(*loaded.model);
   PLAIT_TRY(const auto engine, engine::Engine::make(runner, options));
   PLAIT_TRY(const Outcome outcome, run_batch(flags, loaded, *engine, *results, done, session));
-  report(outcome, loaded, session);
+  report(outcome, engine->counters(), loaded, session);
   if (outcome.counts.ended_early) {
     return fail(ErrorCode::interrupted, "interrupted; the same command goes on from here");
   }
@@ -184,7 +178,7 @@ void add_batch(CLI::App& app, Session& session) {
   verb->add_option("--commit-seconds", flags->commit_seconds, "Results are safe on the disk after this long")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
-  add_setting(*verb, session, "--kv-memory", "kv.bytes");
+  add_engine_options(*verb, session, true);
   add_model_options(*verb, session);
   verb->footer("Example: plait batch requests.jsonl -o results.jsonl --ordered");
   verb->callback([&session, flags] { session.action = [&session, flags] { return batch(*flags, session); }; });

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
@@ -70,6 +71,7 @@ class BatchVerb : public ::testing::Test {
     const pid_t child = fork();
     if (child != 0) return child;
     if (std::freopen((dir_ / "messages").c_str(), "w", stderr) == nullptr) _exit(99);
+    std::setvbuf(stderr, nullptr, _IONBF, 0);  // _exit() writes nothing
     std::vector<char*> pointers;
     for (std::string& argument : arguments) pointers.push_back(argument.data());
     _exit(run(static_cast<int>(pointers.size()), pointers.data()));
@@ -133,6 +135,41 @@ TEST_F(BatchVerb, AnswersAndGoesOn) {
   EXPECT_EQ(size("out"), bytes);
   ASSERT_EQ(finish("ordered", {"--ordered", "--rows", "3"}), 0) << messages();
   EXPECT_EQ(texts("ordered"), first);
+}
+
+TEST_F(BatchVerb, WhatIsSwappedOutIsNotComputedAgainAndTheTextsAreTheSame) {
+  ASSERT_EQ(finish("plenty"), 0) << messages();
+  EXPECT_EQ(messages().find("preempted"), std::string::npos) << messages();
+  const std::vector<std::string> little{"--kv-memory", "400000", "--rows", "16"};
+  ASSERT_EQ(finish("again", little), 0) << messages();
+  EXPECT_NE(messages().find("computed again"), std::string::npos) << messages();
+  std::vector<std::string> swapping = little;
+  swapping.insert(swapping.end(), {"--kv-swap", "file:" + dir_.path().string(), "--kv-swap-bytes", "4000000",
+                                   "--kv-group-pages", "2", "--priority", "arrival"});
+  ASSERT_EQ(finish("swapped", swapping), 0) << messages();
+  EXPECT_NE(messages().find("times to the swap file"), std::string::npos) << messages();
+  EXPECT_EQ(texts("again"), texts("plenty"));
+  EXPECT_EQ(texts("swapped"), texts("plenty"));
+}
+
+TEST_F(BatchVerb, WrongSwapSettings) {
+  const std::string here = "file:" + dir_.path().string();
+  const auto swap = [&](const std::string& where, const std::string& bytes) {
+    return finish("out", {"--kv-swap", where, "--kv-swap-bytes", bytes});
+  };
+  EXPECT_EQ(swap("disk", "1000000"), 2);
+  EXPECT_NE(messages().find("file:FOLDER"), std::string::npos) << messages();
+  EXPECT_EQ(swap("pinned", "1000000"), 2);
+  EXPECT_NE(messages().find("GPU"), std::string::npos) << messages();
+  EXPECT_EQ(swap(here, "0"), 2);
+  EXPECT_EQ(swap(here, "100"), 2);
+  EXPECT_EQ(swap(here, "many"), 2);
+  EXPECT_EQ(swap(here + "/missing", "1000000"), 3);
+  EXPECT_NE(messages().find("missing"), std::string::npos) << messages();
+  EXPECT_EQ(swap(here, "1000000000000000"), 4);
+  const std::string last = messages();
+  EXPECT_EQ(std::ranges::count(last, '\n'), 1) << last;
+  EXPECT_EQ(finish("out", {"--priority", "markov"}), 2);
 }
 
 TEST_F(BatchVerb, ExitCodes) {

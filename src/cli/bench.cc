@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "cli/bench_streams.h"
+#include "cli/engine_settings.h"
 #include "cli/model_session.h"
 #include "kernels/probe.h"
 #include "os/cpu.h"
@@ -322,6 +323,7 @@ void print_text(const Report& report, const LoadedModel& loaded, const BenchOpti
 }
 
 base::Result<void> bench(const BenchOptions& options, const Session& session) {
+  PLAIT_TRY_VOID(check_engine_settings(session.config));
   const os::InterruptGuard guard;
   PLAIT_TRY(const LoadedModel loaded, load_model(session));
   const std::size_t needed = std::max(options.prompt, options.depth + options.decode);
@@ -382,6 +384,7 @@ void add_bench(CLI::App& app, Session& session) {
   verb->add_flag("--no-probe", options->no_probe,
                  "Only the rates: without the machine's limits and the parts of the time");
   add_model_options(*verb, session);
+  add_engine_options(*verb, session, true);
   verb->footer("Example: plait bench --prompt 512 --decode 64 --rows 1,8,32");
   verb->callback([&session, options] { session.action = [&session, options] { return bench(*options, session); }; });
 }

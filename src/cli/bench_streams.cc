@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "base/random.h"
+#include "cli/engine_settings.h"
 #include "engine/engine.h"
 #include "os/cpu.h"
 #include "os/interrupt.h"
@@ -47,10 +49,12 @@ class Counter final : public engine::Listener {
   bool on_token(engine::SequenceId /*sequence*/, const models::Sample& /*sample*/) override { return true; }
   void on_end(engine::SequenceId /*sequence*/, const engine::Ending& ending) override {
     generated += ending.usage.generated_tokens;
+    if (ending.error) error = ending.error;
     first_token_seconds.push_back(ending.usage.waited_seconds + ending.usage.prompt_seconds);
   }
 
   std::size_t generated = 0;
+  std::optional<base::Error> error = {};  // of one that failed
   std::vector<double> first_token_seconds = {};
 };
 
@@ -63,14 +67,17 @@ struct Load {
   double first_token = 0;  // seconds, median of the requests
   double seconds = 0;
   double prompt_rows = 0;  // really computed
+  engine::EngineCounters counters = {};
 };
 
-base::Result<Load> run_load(const LoadedModel& loaded, const StreamsOptions& options, std::size_t streams, int turn) {
+base::Result<Load> run_load(const Session& session, const LoadedModel& loaded, const StreamsOptions& options,
+                            std::size_t streams, int turn) {
   engine::ModelRunner model_runner(*loaded.model, *loaded.team);
   TimedRunner runner(model_runner);
-  const std::size_t tokens = options.prompt + options.generate + 2 * models::kPageTokens;
-  PLAIT_TRY(const auto engine,
-            engine::Engine::make(runner, {.kv_bytes = streams * tokens * loaded.model->kv_layout().token_bytes()}));
+  PLAIT_TRY(const EngineSettings settings,
+            EngineSettings::make(session.config, runner,
+                                 {.sequences = streams, .tokens = options.prompt + options.generate}));
+  PLAIT_TRY(const auto engine, engine::Engine::make(runner, settings.options()));
   Counter counter;
   const double start = base::steady_clock().now();
   for (std::size_t i = 0; i < streams; i += options.samples) {
@@ -89,20 +96,54 @@ base::Result<Load> run_load(const LoadedModel& loaded, const StreamsOptions& opt
     if (os::interrupt_requested()) return base::fail(base::ErrorCode::interrupted, "interrupted");
   }
   const double seconds = base::steady_clock().now() - start;
-  const auto middle = counter.first_token_seconds.begin() + static_cast<std::ptrdiff_t>(streams / 2);
-  std::ranges::nth_element(counter.first_token_seconds, middle);
+  if (counter.error) return std::unexpected(*counter.error);
+  const auto median = counter.first_token_seconds.begin() + static_cast<std::ptrdiff_t>(streams / 2);
+  std::ranges::nth_element(counter.first_token_seconds, median);
   return Load{.rate = static_cast<double>(streams * options.prompt + counter.generated) / seconds,
               .decode_rate = static_cast<double>(counter.generated) / seconds,
               .engine_share = 1 - (runner.forward_seconds + runner.sample_seconds) / seconds,
               .sample_share = runner.sample_seconds / seconds,
-              .first_token = *middle,
+              .first_token = *median,
               .seconds = seconds,
-              .prompt_rows = static_cast<double>(engine->counters().prompt_rows)};
+              .prompt_rows = static_cast<double>(engine->counters().prompt_rows),
+              .counters = engine->counters()};
 }
 
 double median(std::vector<Load>& loads, double Load::* value) {
   std::ranges::sort(loads, {}, value);
   return loads[loads.size() / 2].*value;
+}
+
+// The run of the median rate. Requires: not empty.
+const Load& middle(std::vector<Load>& loads) {
+  std::ranges::sort(loads, {}, &Load::rate);
+  return loads[loads.size() / 2];
+}
+
+text::Json loads_json(std::vector<Load>& loads, const StreamsOptions& options, std::size_t streams) {
+  return {{"streams", streams},
+          {"prompt", options.prompt},
+          {"generate", options.generate},
+          {"tokens_per_second", median(loads, &Load::rate)},
+          {"seconds", median(loads, &Load::seconds)},
+          {"prompt_rows_computed", median(loads, &Load::prompt_rows)},
+          {"generated_per_second", median(loads, &Load::decode_rate)},
+          {"first_token_seconds", median(loads, &Load::first_token)},
+          {"engine_share", median(loads, &Load::engine_share)},
+          {"sampling_share", median(loads, &Load::sample_share)},
+          {"preemption", preemption_json(middle(loads).counters)}};
+}
+
+void print_loads(std::vector<Load>& loads, std::size_t streams) {
+  print(
+      "{:>4} stream{} {:8.1f} tokens/s ({:.1f} to {:.1f}), {:.1f} generated; first token after {:.3f} s; engine "
+      "{:.1f} %, sampling {:.1f} %\n",
+      streams, streams == 1 ? " " : "s", median(loads, &Load::rate), std::ranges::min(loads, {}, &Load::rate).rate,
+      std::ranges::max(loads, {}, &Load::rate).rate, median(loads, &Load::decode_rate),
+      median(loads, &Load::first_token), 100 * median(loads, &Load::engine_share),
+      100 * median(loads, &Load::sample_share));
+  const std::string preempted = preemption_text(middle(loads).counters);
+  if (!preempted.empty()) print("             {}\n", preempted);
 }
 
 }  // namespace
@@ -119,30 +160,14 @@ base::Result<void> bench_streams(const Session& session, const LoadedModel& load
   for (const std::size_t streams : options.streams) {
     std::vector<Load> loads;
     for (int turn = -1; turn < options.repeats; ++turn) {  // turn -1 warms up
-      PLAIT_TRY(const Load load, run_load(loaded, options, streams, turn));
+      PLAIT_TRY(const Load load, run_load(session, loaded, options, streams, turn));
       if (turn >= 0) loads.push_back(load);
     }
-    const double lowest = std::ranges::min(loads, {}, &Load::rate).rate;
-    const double highest = std::ranges::max(loads, {}, &Load::rate).rate;
     if (session.json) {
-      document.push_back({{"streams", streams},
-                          {"prompt", options.prompt},
-                          {"generate", options.generate},
-                          {"tokens_per_second", median(loads, &Load::rate)},
-                          {"seconds", median(loads, &Load::seconds)},
-                          {"prompt_rows_computed", median(loads, &Load::prompt_rows)},
-                          {"generated_per_second", median(loads, &Load::decode_rate)},
-                          {"first_token_seconds", median(loads, &Load::first_token)},
-                          {"engine_share", median(loads, &Load::engine_share)},
-                          {"sampling_share", median(loads, &Load::sample_share)}});
-      continue;
+      document.push_back(loads_json(loads, options, streams));
+    } else {
+      print_loads(loads, streams);
     }
-    print(
-        "{:>4} stream{} {:8.1f} tokens/s ({:.1f} to {:.1f}), {:.1f} generated; first token after {:.3f} s; engine "
-        "{:.1f} %, sampling {:.1f} %\n",
-        streams, streams == 1 ? " " : "s", median(loads, &Load::rate), lowest, highest,
-        median(loads, &Load::decode_rate), median(loads, &Load::first_token), 100 * median(loads, &Load::engine_share),
-        100 * median(loads, &Load::sample_share));
   }
   if (session.json) print("{}\n", text::Json{{"model", loaded.name}, {"streams", document}}.dump());
   return {};

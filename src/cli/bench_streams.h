@@ -20,8 +20,9 @@ struct StreamsOptions {
   int repeats = 5;                                    ///< Medians are printed.
 };
 
-/// Prints, for each number of requests, all tokens over the time from the first submit to the last end, and the share
-/// of that time which the engine itself takes.
+/// Prints, for each number of requests, all tokens over the time from the first submit to the last end, the share of
+/// that time which the engine itself takes, and what became of those who were preempted. There is memory for all unless
+/// kv.bytes says less. Errors: those of the engine and of EngineSettings::make; what a request failed with.
 base::Result<void> bench_streams(const Session& session, const LoadedModel& loaded, const StreamsOptions& options);
 
 }  // namespace plait::cli

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "cli/conversation.h"
+#include "cli/engine_settings.h"
 #include "cli/line_reader.h"
 #include "cli/model_session.h"
 #include "os/file.h"
@@ -73,7 +74,7 @@ class Chat {
     loaded_ = std::move(loaded);
     generation_ = std::move(generation);
     if (loaded_.chat->is_plain()) note(session_, loaded_.name + " has no chat template: turns go in as plain text");
-    generator_.emplace(*loaded_.model, *loaded_.tokenizer, *loaded_.team);
+    generator_.emplace(*loaded_.model, *loaded_.tokenizer, *loaded_.team, kv_setting(session_.config));
     return {};
   }
 
@@ -152,6 +153,7 @@ void add_chat(CLI::App& app, Session& session) {
   verb->add_option("-s,--system", options->system, "What the model is told first");
   verb->add_flag("--stats", options->statistics, "Show tokens and seconds after every answer");
   add_model_options(*verb, session);
+  add_engine_options(*verb, session, false);
   add_sampling_options(*verb, options->sampling);
   verb->footer("Example: plait chat --system \"Answer in one sentence.\"");
   verb->callback(

@@ -48,9 +48,18 @@ constexpr std::array kSettings{
         "closest to the model's own floats, for long prompts with AMX"},
     Setting{"kv.bytes", Kind::number, "0", "0..1125899906842624",
             "Memory for keys and values in bytes; 0: half of what is free, at most what can be filled"},
+    Setting{"kv.group_pages", Kind::number, "16", "1..65536",
+            "Pages of 16 tokens kept side by side for each sequence: what lies together moves by one read or write"},
+    Setting{"kv.swap", Kind::choice, "none", "none|recompute|pinned|file:FOLDER",
+            "Where keys and values go when memory runs out: none and recompute: computed again; file:FOLDER: a file "
+            "there; pinned: needs a GPU"},
+    Setting{"kv.swap_bytes", Kind::number, "4294967296", "0..1125899906842624",
+            "With kv.swap = file:FOLDER, bytes of disk claimed for it"},
     Setting{"kv.type", Kind::choice, "f16", "f16|int8",
             "How keys and values are held: f16, or int8: about half the memory, less exact"},
     Setting{"model", Kind::text, "smollm2-135m", "", "The model to use: a name of `plait model list`, or a path"},
+    Setting{"scheduler.priority", Kind::choice, "fair", "fair|arrival",
+            "Whose turn it is: fair: the more urgent, then the client that has had least; arrival: whoever came first"},
     Setting{"threads", Kind::number, "0", "0..1024", "Threads that compute; 0: one for each usable core"},
 };
 static_assert(std::ranges::is_sorted(kSettings, {}, &Setting::key));
@@ -69,10 +78,13 @@ bool in_range(std::string_view range, std::int64_t number) {
   return lowest <= number && number <= highest;
 }
 
+// What stands behind a colon in `words` is only a name for anything.
 bool is_one_of(std::string_view words, std::string_view word) {
   while (!words.empty()) {
     const std::size_t bar = std::min(words.find('|'), words.size());
-    if (words.substr(0, bar) == word) return true;
+    const std::string_view one = words.substr(0, bar);
+    const std::size_t fixed = one.find(':') + 1;
+    if (one == word || (fixed > 0 && word.size() > fixed && word.starts_with(one.substr(0, fixed)))) return true;
     words.remove_prefix(std::min(bar + 1, words.size()));
   }
   return false;

@@ -28,7 +28,8 @@ struct Setting {
   std::string_view key;            ///< As on the command line and in `plait config show`: "hub.offline".
   Kind kind;                       ///< What its values look like.
   std::string_view default_value;  ///< In the same spelling as in the environment.
-  std::string_view allowed;        ///< choice: the words, separated by '|'; number: "lowest..highest"; else empty.
+  std::string_view allowed;        ///< choice: the words, separated by '|', "file:FOLDER" among them standing for any
+                                   ///< text behind "file:"; number: "lowest..highest"; else empty.
   std::string_view about;          ///< One line for people: meaning, unit, what the default does.
 };
 

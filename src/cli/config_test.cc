@@ -86,6 +86,17 @@ TEST(Config, ErrorsNameFileAndLine) {
   EXPECT_FALSE(parse_config("x = " + std::string(100'000, '['), "deep.toml"));
 }
 
+TEST(Config, AWordWithAColonGoesOnFreely) {
+  const auto config = parse_config("[kv]\nswap = \"file:/a b|c\"", "x.toml");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->text("kv.swap"), "file:/a b|c");
+  for (const char* value : {"file:", "file", "file:FOLDER", "none:x", "recompute|pinned"}) {
+    EXPECT_EQ(parse_config(std::string("kv.swap = \"") + value + '"', "x.toml").has_value(),
+              std::string_view(value) == "file:FOLDER")
+        << value;
+  }
+}
+
 TEST(Config, FilesThatCannotBeRead) {
   const TempDir dir;
   EXPECT_FALSE(Config::load({.files = {dir.path()}}));

@@ -3,9 +3,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <utility>
 
+#include "cli/engine_settings.h"
 #include "engine/text_answer.h"
 #include "os/memory.h"
 
@@ -37,16 +37,14 @@ std::string Generation::statistics() const {
                             rate(tokens.size(), decode_seconds));
 }
 
-Generator::Generator(const models::Model& model, const models::Tokenizer& tokenizer, parallel::Team& team)
-    : model_(&model), tokenizer_(&tokenizer), runner_(model, team) {}
+Generator::Generator(const models::Model& model, const models::Tokenizer& tokenizer, parallel::Team& team,
+                     base::Bytes kv_setting)
+    : model_(&model), tokenizer_(&tokenizer), kv_setting_(kv_setting), runner_(model, team) {}
 
 base::Result<engine::Engine*> Generator::engine() {
   if (engine_ == nullptr) {
-    // Room for one full context; memory is taken only as tokens come.
-    const base::Bytes page = model_->kv_layout().token_bytes() * models::kPageTokens;
-    const base::Bytes whole = model_->kv_layout().token_bytes() * model_->context() + 2 * page;
-    const base::Bytes available = os::memory_info().available;
-    const base::Bytes bytes = available == 0 ? whole : std::min(whole, std::max(page, available / 2));
+    // Memory is taken only as tokens come.
+    const base::Bytes bytes = kv_bytes(kv_setting_, runner_, {.sequences = 1}, os::memory_info().available);
     PLAIT_TRY(engine_, engine::Engine::make(runner_, {.kv_bytes = bytes, .rows_max = 1}));
   }
   return engine_.get();

@@ -14,6 +14,7 @@
 
 #include "base/id.h"
 #include "base/result.h"
+#include "base/units.h"
 #include "engine/engine.h"
 #include "engine/runner.h"
 #include "models/model.h"
@@ -53,7 +54,9 @@ struct Generation {
 /// One thread at a time; model, tokenizer and team must outlive it.
 class Generator {
  public:
-  Generator(const models::Model& model, const models::Tokenizer& tokenizer, parallel::Team& team);
+  /// `kv_setting`: the setting kv.bytes, see cli/engine_settings.h.
+  Generator(const models::Model& model, const models::Tokenizer& tokenizer, parallel::Team& team,
+            base::Bytes kv_setting = 0);
 
   /// `show` gets the text as it comes, whole UTF-8, never part of a stop string. `interrupted` is asked before every
   /// token and ends the run.
@@ -71,6 +74,7 @@ class Generator {
 
   const models::Model* model_;
   const models::Tokenizer* tokenizer_;
+  base::Bytes kv_setting_;
   engine::ModelRunner runner_;
   std::unique_ptr<engine::Engine> engine_;  ///< Made with the first run.
 };

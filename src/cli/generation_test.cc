@@ -123,6 +123,18 @@ TEST(Generator, EndsWhenTheContextIsFull) {
   EXPECT_EQ(answer.generation.tokens.size(), 7U);  // the last one needs no place of its own
 }
 
+TEST(Generator, KeepsToTheMemoryItIsGiven) {
+  const Loaded loaded;
+  const base::Bytes page = loaded.model->kv_layout().page_bytes(0) + loaded.model->kv_layout().page_bytes(1);
+  const std::vector<TokenId> prompt(40, TokenId(5));
+  Generator small(*loaded.model, *loaded.tokenizer, *loaded.team, 2 * page);
+  const auto refused = small.run(prompt, {.tokens_max = 4}, [](std::string_view) {}, never);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, base::ErrorCode::out_of_resources);
+  Generator enough(*loaded.model, *loaded.tokenizer, *loaded.team, 4 * page);
+  EXPECT_EQ(run(enough, prompt, {.tokens_max = 4, .ignore_eos = true}).generation.tokens.size(), 4U);
+}
+
 TEST(Conversation, DropsTheOldestTurnsWhenTheContextIsFull) {
   const Loaded loaded(160);
   Generator generator(*loaded.model, *loaded.tokenizer, *loaded.team);

@@ -22,6 +22,8 @@ namespace {
 
 /// Generated tokens that a sequence has room for from the start, at most.
 constexpr std::size_t kTokensReserved = 4096;
+/// A million tokens: more than any context is asked for.
+constexpr std::uint32_t kGroupPagesMax = 1U << 16;
 
 }  // namespace
 
@@ -78,7 +80,7 @@ Engine::State::State(Runner& the_runner, const EngineOptions& the_options, const
     : runner(the_runner),
       options(the_options),
       clock(the_clock),
-      memory(the_runner.layout(), pages, page_bytes_of(the_runner.layout(), the_options.swap)),
+      memory(the_runner.layout(), pages, page_bytes_of(the_runner.layout(), the_options.swap), the_options.group_pages),
       cache(memory, the_options.cache),
       swap(memory, the_options.swap, the_clock),
       fairness(the_options.fairness),
@@ -96,6 +98,9 @@ Result<std::unique_ptr<Engine>> Engine::make(Runner& runner, const EngineOptions
   }
   if (options.rows_max == 0 || options.rows_max > models::kStepRows) {
     return fail(ErrorCode::invalid_argument, fmt::format("rows_max is 1 to {}", models::kStepRows));
+  }
+  if (options.group_pages == 0 || options.group_pages > kGroupPagesMax) {
+    return fail(ErrorCode::invalid_argument, fmt::format("group_pages is 1 to {}", kGroupPagesMax));
   }
   try {
     auto state = std::make_unique<State>(runner, options, clock, static_cast<std::uint32_t>(pages));
@@ -152,6 +157,7 @@ Result<SequenceId> Engine::create(const SequenceOptions& options) {
   if (options.level < 0 || options.level >= Fairness::kLevels) {
     return fail(ErrorCode::invalid_argument, fmt::format("a level is 0 to {}", Fairness::kLevels - 1));
   }
+  if (state_->options.order == Order::arrival) return state_->add({.salt = options.salt}).id;
   return state_->add(options).id;
 }
 
@@ -388,7 +394,7 @@ Result<void> Engine::set_level(SequenceId id, int level) {
   if (level < 0 || level >= Fairness::kLevels) {
     return fail(ErrorCode::invalid_argument, fmt::format("a level is 0 to {}", Fairness::kLevels - 1));
   }
-  if (sequence->options.level == level) return {};
+  if (sequence->options.level == level || state_->options.order == Order::arrival) return {};
   sequence->options.level = level;
   state_->renew_ticket(*sequence);
   return {};

@@ -141,16 +141,27 @@ struct Request {
   std::size_t samples = 1;  ///< Generations of the prompt; sample i > 0 has the child seed i.
 };
 
+/// Whose turn it is.
+enum class Order {
+  fair,     ///< The more urgent level, then the client that has had least (engine/fairness.h).
+  arrival,  ///< Whoever came first. Clients, weights and levels count nothing.
+};
+
 struct EngineOptions {
   base::Bytes kv_bytes = 0;    ///< Memory of keys and values. Too little for one page of tokens is an error.
   std::size_t rows_max = 256;  ///< Sequences that run at a time. At most models::kStepRows.
   /// Streams keep 37 % of their pace at least while prompts come, prompts 60 % of theirs; where that takes less,
   /// streams keep 44 %.
   StepBudgetOptions budget = {.factor = 2.25, .prompt_share = 0.63, .factor_most = 2.7};
+  Order order = Order::fair;
   FairnessOptions fairness = {};
   PrefixCacheOptions cache = {};
   bool share_prefixes = true;
   KvSwapOptions swap = {};  ///< Where preempted sequences go. Without tiers they are computed again.
+  /// Pages of 16 tokens that are set aside together for a sequence that begins or finds no page beside its last one:
+  /// what lies together is written and read by one operation. They are lent, not taken: who finds no other page takes
+  /// them. 1 to 65,536.
+  std::uint32_t group_pages = kRunPages;
   /// A waiting sequence of a more urgent level takes the place of a running one, and levels come before arrival when
   /// somebody has to give way. Levels are as fairness has them: of clients, and raised by age.
   bool preempt_levels = false;
@@ -177,7 +188,7 @@ struct EngineCounters {
 class Engine {
  public:
   /// Errors: out_of_resources (kv_bytes do not hold a page; the system refuses the memory); invalid_argument (rows_max;
-  /// a swap tier for one of two layer groups only, or with slots smaller than pages).
+  /// group_pages; a swap tier for one of two layer groups only, or with slots smaller than pages).
   /// Requires: runner, clock and tiers outlive it.
   [[nodiscard]] static base::Result<std::unique_ptr<Engine>> make(Runner& runner, const EngineOptions& options,
                                                                   const base::Clock& clock = base::steady_clock());
@@ -215,8 +226,8 @@ class Engine {
   [[nodiscard]] base::Result<void> trim(SequenceId sequence, std::size_t length);
   /// Changes its urgency, see SequenceOptions::level, at any time. It is the client's level, so it counts from the
   /// moment at which the client has no other request. While the sequence waits, it queues anew within its client; while
-  /// it runs, this decides who gives way, if EngineOptions::preempt_levels says so. Errors: invalid_argument (level),
-  /// not_found.
+  /// it runs, this decides who gives way, if EngineOptions::preempt_levels says so. Nothing with Order::arrival.
+  /// Errors: invalid_argument (level), not_found.
   [[nodiscard]] base::Result<void> set_level(SequenceId sequence, int level);
   /// Ends its generation and those of all that were forked from it.
   void cancel(SequenceId sequence);

@@ -187,7 +187,10 @@ class Engine::State {
   [[nodiscard]] bool fits(const Sequence& sequence);
   [[nodiscard]] bool enough_coming(const PageCounts& pages) const;
   bool give_way(const Sequence& sequence);
+  bool set_idle_aside(const Sequence& sequence);
   bool displace(const Sequence& sequence);
+  [[nodiscard]] PageCounts pages_to_run(const Sequence& sequence) const;
+  [[nodiscard]] base::Bytes own_bytes(const Sequence& sequence) const;
   void preempt(Sequence& sequence);
   void stop_running(Sequence& sequence);
   [[nodiscard]] bool worth_swapping(const Sequence& sequence) const;

@@ -233,6 +233,49 @@ TEST_F(SwapTest, AnUrgentRequestTakesThePlaceOfAnother) {
   EXPECT_EQ(recorder_.endings[slow].usage.computed_tokens, 60U);
 }
 
+TEST_F(SwapTest, IdleSequencesGiveWayToWhoWaits) {
+  for (const SwapChoice choice : {SwapChoice::swap, SwapChoice::recompute}) {
+    open_with_tier(20, 0, {.swap = {.choice = choice}});
+    const auto chat = random_tokens(1, 200);  // 13 pages
+    const SequenceId idle = *engine_->create({});
+    ASSERT_TRUE(engine_->append(idle, chat));
+    ASSERT_TRUE(engine_->generate(idle, {.prompt_only = true, .listener = &recorder_}));
+    run();
+    recorder_ = {};
+    const SequenceId first = submit(random_tokens(2, 20), 60)[0];
+    engine_->step();
+    const SequenceId second = submit(random_tokens(3, 100), 5)[0];
+    while (!recorder_.endings.contains(second)) {
+      ASSERT_TRUE(engine_->step());
+      tiers_[0]->advance(5);
+    }
+    EXPECT_FALSE(recorder_.endings.contains(first)) << "nobody had to wait for it";
+    EXPECT_EQ(engine_->counters().preemptions, 0U);
+    run();
+    recorder_ = {};
+    expect_goes_on(idle);
+    recorder_ = {};
+  }
+}
+
+// Sequences that grow side by side: with groups each lies in few pieces and is written by few operations.
+TEST_F(SwapTest, GroupsMakeFewerOperations) {
+  std::map<std::uint32_t, double> pages_by_operation;
+  for (const std::uint32_t group : {1U, 12U}) {
+    open_with_tier(60, 0, {.swap = {.choice = SwapChoice::swap}, .group_pages = group});
+    for (std::uint64_t i = 0; i < 8; ++i) submit(random_tokens(i, 40), 120);
+    run();
+    const SwapCounters swap = engine_->counters().swap;
+    ASSERT_GT(swap.swap_outs, 0U);
+    pages_by_operation[group] = static_cast<double>(swap.bytes_out) /
+                                static_cast<double>(runner_->layout().page_bytes(0) * swap.operations_out);
+    for (const auto& [id, ending] : recorder_.endings) EXPECT_EQ(ending.reason, EndReason::length);
+    EXPECT_EQ(recorder_.endings.size(), 8U);
+    recorder_ = {};
+  }
+  EXPECT_GT(pages_by_operation[12], 1.5 * pages_by_operation[1]);
+}
+
 TEST_F(SwapTest, TiersThatDoNotFitAreRefused) {
   runner_ = std::make_unique<ScriptedRunner>(testing::ScriptOptions{.window = 20}, clock_);
   testing::FakeTier tier(4, runner_->layout().page_bytes(0));

@@ -495,5 +495,34 @@ TEST_F(EngineTest, AGuideMasksAndForces) {
   EXPECT_EQ(runner_->rows, 20U + 35);  // forced tokens go through the model once, as all others
 }
 
+TEST_F(EngineTest, ByArrivalWhoCameFirstIsServedFirst) {
+  for (const Order order : {Order::fair, Order::arrival}) {
+    open(40, {}, {.rows_max = 1, .order = order, .preempt_levels = true});
+    std::vector<SequenceId> asked;
+    for (const char* client : {"many", "many", "many", "few"}) {
+      const int level = client[0] == 'f' ? 0 : 1;
+      asked.push_back(engine_
+                          ->submit({.options = {.client = client, .level = level},
+                                    .prompt = random_tokens(asked.size(), 20),
+                                    .generate = {.tokens_max = 5, .listener = &recorder_}})
+                          ->front());
+    }
+    ASSERT_TRUE(engine_->set_level(asked.back(), 0));
+    while (recorder_.endings.empty()) ASSERT_TRUE(engine_->step());
+    EXPECT_EQ(recorder_.endings.begin()->first, order == Order::fair ? asked.back() : asked.front());
+    run();
+    EXPECT_EQ(recorder_.endings.size(), 4U);
+    recorder_ = {};
+  }
+}
+
+TEST_F(EngineTest, GroupPagesThatMakeNoSenseAreRefused) {
+  open(4);
+  for (const std::uint32_t pages : {0U, 1U << 17}) {
+    const auto engine = Engine::make(*runner_, {.kv_bytes = 1 << 20, .group_pages = pages}, clock_);
+    EXPECT_EQ(engine.error().code, base::ErrorCode::invalid_argument);
+  }
+}
+
 }  // namespace
 }  // namespace plait::engine

@@ -11,20 +11,34 @@
 namespace plait::engine {
 namespace {
 
-/// Pages that are set aside together when a span begins somewhere new, so that its next pages are neighbours. A page of
-/// 16 tokens is large enough to be copied alone; this is for swap files and the translation of addresses.
-constexpr std::uint32_t kRunPages = 16;
-
 std::size_t pages_for(std::size_t tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }
+
+/// Where a span begins when all that is left is set aside for others: in the middle of the longest stretch, so that its
+/// owner and whoever begins there both have neighbours for a while.
+PageNumber middle_of_spare(const std::vector<bool>& spare) {
+  auto longest = spare.end();
+  std::ptrdiff_t length = 0;
+  for (auto first = std::find(spare.begin(), spare.end(), true); first != spare.end();) {
+    const auto last = std::find(first, spare.end(), false);
+    if (last - first > length) {
+      longest = first;
+      length = last - first;
+    }
+    first = std::find(last, spare.end(), true);
+  }
+  return static_cast<PageNumber>(longest - spare.begin() + length / 2);
+}
 
 }  // namespace
 
-PagePool::PagePool(base::Bytes page_bytes, std::uint32_t pages)
+PagePool::PagePool(base::Bytes page_bytes, std::uint32_t pages, std::uint32_t run_pages)
     : page_bytes_(page_bytes),
+      run_pages_(run_pages),
       memory_(page_bytes == 0 ? os::PageBuffer() : os::PageBuffer(page_bytes * pages)),
       free_(pages),
       counts_(pages),
       spare_(pages) {
+  PLAIT_CHECK(run_pages >= 1, run_pages);
   if (page_bytes > 0 && memory_.data() == nullptr) throw std::bad_alloc();
 }
 
@@ -33,12 +47,12 @@ PageNumber PagePool::take(PageNumber after) {
   PageNumber page = kNoPage;
   if (after != kNoPage && after + 1 < pages() && spare_[after + 1]) {
     page = after + 1;
-  } else if (const auto run = free_.take_run(kRunPages)) {
+  } else if (const auto run = free_.take_run(run_pages_)) {
     page = run->first;
     for (PageNumber other = run->first; other < run->end(); ++other) spare_[other] = true;
     spare_pages_ += run->length;
   } else {
-    page = static_cast<PageNumber>(std::find(spare_.begin(), spare_.end(), true) - spare_.begin());
+    page = middle_of_spare(spare_);
   }
   spare_[page] = false;
   --spare_pages_;
@@ -61,10 +75,12 @@ void PagePool::release(PageNumber page) {
   free_.give_back(run);
 }
 
-KvMemory::KvMemory(const models::KvLayout& layout, std::uint32_t pages, const PageBytes& page_bytes)
+KvMemory::KvMemory(const models::KvLayout& layout, std::uint32_t pages, const PageBytes& page_bytes,
+                   std::uint32_t run_pages)
     : layout_(&layout),
-      pools_{PagePool(layout.page_bytes(0) == 0 ? 0 : std::max(page_bytes[0], layout.page_bytes(0)), pages),
-             PagePool(layout.page_bytes(1) == 0 ? 0 : std::max(page_bytes[1], layout.page_bytes(1)), pages)} {}
+      pools_{
+          PagePool(layout.page_bytes(0) == 0 ? 0 : std::max(page_bytes[0], layout.page_bytes(0)), pages, run_pages),
+          PagePool(layout.page_bytes(1) == 0 ? 0 : std::max(page_bytes[1], layout.page_bytes(1)), pages, run_pages)} {}
 
 bool KvMemory::has(const PageCounts& pages) const {
   for (std::size_t group = 0; group < kLayerGroups; ++group) {

@@ -32,6 +32,9 @@ using models::kPageTokens;
 /// A page of a pool; kNoPage where a window has left it behind.
 using PageNumber = std::uint32_t;
 inline constexpr PageNumber kNoPage = 0xFFFFFFFF;
+/// Pages that lie together where nothing else is said. A page of 16 tokens is large enough to be copied alone; this is
+/// for swap files and the translation of addresses.
+inline constexpr std::uint32_t kRunPages = 16;
 
 /// Is told when a page gets a second user and when its last but one leaves.
 class PageWatcher {
@@ -45,8 +48,9 @@ class PageWatcher {
 class PagePool {
  public:
   /// Address space for all pages; memory comes as they are first written. `page_bytes` 0: a pool without memory, whose
-  /// pages count nothing.
-  PagePool(base::Bytes page_bytes, std::uint32_t pages);
+  /// pages count nothing. `run_pages`: how many are set aside together when a span begins somewhere new, so that its
+  /// next pages are neighbours; whoever finds no others takes them. Requires: run_pages ≥ 1.
+  PagePool(base::Bytes page_bytes, std::uint32_t pages, std::uint32_t run_pages = kRunPages);
 
   [[nodiscard]] std::uint32_t pages() const { return static_cast<std::uint32_t>(counts_.size()); }
   [[nodiscard]] std::uint32_t free_pages() const { return free_.free_pages() + spare_pages_; }
@@ -68,6 +72,7 @@ class PagePool {
 
  private:
   base::Bytes page_bytes_;
+  std::uint32_t run_pages_;
   os::PageBuffer memory_;
   FreeRuns free_;
   std::vector<std::uint32_t> counts_;  ///< [page]
@@ -84,8 +89,10 @@ class KvMemory {
   /// Bytes from one page to the next in each layer group; less than what the layout says counts as what it says.
   using PageBytes = std::array<base::Bytes, kLayerGroups>;
 
-  /// `pages` of each layer group that has layers. Throws std::bad_alloc if the system refuses the address space.
-  KvMemory(const models::KvLayout& layout, std::uint32_t pages, const PageBytes& page_bytes = {});
+  /// `pages` of each layer group that has layers, `run_pages` as in PagePool. Throws std::bad_alloc if the system
+  /// refuses the address space.
+  KvMemory(const models::KvLayout& layout, std::uint32_t pages, const PageBytes& page_bytes = {},
+           std::uint32_t run_pages = kRunPages);
 
   [[nodiscard]] PagePool& pool(std::size_t group) { return pools_[group]; }
   [[nodiscard]] const PagePool& pool(std::size_t group) const { return pools_[group]; }

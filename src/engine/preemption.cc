@@ -53,11 +53,17 @@ void Engine::State::renew_ticket(Sequence& sequence) {
   arrive(sequence);
 }
 
-/// Whether there are pages for all that it wants to compute now, those that the cache would give up included.
-bool Engine::State::fits(const Sequence& sequence) {
+/// Pages for all that it wants to compute now and for what of it is away.
+PageCounts Engine::State::pages_to_run(const Sequence& sequence) const {
   PageCounts needed = sequence.span.pages_needed(sequence.pending());
   const PageCounts away = sequence.span.pages_away();
   for (std::size_t group = 0; group < kLayerGroups; ++group) needed[group] += away[group];
+  return needed;
+}
+
+/// Whether there are these pages, those that the cache would give up included.
+bool Engine::State::fits(const Sequence& sequence) {
+  const PageCounts needed = pages_to_run(sequence);
   if (memory.has(needed)) return true;
   const PageCounts spare = cache.reclaimable();
   for (std::size_t group = 0; group < kLayerGroups; ++group) {
@@ -117,16 +123,28 @@ bool Engine::State::give_way(const Sequence& sequence) {
   return false;
 }
 
+/// Takes the pages of a sequence that wants nothing, the least recently used, for one that waits. False if there is
+/// none, or if enough are on their way.
+bool Engine::State::set_idle_aside(const Sequence& sequence) {
+  if (enough_coming(pages_to_run(sequence))) return false;
+  Sequence* victim = nullptr;
+  for (const auto& [id, other] : sequences) {
+    if (other->generation || other->span.empty() || other->span.away() || other->group != 0) continue;
+    if (victim != nullptr && other->used_at >= victim->used_at) continue;
+    if (own_bytes(*other) > 0) victim = other.get();
+  }
+  if (victim == nullptr) return false;
+  preempt(*victim);
+  return true;
+}
+
 /// Makes the least urgent sequence wait for the sake of one that does and is more urgent. False if there is none, or if
 /// its pages would not be needed.
 bool Engine::State::displace(const Sequence& sequence) {
   if (!options.preempt_levels) return false;
   const auto last = std::ranges::find(running.rbegin(), running.rend(), 0U, &Sequence::group);
   if (last == running.rend() || (*last)->rank <= rank_of(sequence)) return false;
-  PageCounts needed = sequence.span.pages_needed(sequence.pending());
-  const PageCounts away = sequence.span.pages_away();
-  for (std::size_t group = 0; group < kLayerGroups; ++group) needed[group] += away[group];
-  if (running.size() < options.rows_max && enough_coming(needed)) return false;
+  if (running.size() < options.rows_max && enough_coming(pages_to_run(sequence))) return false;
   preempt(**last);
   return true;
 }
@@ -161,15 +179,20 @@ bool Engine::State::worth_swapping(const Sequence& sequence) const {
   const double prompt_seconds = budget.seconds(0, tokens);
   const auto bandwidth = swap.bytes_per_second();
   if (prompt_seconds <= 0 || !bandwidth) return true;  // to find out
+  const double compute = static_cast<double>(sequence.span.length()) * prompt_seconds / static_cast<double>(tokens);
+  return 2 * static_cast<double>(own_bytes(sequence)) / *bandwidth < compute;
+}
+
+/// Of pages that nobody else has, but for the cache.
+base::Bytes Engine::State::own_bytes(const Sequence& sequence) const {
   base::Bytes bytes = 0;
   for (std::size_t group = 0; group < kLayerGroups; ++group) {
     const PagePool& pool = memory.pool(group);
     for (const PageNumber page : sequence.span.pages(group)) {
-      if (page != kNoPage && pool.count(page) <= 2) bytes += pool.page_bytes();  // its own, or its own and the cache's
+      if (page != kNoPage && pool.count(page) <= 2) bytes += pool.page_bytes();
     }
   }
-  const double compute = static_cast<double>(sequence.span.length()) * prompt_seconds / static_cast<double>(tokens);
-  return 2 * static_cast<double>(bytes) / *bandwidth < compute;
+  return bytes;
 }
 
 /// Sends its own pages to the tier. False if that is impossible or not worth it, and then it may have lost them.

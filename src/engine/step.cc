@@ -96,7 +96,7 @@ void Engine::State::admit(double now) {
     if (!running.empty() && sequence.stopped_at == counters.steps) return;
     if (options.share_prefixes && !sequence.away) find_computed(sequence);
     if (!running.empty() && !fits(sequence)) {
-      if (displace(sequence)) continue;
+      if (set_idle_aside(sequence) || displace(sequence)) continue;
       return;
     }
     if (sequence.away && !start_return(sequence)) return;

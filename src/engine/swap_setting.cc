@@ -25,6 +25,10 @@ base::Bytes slot_bytes(base::Bytes page_bytes) {
 
 Result<SwapSetting> parse_swap_setting(std::string_view text, base::Bytes bytes) {
   if (text == "none" || text == "recompute") return SwapSetting{};
+  if (text == "pinned") {
+    return fail(ErrorCode::invalid_argument,
+                "kv.swap = pinned is for keys and values on a GPU and this build has none; file:FOLDER works here");
+  }
   if (!text.starts_with(kFile)) {
     return fail(ErrorCode::invalid_argument, fmt::format("kv.swap is none, recompute or file:FOLDER, not `{}`", text));
   }

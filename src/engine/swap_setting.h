@@ -26,7 +26,8 @@ struct SwapSetting {
 };
 
 /// `text`: "none" or "recompute" (the same: nothing is written anywhere), or "file:FOLDER" (a file without a name in
-/// that folder). Errors: invalid_argument (anything else; no folder; a file without bytes), saying what is allowed.
+/// that folder). Errors: invalid_argument ("pinned", which needs a GPU; anything else; no folder; a file without
+/// bytes), saying what is allowed.
 [[nodiscard]] base::Result<SwapSetting> parse_swap_setting(std::string_view text, base::Bytes bytes);
 
 /// The tiers of a setting, one for each layer group. Movable; must outlive the engines that use them, one at a time.

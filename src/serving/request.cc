@@ -175,8 +175,9 @@ Accepted<Additions> read_additions(Fields& outer, std::vector<std::string>& unkn
   if (object == nullptr) return additions;
   Fields fields(*object, "plait.");
   PLAIT_TRY(const auto salt, fields.text("cache_salt"));
-  PLAIT_TRY(const auto hint, fields.text("cache_hint"));
-  if (hint && *hint != "return" && *hint != "done") {
+  PLAIT_TRY(const auto hinted, fields.text("cache_hint"));
+  const std::string hint = hinted.value_or("");  // a copy: GCC 12 sees the text of an empty optional compared
+  if (hinted && hint != "return" && hint != "done") {
     return bad_value("plait.cache_hint", "must be \"return\" or \"done\"");
   }
   PLAIT_TRY(const auto token_ids, fields.flag("return_token_ids"));
