@@ -12,6 +12,7 @@
 #include "evaluation/chart.h"
 #include "evaluation/experiment.h"
 #include "evaluation/experiments/fairness.h"
+#include "evaluation/experiments/fastswitch.h"
 #include "evaluation/experiments/index.h"
 #include "evaluation/experiments/paging.h"
 #include "evaluation/experiments/pte.h"
@@ -47,6 +48,7 @@ struct Lab {
 
 Lab make_lab() {
   Lab lab;
+  lab.run.add(evaluation::fastswitch_experiment());
   lab.run.add(evaluation::paging_experiment());
   lab.run.add(evaluation::pte_experiment());
   lab.run.add(evaluation::fairness_experiment());
