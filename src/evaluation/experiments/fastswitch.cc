@@ -20,10 +20,9 @@
 #include <vector>
 
 #include "evaluation/experiments/fastswitch_measure.h"
+#include "evaluation/experiments/lab_model.h"
 #include "evaluation/experiments/load_client.h"
-#include "models/model.h"
 #include "os/cpu.h"
-#include "parallel/team.h"
 
 namespace plait::evaluation {
 namespace {
@@ -330,17 +329,11 @@ Chart figure(const Figures& figures) {
 }
 
 Result<ExperimentReport> run(const ExperimentOptions& options) {
-  if (options.model.empty()) {
-    return base::fail(
-        base::ErrorCode::invalid_argument,
-        "the model is not here; `plait model pull smollm2-135m` fetches the usual one, --model names another");
-  }
-  Figures figures{.scale = scale_of(options), .setup = {}, .model = options.model.filename().string()};
-  parallel::Team team(os::usable_cores());
-  PLAIT_TRY(const auto model, models::Model::load(options.model, {}, team));
-  engine::ModelRunner runner(*model, team);
+  PLAIT_TRY(const LabModel lab, load_lab_model(options));
+  Figures figures{.scale = scale_of(options), .setup = {}, .model = lab.name};
+  engine::ModelRunner runner(*lab.model, *lab.team);
   figures.setup.chats = chat_trace(figures.scale.trace);
-  figures.setup.layers = model->config().layers;
+  figures.setup.layers = lab.model->config().layers;
   figures.setup.period_steps = figures.scale.period_steps;
   figures.setup.folder = swap_folder();
   PLAIT_TRY_VOID(measure_all(runner, figures));
