@@ -34,14 +34,14 @@ thread_local TileConfig config;
 thread_local int configured = 0;  // 64 * rows + depth, or 4096 + 64 * rows + rows of the second block; 0: nothing
 
 struct T {
-  // Sums [rows][16], activations [rows][depth], weights [depth / 4][16 x 4].
+  // Sums 0 … 3 [rows][16], activations 4, 5 [rows][depth], weights 6, 7 [depth / 4][16 x 4].
   PLAIT_V void configure(int rows, int depth) {
     if (configured == 64 * rows + depth) return;
     configured = 64 * rows + depth;
     config = {};
-    for (int i = 0; i < 6; ++i) {
-      config.rows[i] = static_cast<std::uint8_t>(i < 4 ? rows : depth / 4);
-      config.column_bytes[i] = static_cast<std::uint16_t>(i == 2 || i == 3 ? depth : 64);
+    for (int i = 0; i < 8; ++i) {
+      config.rows[i] = static_cast<std::uint8_t>(i < 6 ? rows : depth / 4);
+      config.column_bytes[i] = static_cast<std::uint16_t>(i == 4 || i == 5 ? depth : 64);
     }
     asm volatile("ldtilecfg %0" ::"m"(config) : "memory");
   }

@@ -136,6 +136,7 @@ struct V {
     return each([&](int i) { return -x.lanes[i]; });
   }
   static void prefetch(const std::byte* /*p*/) {}
+  static void prefetch_near(const std::int8_t* /*p*/) {}
   static void prefetch_written(const float* /*p*/) {}
   static void store(float* p, const Float& x, std::size_t count) {
     std::memcpy(p, x.lanes, 4 * (count < 16 ? count : 16));
@@ -155,10 +156,10 @@ thread_local Tile tiles[8];
 struct T {
   static void configure(int rows, int depth) {
     PLAIT_CHECK(rows >= 1 && rows <= 16 && depth >= 4 && depth <= 64 && depth % 4 == 0, rows, depth);
-    for (int i = 0; i < 6; ++i) {
+    for (int i = 0; i < 8; ++i) {
       tiles[i] = {};
-      tiles[i].rows = i < 4 ? rows : depth / 4;
-      tiles[i].row_bytes = i == 2 || i == 3 ? depth : 64;
+      tiles[i].rows = i < 6 ? rows : depth / 4;
+      tiles[i].row_bytes = i == 4 || i == 5 ? depth : 64;
     }
   }
   static void configure_pair(int rows, int rows_of_second) {
