@@ -17,6 +17,8 @@ namespace plait::kernels {
 namespace {
 
 constexpr std::size_t kBlock = kAttentionBlock;
+/// Pieces for each member: with fewer, one that is taken ahead may be missing elsewhere.
+constexpr std::size_t kPiecesToTakeAhead = 8;
 constexpr float kLog2E = 0x1.715476p+0F;
 
 /// Floats on a cache line's border that only grow.
@@ -191,8 +193,26 @@ void point(const Call& call, const Piece& piece, const BlockRef& ref, const std:
   for (std::size_t i = 0; i < 4; ++i) pages[i] = table[std::clamp(i, std::min(low, high), high)] + at;
 }
 
+/// What comes behind a block, if anything does: the piece's next one, or else the first one of the piece that the same
+/// member computes next.
+void point_ahead(const Call& call, const Piece& piece, std::size_t index, const Piece* next,
+                 const std::byte* (&pages)[4]) {
+  if (index + 1 < piece.blocks_end) return point(call, piece, call.plan->blocks[index + 1], pages);
+  if (next != nullptr) return point(call, *next, call.plan->blocks[next->blocks], pages);
+  point(call, piece, call.plan->blocks[index], pages);
+}
+
+/// Asks for the whole first block of a piece: the last block of the one before may have been too short for that.
+void fetch_first_block(const Call& call, const Piece& piece) {
+  const std::byte* pages[4];
+  point(call, piece, call.plan->blocks[piece.blocks], pages);
+  for (std::size_t i = 0; i < 4 && (i == 0 || pages[i] != pages[i - 1]); ++i) {
+    for (std::size_t at = 0; at < call.head_bytes; at += 64) __builtin_prefetch(pages[i] + at);
+  }
+}
+
 /// One block for all rows of a piece, merged into `state`.
-void add_block(const Call& call, const Piece& piece, std::size_t index, const Scratch& scratch,
+void add_block(const Call& call, const Piece& piece, std::size_t index, const Piece* next, const Scratch& scratch,
                const AttentionState& state) {
   const std::size_t dim = call.shape.dim;
   const std::size_t rows = piece.rows * call.group;
@@ -200,7 +220,7 @@ void add_block(const Call& call, const Piece& piece, std::size_t index, const Sc
   const AttentionPlan::Parts::Range seen = seen_of_block(call, piece, ref);
   AttentionBlock block{.dim = dim, .first = seen.first, .last = seen.last};
   point(call, piece, ref, block.pages);
-  point(call, piece, call.plan->blocks[index + 1 < piece.blocks_end ? index + 1 : index], block.ahead);
+  point_ahead(call, piece, index, next, block.ahead);
   AttentionTile tile{.dim = dim, .scale = call.scale, .soft_cap = call.soft_cap};
   std::copy_n(block.pages, 4, tile.pages);
   std::copy_n(block.ahead, 4, tile.ahead);
@@ -222,7 +242,7 @@ void add_block(const Call& call, const Piece& piece, std::size_t index, const Sc
   }
 }
 
-void compute(const Call& call, const Piece& piece, const Scratch& scratch) {
+void compute(const Call& call, const Piece& piece, const Piece* next, const Scratch& scratch) {
   const std::size_t dim = call.shape.dim;
   const std::size_t rows = piece.rows * call.group;
   AttentionState state = scratch.state;
@@ -238,8 +258,9 @@ void compute(const Call& call, const Piece& piece, const Scratch& scratch) {
       state = state_at(call.states + piece.state + (block - piece.blocks) * state_size(rows, dim), rows);
       clear(state, rows, dim);
     }
-    add_block(call, piece, block, scratch, state);
+    add_block(call, piece, block, next, scratch, state);
   }
+  if (next != nullptr) fetch_first_block(call, *next);
   if (piece.finishes) finish(call, piece, state);
 }
 
@@ -258,12 +279,19 @@ void merge_cut(const Call& call, std::span<const Piece> pieces) {
   finish(call, first, state);
 }
 
-/// f(piece, index) for pieces begin … end - 1, each taken by the next free member.
+/// f(member, piece, next) for pieces begin … end - 1, each taken by the next free member. Where there are many, members
+/// take one ahead: `next`, else `end`.
 template <class F>
 void for_pieces(parallel::Team& team, const AttentionTable& table, std::size_t begin, std::size_t end, F&& f) {
-  std::atomic<std::size_t> next = begin;  // relaxed: pieces are independent, and run() orders everything else
+  std::atomic<std::size_t> free = begin;  // relaxed: pieces are independent, and run() orders everything else
+  const bool ahead = end - begin >= kPiecesToTakeAhead * static_cast<std::size_t>(team.size());
   team.run([&](int member) {
-    for (std::size_t i = 0; (i = next.fetch_add(1, std::memory_order_relaxed)) < end;) f(member, i);
+    const auto take = [&] { return std::min(end, free.fetch_add(1, std::memory_order_relaxed)); };
+    for (std::size_t i = take(); i < end;) {
+      const std::size_t next = ahead ? take() : end;
+      f(member, i, next);
+      i = ahead ? next : take();
+    }
     if (table.release != nullptr) table.release();
   });
 }
@@ -328,15 +356,16 @@ void attention(const AttentionTable& table, const AttentionShape& shape, const A
   const std::span<const Piece> pieces = planned.pieces;
   std::size_t begin = 0;
   for (const std::size_t end : planned.level_ends) {
-    for_pieces(team, table, begin, end, [&](int member, std::size_t i) {
+    for_pieces(team, table, begin, end, [&](int member, std::size_t i, std::size_t next) {
       if (before.call != nullptr) before.call(before.context, pieces[i].row, pieces[i].rows, pieces[i].head);
       AlignedFloats& memory = parts.scratch[static_cast<std::size_t>(member)];
-      compute(call, pieces[i], Scratch(memory.reserve(Scratch::size(rows, shape.dim)), rows, shape.dim));
+      compute(call, pieces[i], next < end ? &pieces[next] : nullptr,
+              Scratch(memory.reserve(Scratch::size(rows, shape.dim)), rows, shape.dim));
     });
     begin = end;
   }
   if (!planned.cut) return;
-  for_pieces(team, table, 0, pieces.size(), [&](int /*member*/, std::size_t i) {
+  for_pieces(team, table, 0, pieces.size(), [&](int /*member*/, std::size_t i, std::size_t /*next*/) {
     if (pieces[i].cuts > 1) merge_cut(call, pieces.subspan(i));
   });
 }
