@@ -21,6 +21,7 @@ QUICK = {
     "licence": tidy.check_licence,
     "leftovers": tidy.check_leftovers,
     "own_header_first": tidy.check_own_header_first,
+    "properties": tidy.check_properties,
     "dependencies": tidy.check_dependencies,
     "blocks": documents.check_blocks,
     "format": compilers.check_format,

@@ -24,6 +24,7 @@ MAY_EXIT = re.compile(r"^(src/cli/|apps/|bench/)|_(bench|main|test|fuzz)\.cc$|"
                       r"^src/(base/check|os/interrupt|os/process)\.cc$")
 EXITS = re.compile(r"\bstd::(exit|quick_exit|_Exit|terminate|abort)\b|"
                    r"(?<![\w:.>])(exit|_exit|abort|quick_exit)\s*\(|\b__builtin_trap\b")
+IGNORED_PROPERTY = re.compile(r"[;{}]\s*rc::check\(")  # a statement of its own
 # Written so that this file does not find itself.
 UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|X[X]X|HA[C]K)\b")
 MACHINE = re.compile(r"(?<![\w.$}])/(?:wor[k]|roo[t]|home/\w+|Users/\w+)/\w|"
@@ -118,6 +119,17 @@ def check_own_header_first(root: pathlib.Path) -> list[str]:
         name = header.relative_to("src").as_posix()
         if not first or first[0].name != name:
             problems.append(f'{path}: its first include must be "{name}"')
+    return problems
+
+
+def check_properties(root: pathlib.Path) -> list[str]:
+    """rc::check() returns false where a property does not hold; on its own it fails no test."""
+    problems = []
+    for path, text in code(root):
+        bare = source_files.without_comments(text) if path.suffix in source_files.CPP else ""
+        for match in IGNORED_PROPERTY.finditer(bare):
+            line = bare.count("\n", 0, match.end()) + 1
+            problems.append(f"{path}:{line}: a property that fails nothing; EXPECT_TRUE(rc::check(…))")
     return problems
 
 

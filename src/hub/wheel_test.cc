@@ -113,13 +113,14 @@ TEST(Wheel, DamagedArchivesNeverGiveOtherContent) {
 }
 
 TEST(Wheel, AnyContentComesBack) {
-  rc::check("read(write(x)) == x", [](const std::string& name, const std::string& content, bool deflated, bool zip64) {
-    ZipWriter zip;
-    zip.add({.name = name, .content = content, .deflated = deflated, .zip64 = zip64});
-    const auto text = read(zip.finish(zip64), name);
-    RC_ASSERT(text.has_value());
-    RC_ASSERT(*text == content);
-  });
+  EXPECT_TRUE(rc::check("read(write(x)) == x",
+                        [](const std::string& name, const std::string& content, bool deflated, bool zip64) {
+                          ZipWriter zip;
+                          zip.add({.name = name, .content = content, .deflated = deflated, .zip64 = zip64});
+                          const auto text = read(zip.finish(zip64), name);
+                          RC_ASSERT(text.has_value());
+                          RC_ASSERT(*text == content);
+                        }));
 }
 
 }  // namespace

@@ -140,28 +140,28 @@ TEST(Tokenizer, DecodeUndoesEncode) {
   const std::unique_ptr<Tokenizer> all[] = {byte_level().make(), sentence_pieces(true).make(),
                                             sentence_pieces(false).make()};
   for (const auto& t : all) {
-    rc::check("decode(encode(x)) == x", [&] {
+    EXPECT_TRUE(rc::check("decode(encode(x)) == x", [&] {
       const std::string text = random_text(false);
       RC_ASSERT(t->decode(t->encode(text)) == text);
-    });
+    }));
   }
 }
 
 TEST(Tokenizer, AnyBytesEncodeAsTheirRepairedText) {
   const std::unique_ptr<Tokenizer> all[] = {byte_level().make(), sentence_pieces(true).make()};
   for (const auto& t : all) {
-    rc::check("encode(x) == encode(sanitize(x))", [&] {
+    EXPECT_TRUE(rc::check("encode(x) == encode(sanitize(x))", [&] {
       const std::string bytes = random_text(true);
       RC_ASSERT(t->encode(bytes) == t->encode(text::sanitize(bytes)));
       RC_ASSERT(t->decode(t->encode(bytes)) == text::sanitize(bytes));
-    });
+    }));
   }
 }
 
 TEST(Tokenizer, StreamsAreWholeUtf8AndAddUpToDecode) {
   const std::unique_ptr<Tokenizer> all[] = {byte_level().make(), sentence_pieces(true).make()};
   for (const auto& t : all) {
-    rc::check("stream", [&] {
+    EXPECT_TRUE(rc::check("stream", [&] {
       Ids ids;
       for (const int id : *rc::gen::container<std::vector<int>>(rc::gen::inRange(-2, 280))) ids.emplace_back(id);
       Detokenizer stream(*t);
@@ -174,7 +174,7 @@ TEST(Tokenizer, StreamsAreWholeUtf8AndAddUpToDecode) {
       whole += stream.flush();
       RC_ASSERT(text::is_valid(whole));
       RC_ASSERT(whole == t->decode(ids));
-    });
+    }));
   }
 }
 

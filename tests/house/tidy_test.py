@@ -69,6 +69,10 @@ class TidyTest(PlantedCase):
         text = LICENCE + '#include <string>\n\n#include "base/word.h"\n'
         self.assert_fails(tidy.check_own_header_first, {CC: text}, naming=CC)
 
+    def test_property_whose_result_is_ignored(self):
+        lines = "{ EXPECT_TRUE(\n      rc::check([] {}));\n  rc::check([] {}); }\n"
+        self.assert_fails(tidy.check_properties, {CC: HEAD + lines}, naming=f"{CC}:5: a property")
+
     def test_package_without_a_reason(self):
         self.assert_fails(tidy.check_dependencies, {"docs/dependencies.md": "`libfmt-dev`\n"}, naming="`cmake`")
 
