@@ -136,7 +136,6 @@ struct V {
     return each([&](int i) { return -x.lanes[i]; });
   }
   static void prefetch(const std::byte* /*p*/) {}
-  static void prefetch_near(const std::int8_t* /*p*/) {}
   static void prefetch_written(const float* /*p*/) {}
   static void store(float* p, const Float& x, std::size_t count) {
     std::memcpy(p, x.lanes, 4 * (count < 16 ? count : 16));
