@@ -63,7 +63,7 @@ struct HttpClient {
 
 struct HttpRequest {
   HttpMethod method = HttpMethod::get;
-  std::string path = {};  ///< Begins with '/'; percent-decoded, so a segment may hold any byte but NUL. No query.
+  std::string path = {};  ///< Percent-decoded, without query; any byte but NUL. Begins with '/', or is "*".
   std::vector<std::pair<std::string, std::string>> query = {};   ///< Decoded, '+' too, in order.
   std::vector<std::pair<std::string, std::string>> params = {};  ///< What the router's pattern took from the path.
   HttpHeaders headers = {};

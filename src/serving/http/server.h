@@ -8,7 +8,7 @@
 //   server->drain(30);
 //
 // A request passes the gates in this order, and the first that does not open answers: number of connections; header
-// (size, time, shape); Host, against DNS rebinding; Origin, against foreign pages; API key; body (size, time); draining,
+// (size, time, shape); Host, against DNS rebinding; Origin, against foreign pages; API key; body (size, time); drain,
 // requests in flight, quota. Then the handler gets it. Every answer has an `x-request-id`; those of the gates are
 // refusal_body(). TLS is left to a proxy.
 //
