@@ -21,7 +21,7 @@ base_packages=(
   g++/g++ cmake/cmake ninja-build/ninja pkg-config/pkg-config python3/python3 util-linux/flock
   libfmt-dev nlohmann-json3-dev libcurl4-openssl-dev zlib1g-dev libssl-dev libpcre2-dev libcli11-dev
   libtomlplusplus-dev libedit-dev liburing-dev libboost-dev libgtest-dev libgmock-dev libbenchmark-dev librapidcheck-dev
-  ca-certificates
+  prometheus-cpp-dev ca-certificates
 )
 model_packages=(python3-pip/pip3)
 fuzz_packages=(clang-19/clang++-19 libclang-rt-19-dev)

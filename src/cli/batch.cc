@@ -37,14 +37,6 @@ struct BatchFlags {
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-engine::CostRates rates_of(const models::Model& model) {
-  const auto description = models::describe(model.file());
-  const engine::HardwareProfile* profile = engine::find_profile("cpu-amx");
-  if (!description || profile == nullptr || description->parameters == 0) return {};
-  const double bytes_per_element = kernels::number_bytes(model.attention(), model.config().head_dim);
-  return engine::cost_rates(engine::model_shape(model.config(), *description, bytes_per_element), *profile);
-}
-
 // Lines that are not blank, for the bar; nothing if the file can be read only once.
 base::Result<std::size_t> count_lines(const BatchFlags& flags) {
   PLAIT_TRY(LineFile file, LineFile::open(flags.input));
@@ -148,7 +140,7 @@ base::Result<void> batch(const BatchFlags& flags, const Session& session) {
   PLAIT_TRY(const EngineSettings settings, EngineSettings::make(session.config, runner, {.sequences = flags.rows}));
   engine::EngineOptions options = settings.options();
   options.rows_max = flags.rows;
-  options.rates = rates_of(*loaded.model);
+  options.rates = cost_rates(*loaded.model);
   PLAIT_TRY(const auto engine, engine::Engine::make(runner, options));
   PLAIT_TRY(const Outcome outcome, run_batch(flags, loaded, *engine, *results, done, session));
   report(outcome, engine->counters(), loaded, session);

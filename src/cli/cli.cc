@@ -16,9 +16,11 @@
 #include "cli/cost.h"
 #include "cli/doctor.h"
 #include "cli/exit_code.h"
+#include "cli/key.h"
 #include "cli/model_verbs.h"
 #include "cli/perplexity.h"
 #include "cli/roofline.h"
+#include "cli/serve.h"
 #include "cli/tokenize.h"
 
 namespace plait::cli {
@@ -47,6 +49,8 @@ void add_common_options(CLI::App& app, Session& session) {
 }
 
 void add_verbs(CLI::App& app, Session& session) {
+  add_serve(app, session);
+  add_key(app, session);
   add_ask(app, session);
   add_chat(app, session);
   add_batch(app, session);

@@ -60,6 +60,17 @@ constexpr std::array kSettings{
     Setting{"model", Kind::text, "smollm2-135m", "", "The model to use: a name of `plait model list`, or a path"},
     Setting{"scheduler.priority", Kind::choice, "fair", "fair|arrival",
             "Whose turn it is: fair: the more urgent, then the client that has had least; arrival: whoever came first"},
+    Setting{"server.access_log", Kind::text, "", "",
+            "File that gets a line of JSON for each request, without its contents; - for standard error; empty: none"},
+    Setting{"server.host", Kind::text, "127.0.0.1", "", "Address that `plait serve` listens on"},
+    Setting{"server.hosts", Kind::text, "", "",
+            "More names by which clients may call the server, with commas; the usual ones are allowed anyway"},
+    Setting{"server.keys", Kind::text, "", "", "File of API keys, see `plait key`; empty: no key is asked for"},
+    Setting{"server.origins", Kind::text, "", "",
+            "Origins of web pages that may use the server, with commas; * for all; empty: none"},
+    Setting{"server.port", Kind::number, "7524", "0..65535", "Port that `plait serve` listens on; 0: any free one"},
+    Setting{"server.rows", Kind::number, "64", "1..512", "Most answers that the server generates at a time"},
+    Setting{"server.socket", Kind::text, "", "", "Path of a Unix socket to listen on, besides host and port"},
     Setting{"threads", Kind::number, "0", "0..1024", "Threads that compute; 0: one for each usable core"},
 };
 static_assert(std::ranges::is_sorted(kSettings, {}, &Setting::key));

@@ -60,6 +60,14 @@ base::Result<EngineSettings> EngineSettings::make(const Config& config, const en
   return EngineSettings(std::move(tiers), options);
 }
 
+engine::CostRates cost_rates(const models::Model& model) {
+  const auto description = models::describe(model.file());
+  const engine::HardwareProfile* profile = engine::find_profile("cpu-amx");
+  if (!description || profile == nullptr || description->parameters == 0) return {};
+  const double bytes_per_element = kernels::number_bytes(model.attention(), model.config().head_dim);
+  return engine::cost_rates(engine::model_shape(model.config(), *description, bytes_per_element), *profile);
+}
+
 std::string preemption_text(const engine::EngineCounters& counters) {
   const engine::SwapCounters& swap = counters.swap;
   if (counters.preemptions == 0 && swap.swap_outs == 0) return {};

@@ -18,6 +18,7 @@
 #include "cli/config.h"
 #include "engine/engine.h"
 #include "engine/swap_setting.h"
+#include "models/model.h"
 #include "text/json.h"
 
 namespace plait::cli {
@@ -59,6 +60,10 @@ class EngineSettings {
   engine::SwapTiers tiers_;
   engine::EngineOptions options_;
 };
+
+/// What a model's tokens cost on the machine that prices are counted for, see engine/cost.h. All zero if its file does
+/// not say enough.
+[[nodiscard]] engine::CostRates cost_rates(const models::Model& model);
 
 /// What became of preempted sequences: "preempted 12 times; 9 times to the swap file (31 MB in 12 writes, 20 MB there
 /// already), 9 times back (51 MB in 14 reads)". Empty if nobody was preempted.

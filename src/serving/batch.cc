@@ -113,7 +113,8 @@ base::Result<void> Batch::begin(BatchLine line, std::size_t order) {
   for (engine::Request& prompt : request->prompts) prompt.generate.patient = true;  // the file counts, not who is first
   const bool other_model = !request->model_asked.empty() && request->model_asked != target_.model;
   const bool warned = !request->reply.warnings.empty();
-  auto exchange = Exchange::start(engine_, target_, *std::move(request), [this, order] { landed_.push_back(order); });
+  auto exchange =
+      Exchange::start(engine_, target_, *std::move(request), {.done = [this, order] { landed_.push_back(order); }});
   if (!exchange) return refuse(line, order, exchange.error());
   if (other_model) ++counts_.other_model;
   if (warned) ++counts_.warned;

@@ -22,36 +22,42 @@ Refusal refusal_of(const base::Error& error) {
 
 }  // namespace
 
-Exchange::Exchange(engine::Engine& engine, const Target& target, Request request, std::function<void()> done)
-    : engine_(engine), tokenizer_(*target.tokenizer), request_(std::move(request)), done_(std::move(done)) {}
+std::optional<Refusal> refusal_of(const engine::Ending& ending) {
+  if (ending.reason == engine::EndReason::stop || ending.reason == engine::EndReason::length) return std::nullopt;
+  if (ending.error) return refusal_of(*ending.error);
+  return Refusal{.status = 500, .message = "the generation was ended", .code = "generation_failed"};
+}
+
+Exchange::Exchange(engine::Engine& engine, const Target& target, Request request, ExchangeEvents events)
+    : engine_(engine), tokenizer_(*target.tokenizer), request_(std::move(request)), events_(std::move(events)) {}
 
 Exchange::~Exchange() {
-  done_ = {};
+  events_ = {};
   for (const auto& [sequence, choice] : sequences_) {
-    if (!answers_[choice].ending()) engine_.close(sequence);
+    if (!choices_[choice].answer.ending()) engine_.close(sequence);
   }
 }
 
 Accepted<std::unique_ptr<Exchange>> Exchange::start(engine::Engine& engine, const Target& target, Request request,
-                                                    std::function<void()> done) {
+                                                    ExchangeEvents events) {
   PLAIT_CHECK(!request.prompts.empty());
-  std::unique_ptr<Exchange> exchange(new Exchange(engine, target, std::move(request), std::move(done)));
+  std::unique_ptr<Exchange> exchange(new Exchange(engine, target, std::move(request), std::move(events)));
   for (engine::Request& prompt : exchange->request_.prompts) PLAIT_TRY_VOID(exchange->submit(prompt));
   return exchange;
 }
 
 Accepted<void> Exchange::submit(engine::Request& prompt) {
-  const std::size_t first = answers_.size();
+  const std::size_t first = choices_.size();
   for (std::size_t i = 0; i < prompt.samples; ++i) {
     auto answer = engine::TextAnswer::make(tokenizer_, request_.stop, {}, request_.ignore_eos);
     if (!answer) return std::unexpected(refusal_of(answer.error()));
-    answers_.push_back(*std::move(answer));
+    choices_.push_back({.answer = *std::move(answer)});
   }
-  prompt.generate.stop = answers_[first].stop_ids();
+  prompt.generate.stop = choices_[first].answer.stop_ids();
   prompt.generate.listener = this;
   const auto ids = engine_.submit(prompt);
   if (!ids) {
-    while (answers_.size() > first) answers_.pop_back();
+    while (choices_.size() > first) choices_.pop_back();
     return std::unexpected(refusal_of(ids.error()));
   }
   for (std::size_t i = 0; i < ids->size(); ++i) sequences_.emplace_back((*ids)[i], first + i);
@@ -59,46 +65,72 @@ Accepted<void> Exchange::submit(engine::Request& prompt) {
   return {};
 }
 
-engine::TextAnswer& Exchange::answer_of(engine::SequenceId sequence) {
+std::size_t Exchange::choice_of(engine::SequenceId sequence) const {
   const auto at =
       std::ranges::lower_bound(sequences_, sequence, {}, &std::pair<engine::SequenceId, std::size_t>::first);
   PLAIT_CHECK(at != sequences_.end() && at->first == sequence, sequence.value());
-  return answers_[at->second];
+  return at->second;
+}
+
+void Exchange::tell(std::size_t choice) {
+  Told& told = choices_[choice];
+  const engine::TextAnswer& answer = told.answer;
+  const bool over = answer.ending().has_value();
+  if (!events_.part || (!over && answer.text().size() == told.text)) return;
+  const std::size_t first = std::min(told.tokens, answer.logprobs().size());
+  const ChoicePart part{.choice = choice,
+                        .text = std::string_view(answer.text()).substr(told.text),
+                        .tokens = std::span(answer.tokens()).subspan(told.tokens),
+                        .logprobs = std::span(answer.logprobs()).subspan(first),
+                        .ending = over ? &*answer.ending() : nullptr};
+  told.text = answer.text().size();
+  told.tokens = answer.tokens().size();
+  events_.part(part);
 }
 
 bool Exchange::on_token(engine::SequenceId sequence, const models::Sample& sample) {
-  return answer_of(sequence).on_token(sequence, sample);
+  const std::size_t choice = choice_of(sequence);
+  const bool goes_on = choices_[choice].answer.on_token(sequence, sample);
+  tell(choice);
+  return goes_on;
 }
 
 void Exchange::on_end(engine::SequenceId sequence, const engine::Ending& ending) {
-  answer_of(sequence).on_end(sequence, ending);
-  if (--running_ == 0 && done_) done_();
+  const std::size_t choice = choice_of(sequence);
+  choices_[choice].answer.on_end(sequence, ending);
+  tell(choice);
+  if (--running_ == 0 && events_.done) events_.done();
 }
 
 std::size_t Exchange::generated_tokens() const {
   std::size_t tokens = 0;
-  for (const engine::TextAnswer& answer : answers_) tokens += answer.tokens().size();
+  for (const Told& choice : choices_) tokens += choice.answer.tokens().size();
   return tokens;
 }
 
-Reply Exchange::reply(const ReplyHead& head) const {
+std::vector<Choice> Exchange::choices() const {
   PLAIT_CHECK(done());
   std::vector<Choice> choices;
-  for (const engine::TextAnswer& answer : answers_) {
-    const engine::Ending& ending = *answer.ending();
-    if (ending.reason != engine::EndReason::stop && ending.reason != engine::EndReason::length) {
-      const Refusal refusal =
-          ending.error ? refusal_of(*ending.error)
-                       : Refusal{.status = 500, .message = "the generation was ended", .code = "generation_failed"};
-      return {.status = refusal.status, .body = refusal_body(refusal)};
-    }
+  for (const Told& told : choices_) {
+    const engine::TextAnswer& answer = told.answer;
     choices.push_back({.text = answer.text(),
                        .tokens = answer.tokens(),
                        .logprobs = answer.logprobs(),
-                       .reason = ending.reason,
-                       .usage = ending.usage});
+                       .reason = answer.ending()->reason,
+                       .usage = answer.ending()->usage});
   }
-  return {.status = 200, .body = reply_body(head, request_.reply, request_.prompts, choices, tokenizer_)};
+  return choices;
+}
+
+text::Json Exchange::usage() const { return usage_body(choices(), choices_.size() / request_.prompts.size()); }
+
+Reply Exchange::reply(const ReplyHead& head) const {
+  const std::vector<Choice> answers = choices();
+  for (const Told& told : choices_) {
+    const auto refusal = refusal_of(*told.answer.ending());
+    if (refusal) return {.status = refusal->status, .body = refusal_body(*refusal)};
+  }
+  return {.status = 200, .body = reply_body(head, request_.reply, request_.prompts, answers, tokenizer_)};
 }
 
 }  // namespace plait::serving

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One request in flight: its generations in the engine, and the reply when the last of them has ended.
+// One request in flight: its generations in the engine, what they say as it comes, and the reply when the last of them
+// has ended.
 #pragma once
 
 #include <cstddef>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,39 +28,66 @@ struct Reply {
   text::Json body = {};
 };
 
-/// Belongs to the engine's thread. Neither copied nor moved.
+/// What has come of one choice since the last time. Valid during the call.
+struct ChoicePart {
+  std::size_t choice = 0;
+  std::string_view text = {};                       ///< Whole UTF-8, never part of a stop string.
+  std::span<const base::TokenId> tokens = {};       ///< Those that made it.
+  std::span<const models::Logprobs> logprobs = {};  ///< One for each token, or none.
+  const engine::Ending* ending = nullptr;           ///< Set in the choice's last part, which may be without text.
+};
+
+/// Who wants to know. Called inside Engine::step(), cancel() or close(); must not destroy the exchange.
+struct ExchangeEvents {
+  std::function<void(const ChoicePart&)> part = {};  ///< For each piece of text and each ending.
+  std::function<void()> done = {};                   ///< Once, when the last choice has ended.
+};
+
+/// What the client is to see of an ending; nothing if it is an answer: stop or length.
+[[nodiscard]] std::optional<Refusal> refusal_of(const engine::Ending& ending);
+
+/// Belongs to the engine's thread until it is done(), then to any one. Neither copied nor moved.
 class Exchange final : private engine::Listener {
  public:
-  /// Submits all generations of a request. `done` is called once, inside Engine::step(), when the last one has ended;
-  /// it must not destroy the exchange. Engine and what `target` points to must outlive it. Refused if the engine
+  /// Submits all generations of a request. Engine and what `target` points to must outlive it. Refused if the engine
   /// refuses; then nothing runs.
   [[nodiscard]] static Accepted<std::unique_ptr<Exchange>> start(engine::Engine& engine, const Target& target,
-                                                                 Request request, std::function<void()> done);
-  /// Cancels what still runs; `done` is not called.
+                                                                 Request request, ExchangeEvents events);
+  /// Cancels what still runs, without events.
   ~Exchange() override;
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
   /// Generations, one for each choice.
-  [[nodiscard]] std::size_t size() const { return answers_.size(); }
+  [[nodiscard]] std::size_t size() const { return choices_.size(); }
   [[nodiscard]] bool done() const { return running_ == 0; }
   /// The reply, or an error's body if a generation failed. Requires: done().
   [[nodiscard]] Reply reply(const ReplyHead& head) const;
+  /// The reply's `usage`. Requires: done().
+  [[nodiscard]] text::Json usage() const;
   /// Of all choices, so far.
   [[nodiscard]] std::size_t generated_tokens() const;
 
  private:
-  Exchange(engine::Engine& engine, const Target& target, Request request, std::function<void()> done);
+  Exchange(engine::Engine& engine, const Target& target, Request request, ExchangeEvents events);
   Accepted<void> submit(engine::Request& prompt);
   bool on_token(engine::SequenceId sequence, const models::Sample& sample) override;
   void on_end(engine::SequenceId sequence, const engine::Ending& ending) override;
-  [[nodiscard]] engine::TextAnswer& answer_of(engine::SequenceId sequence);
+  /// A choice, and how much of it has been told.
+  struct Told {
+    engine::TextAnswer answer;
+    std::size_t text = 0;
+    std::size_t tokens = 0;
+  };
+  [[nodiscard]] std::size_t choice_of(engine::SequenceId sequence) const;
+  void tell(std::size_t choice);
+  [[nodiscard]] std::vector<Choice> choices() const;
 
   engine::Engine& engine_;
   const models::Tokenizer& tokenizer_;
   Request request_;
-  std::function<void()> done_;
-  std::deque<engine::TextAnswer> answers_;                             // [choice]; they must stay where they are
+  ExchangeEvents events_;
+  std::deque<Told> choices_;                                           // [choice]; they must stay where they are
   std::vector<std::pair<engine::SequenceId, std::size_t>> sequences_;  // ascending, with their choice
   std::size_t running_ = 0;
 };

@@ -30,7 +30,7 @@ class ExchangeTest : public ::testing::Test {
     auto request = read_request(endpoint, body, tiny_.target, 1);
     EXPECT_TRUE(request) << request.error().message;
     int done = 0;
-    const auto exchange = Exchange::start(*engine_, tiny_.target, *std::move(request), [&] { ++done; });
+    const auto exchange = Exchange::start(*engine_, tiny_.target, *std::move(request), {.done = [&] { ++done; }});
     EXPECT_TRUE(exchange);
     while (engine_->step()) {
     }
@@ -165,7 +165,7 @@ TEST_F(ExchangeTest, WhatTheEngineRefusesLeavesNothingBehind) {
   open(2 * page);
   auto request = read_request(Endpoint::completions, {{"prompt", {"a", "b"}}, {"max_tokens", 20}}, tiny_.target, 1);
   request->prompts[1].generate.tokens_max = 100;  // does not fit
-  const auto exchange = Exchange::start(*engine_, tiny_.target, *std::move(request), [] { FAIL(); });
+  const auto exchange = Exchange::start(*engine_, tiny_.target, *std::move(request), {.done = [] { FAIL(); }});
   ASSERT_FALSE(exchange);
   EXPECT_EQ(exchange.error().code, "kv_memory_exceeded");
   EXPECT_EQ(engine_->counters().sequences, 0U);
@@ -173,7 +173,7 @@ TEST_F(ExchangeTest, WhatTheEngineRefusesLeavesNothingBehind) {
 
 TEST_F(ExchangeTest, DyingExchangesCancel) {
   auto request = read_request(Endpoint::completions, {{"prompt", "a"}, {"n", 4}, {"max_tokens", 100}}, tiny_.target, 1);
-  auto exchange = Exchange::start(*engine_, tiny_.target, *std::move(request), [] { FAIL(); });
+  auto exchange = Exchange::start(*engine_, tiny_.target, *std::move(request), {.done = [] { FAIL(); }});
   ASSERT_TRUE(exchange);
   for (int i = 0; i < 5; ++i) engine_->step();
   exchange->reset();

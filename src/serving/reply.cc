@@ -35,12 +35,13 @@ Json chat_entry(const models::Tokenizer& tokenizer, TokenId token, float logprob
           {"bytes", bytes_json(tokenizer.piece(token))}};
 }
 
-Json chat_logprobs(const Choice& choice, const models::Tokenizer& tokenizer) {
+Json chat_logprobs(std::span<const TokenId> tokens, std::span<const models::Logprobs> logprobs,
+                   const models::Tokenizer& tokenizer) {
   Json content = Json::array();
-  for (std::size_t i = 0; i < choice.logprobs.size(); ++i) {
-    Json entry = chat_entry(tokenizer, choice.tokens[i], choice.logprobs[i].chosen);
+  for (std::size_t i = 0; i < logprobs.size(); ++i) {
+    Json entry = chat_entry(tokenizer, tokens[i], logprobs[i].chosen);
     entry["top_logprobs"] = Json::array();
-    for (const models::TokenLogprob& other : choice.logprobs[i].top) {
+    for (const models::TokenLogprob& other : logprobs[i].top) {
       entry["top_logprobs"].push_back(chat_entry(tokenizer, other.token, other.logprob));
     }
     content.push_back(std::move(entry));
@@ -57,28 +58,22 @@ std::string completion_token(const models::Tokenizer& tokenizer, TokenId token) 
   return bytes;
 }
 
-std::size_t characters(std::string_view utf8) {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(utf8, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
-}
-
-Json completion_logprobs(const Choice& choice, std::size_t offset, const models::Tokenizer& tokenizer) {
+Json completion_logprobs(std::span<const TokenId> ids, std::span<const models::Logprobs> logprobs,
+                         const models::Tokenizer& tokenizer, TextPlace& place) {
   Json tokens = Json::array();
   Json chosen = Json::array();
   Json top = Json::array();
   Json offsets = Json::array();
-  models::Detokenizer detokenizer(tokenizer);
-  for (std::size_t i = 0; i < choice.logprobs.size(); ++i) {
-    const models::Logprobs& logprobs = choice.logprobs[i];
-    tokens.push_back(completion_token(tokenizer, choice.tokens[i]));
-    chosen.push_back(logprob_json(logprobs.chosen));
+  for (std::size_t i = 0; i < logprobs.size(); ++i) {
+    tokens.push_back(completion_token(tokenizer, ids[i]));
+    chosen.push_back(logprob_json(logprobs[i].chosen));
     Json others = Json::object();
-    for (const models::TokenLogprob& other : logprobs.top) {
+    for (const models::TokenLogprob& other : logprobs[i].top) {
       others[completion_token(tokenizer, other.token)] = logprob_json(other.logprob);
     }
     top.push_back(std::move(others));
-    offsets.push_back(offset);
-    offset += characters(detokenizer.push(choice.tokens[i]));
+    offsets.push_back(place.characters);
+    place.characters += count_characters(place.detokenizer.push(ids[i]));
   }
   return {{"tokens", std::move(tokens)},
           {"token_logprobs", std::move(chosen)},
@@ -99,10 +94,12 @@ Json choice_json(const Choice& choice, std::size_t index, std::string_view echo,
   Json logprobs;
   if (shape.endpoint == Endpoint::completions) {
     json["text"] = std::string(echo) + std::string(choice.text);
-    if (shape.logprobs) logprobs = completion_logprobs(choice, characters(echo), tokenizer);
   } else {
     json["message"] = {{"role", "assistant"}, {"content", choice.text}, {"refusal", nullptr}};
-    if (shape.logprobs) logprobs = chat_logprobs(choice, tokenizer);
+  }
+  if (shape.logprobs) {
+    TextPlace place{.detokenizer = models::Detokenizer(tokenizer), .characters = count_characters(echo)};
+    logprobs = logprobs_body(shape.endpoint, choice.tokens, choice.logprobs, tokenizer, place);
   }
   json["logprobs"] = std::move(logprobs);
   json["finish_reason"] = name(choice.reason);
@@ -121,6 +118,17 @@ Json additions(const ReplyShape& shape, std::span<const engine::Request> prompts
 }
 
 }  // namespace
+
+std::size_t count_characters(std::string_view utf8) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(utf8, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+}
+
+Json logprobs_body(Endpoint endpoint, std::span<const TokenId> tokens, std::span<const models::Logprobs> logprobs,
+                   const models::Tokenizer& tokenizer, TextPlace& place) {
+  return endpoint == Endpoint::completions ? completion_logprobs(tokens, logprobs, tokenizer, place)
+                                           : chat_logprobs(tokens, logprobs, tokenizer);
+}
 
 Json usage_body(std::span<const Choice> choices, std::size_t samples) {
   std::size_t prompt = 0;

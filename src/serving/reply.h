@@ -33,6 +33,21 @@ struct ReplyHead {
   std::string model = {};
 };
 
+/// Where a choice's next token begins, for the `text_offset` of /v1/completions.
+struct TextPlace {
+  models::Detokenizer detokenizer;
+  std::size_t characters = 0;  ///< Of what stands before it, an echo included.
+};
+
+/// `logprobs` of a choice or of a part of one: as many tokens as log-probabilities. In the shape of /v1/completions it
+/// moves `place` on.
+[[nodiscard]] text::Json logprobs_body(Endpoint endpoint, std::span<const base::TokenId> tokens,
+                                       std::span<const models::Logprobs> logprobs, const models::Tokenizer& tokenizer,
+                                       TextPlace& place);
+
+/// Characters of UTF-8.
+[[nodiscard]] std::size_t count_characters(std::string_view utf8);
+
 /// The choices in order: those of a prompt side by side, prompts one after the other.
 /// Requires: as many choices for each of the prompts; reasons are stop or length.
 [[nodiscard]] text::Json reply_body(const ReplyHead& head, const ReplyShape& shape,

@@ -264,9 +264,14 @@ Accepted<void> read_echo(Fields& fields, const std::vector<Prompt>& prompts, Rep
 
 }  // namespace
 
+std::string_view path_of(Endpoint endpoint) {
+  return endpoint == Endpoint::chat_completions ? "/v1/chat/completions" : "/v1/completions";
+}
+
 std::optional<Endpoint> find_endpoint(std::string_view path) {
-  if (path == "/v1/chat/completions") return Endpoint::chat_completions;
-  if (path == "/v1/completions") return Endpoint::completions;
+  for (const Endpoint endpoint : {Endpoint::chat_completions, Endpoint::completions}) {
+    if (path == path_of(endpoint)) return endpoint;
+  }
   return std::nullopt;
 }
 

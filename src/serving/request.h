@@ -29,6 +29,8 @@ namespace plait::serving {
 enum class Endpoint { chat_completions, completions };
 /// "/v1/chat/completions" or "/v1/completions"; nothing for any other path.
 [[nodiscard]] std::optional<Endpoint> find_endpoint(std::string_view path);
+/// The other way round.
+[[nodiscard]] std::string_view path_of(Endpoint endpoint);
 
 /// The model that answers. What it points to must outlive its use.
 struct Target {

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// OpenAI's API on one engine: what stands behind the addresses of the HTTP server.
+//
+//   EngineLoop loop(engine);
+//   Api api(loop, target, {});
+//   HttpRouter router;
+//   api.add_routes(router);
+//   PLAIT_TRY(const auto server, HttpServer::make(options, router.handler()));
+//   loop.run();
+//
+// A request goes through three threads. The server's only hands it on. The API's own reads it: JSON, template, tokens.
+// The engine's starts it and hands its tokens to the connection as they come. A client that goes away is dropped from
+// the engine before its next step.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "serving/engine_loop.h"
+#include "serving/http/counters.h"
+#include "serving/http/router.h"
+#include "serving/request.h"
+
+namespace plait::serving {
+
+struct ApiOptions {
+  std::uint64_t seed = 0;  ///< Requests without a seed get one each that follows from this; 0: by chance.
+  /// Requests that wait to be read or are in the engine; the next ones get 503.
+  std::size_t requests_max = 1024;
+};
+
+class Api {
+ public:
+  /// Loop and what `target` points to must outlive it.
+  Api(EngineLoop& loop, const Target& target, const ApiOptions& options,
+      const base::Clock& clock = base::steady_clock());
+  /// Drops what is in flight. Requires: no server calls it any more, and the loop does not run.
+  ~Api();
+  Api(const Api&) = delete;
+  Api& operator=(const Api&) = delete;
+
+  /// `/v1/chat/completions`, `/v1/completions`, `/v1/models`, `/tokenize`, `/detokenize`, `/health`, `/metrics`. The
+  /// router's handlers refer to the API.
+  void add_routes(HttpRouter& router);
+  /// Where /metrics finds the server's own counters.
+  void set_http_counters(std::function<HttpCounters()> counters);
+
+ private:
+  class State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace plait::serving

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "serving/text_routes.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "serving/prompt.h"
+#include "text/json.h"
+#include "text/utf8.h"
+
+namespace plait::serving {
+namespace {
+
+using text::Json;
+
+Json model_json(const Target& target, std::int64_t since) {
+  return {{"id", target.model},
+          {"object", "model"},
+          {"created", since},
+          {"owned_by", "plait"},
+          {"max_model_len", target.context}};
+}
+
+HttpReply json_reply(const Json& body) { return {.body = text::dump_json(body)}; }
+
+Target completed(Target target) {
+  if (target.vocabulary == 0) target.vocabulary = target.tokenizer->size();
+  return target;
+}
+
+Accepted<Json> read_body(const HttpRequest& request) {
+  auto body = text::parse_json(request.body);
+  if (!body) {
+    return std::unexpected(Refusal{.message = "the body is no JSON: " + body.error().message, .code = "invalid_json"});
+  }
+  if (!body->is_object()) return std::unexpected(Refusal{.message = "the body must be a JSON object"});
+  return *std::move(body);
+}
+
+Accepted<std::vector<base::TokenId>> tokens_of(Fields& fields, const Target& target) {
+  if (fields.find("messages") != nullptr) {
+    PLAIT_TRY(auto prompts, chat_prompts(fields, target, false));
+    return std::move(prompts.front().tokens);
+  }
+  PLAIT_TRY(const auto content, fields.text("content"));
+  PLAIT_TRY(const auto prompt, fields.text("prompt"));
+  if (!content && !prompt) return bad_value("content", "must be a string; or give messages");
+  PLAIT_TRY(const auto special, fields.flag("add_special"));
+  PLAIT_TRY(const auto parse, fields.flag("parse_special"));
+  return target.tokenizer->encode(content ? *content : *prompt,
+                                  {.add_special = special.value_or(false), .parse_special = parse.value_or(false)});
+}
+
+Accepted<HttpReply> tokenize(const HttpRequest& request, const Target& target) {
+  PLAIT_TRY(const Json body, read_body(request));
+  Fields fields(body);
+  PLAIT_TRY(const auto tokens, tokens_of(fields, target));
+  PLAIT_TRY(const auto pieces, fields.flag("with_pieces"));
+  Json list = Json::array();
+  for (const base::TokenId token : tokens) {
+    if (!pieces.value_or(false)) {
+      list.push_back(token.value());
+    } else {
+      list.push_back({{"id", token.value()}, {"piece", text::sanitize(target.tokenizer->piece(token))}});
+    }
+  }
+  return json_reply({{"tokens", std::move(list)}, {"count", tokens.size()}, {"max_model_len", target.context}});
+}
+
+Accepted<HttpReply> detokenize(const HttpRequest& request, const Target& target) {
+  PLAIT_TRY(const Json body, read_body(request));
+  Fields fields(body);
+  const Json* list = fields.find("tokens");
+  if (list == nullptr) return bad_value("tokens", "must be a list of token ids");
+  PLAIT_TRY(const auto tokens, token_list(*list, target.vocabulary, "tokens"));
+  const std::string content = target.tokenizer->decode(tokens, true);
+  return json_reply({{"content", content}, {"prompt", content}});
+}
+
+HttpReply reply_or_refusal(Accepted<HttpReply> reply) { return reply ? *std::move(reply) : reply_of(reply.error()); }
+
+}  // namespace
+
+HttpReply models_reply(const HttpRequest& /*request*/, const Target& target, std::int64_t since) {
+  return json_reply({{"object", "list"}, {"data", Json::array({model_json(target, since)})}});
+}
+
+HttpReply model_reply(const HttpRequest& request, const Target& target, std::int64_t since) {
+  const std::string_view asked = request.param("name");
+  if (asked == target.model) return json_reply(model_json(target, since));
+  return reply_of({.status = 404,
+                   .message = fmt::format("there is no model \"{}\"", text::sanitize(asked.substr(0, 100))),
+                   .param = "model",
+                   .code = "model_not_found"});
+}
+
+HttpReply tokenize_reply(const HttpRequest& request, const Target& target, std::int64_t /*since*/) {
+  return reply_or_refusal(tokenize(request, completed(target)));
+}
+
+HttpReply detokenize_reply(const HttpRequest& request, const Target& target, std::int64_t /*since*/) {
+  return reply_or_refusal(detokenize(request, completed(target)));
+}
+
+}  // namespace plait::serving

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The small questions of the API that need no engine: which models there are, and text to tokens and back.
+#pragma once
+
+#include <cstdint>
+
+#include "serving/http/message.h"
+#include "serving/request.h"
+
+namespace plait::serving {
+
+/// GET /v1/models. `since`: when the model was loaded, seconds since 1970.
+[[nodiscard]] HttpReply models_reply(const HttpRequest& request, const Target& target, std::int64_t since);
+/// GET /v1/models/{name...}
+[[nodiscard]] HttpReply model_reply(const HttpRequest& request, const Target& target, std::int64_t since);
+/// POST /tokenize: {"content" or "prompt": TEXT} or {"messages": […]}, with "add_special" and "parse_special" (both
+/// false) for the former and "with_pieces". The reply has "tokens", "count" and "max_model_len".
+[[nodiscard]] HttpReply tokenize_reply(const HttpRequest& request, const Target& target, std::int64_t since);
+/// POST /detokenize: {"tokens": [ID, …]}. The reply has the text as "content" and as "prompt".
+[[nodiscard]] HttpReply detokenize_reply(const HttpRequest& request, const Target& target, std::int64_t since);
+
+}  // namespace plait::serving
