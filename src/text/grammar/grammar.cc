@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Compiling: Thompson's automaton of each rule (nfa.h), made deterministic by sets of its states; calls count as
-// letters of the alphabet. Then the fewest bytes to the end of every state by Knuth's generalisation of Dijkstra's algorithm
-// (A generalization of Dijkstra's algorithm, 1977), whose unreached states are dead ends and are cut off.
+// letters of the alphabet. Then the fewest bytes to the end of every state by Knuth's generalisation of Dijkstra's
+// algorithm (A generalization of Dijkstra's algorithm, 1977), whose unreached states are dead ends and are cut off.
 #include "text/grammar/grammar.h"
 
 #include <fmt/format.h>
