@@ -33,9 +33,10 @@ template <class Visit>
 void MaskCache::walk(StateId state, std::uint32_t root, Visit visit) {
   const TokenTrie& trie = table_->trie;
   const std::uint32_t end = trie.node(root).end;
-  const std::size_t base = trie.node(root).depth;
-  rows_[base] = &states_.row(state);
-  reached_[base] = state;
+  rows_[trie.node(root).depth] = &states_.row(state);
+  reached_[trie.node(root).depth] = state;
+  StateId looked_at = kRefused;  // within a string most bytes lead back to one state: what is below need not be walked
+  std::uint32_t loops = 0;
   for (std::uint32_t id = root + 1; id < end;) {
     const TokenTrie::Node& node = trie.node(id);
     const std::size_t above = node.depth - std::size_t{1};
@@ -45,13 +46,31 @@ void MaskCache::walk(StateId state, std::uint32_t root, Visit visit) {
       id = node.end;
       continue;
     }
-    if (trie.node(id + 1).first_token != node.first_token && !visit(id, StateId(next))) return;
-    if (node.end > id + 1) {
+    if (looked_at.value() != next && reached_[above].value() == next) {
+      looked_at = StateId(next);
+      loops = loops_of(looked_at);
+    }
+    const bool all = looked_at.value() == next && (node.classes & ~loops) == 0;
+    const auto tokens = all ? trie.tokens_from(id) : trie.tokens(id);
+    if (!tokens.empty() && !visit(tokens, StateId(next))) return;
+    if (all) {
+      id = node.end;
+      continue;
+    }
+    if (node.end > ++id) {
       rows_[node.depth] = &states_.row(StateId(next));
       reached_[node.depth] = StateId(next);
     }
-    ++id;
   }
+}
+
+std::uint32_t MaskCache::loops_of(StateId state) {
+  std::uint32_t leaves = 0;
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    const auto one = static_cast<std::uint8_t>(byte);
+    if (states_.advance(state, one) != state) leaves |= std::uint32_t{1} << TokenTrie::class_of(one);
+  }
+  return ~leaves;
 }
 
 void MaskCache::allow(std::span<const TokenId> tokens, std::vector<std::uint64_t>& bits) const {
@@ -108,8 +127,8 @@ void MaskCache::fill(Slot& slot) {
   std::ranges::fill(slot.bits, 0);
   slot.bytes_after = 0;
   slot.tokens_after = kNone;
-  walk(slot.state, 0, [&](std::uint32_t node, StateId next) {
-    allow(table_->trie.tokens(node), slot.bits);
+  walk(slot.state, 0, [&](std::span<const TokenId> tokens, StateId next) {
+    allow(tokens, slot.bits);
     slot.bytes_after = std::max(slot.bytes_after, states_.cost(next));
     return true;
   });
@@ -125,10 +144,9 @@ base::Result<MaskCache::Mask> MaskCache::mask(StateId state) {
 base::Result<MaskCache::Mask> MaskCache::mask_within(StateId state, std::size_t left) {
   Slot& slot = slot_of(state);
   PLAIT_TRY_VOID(check());
-  if (left >= std::size_t{slot.bytes_after} + 2 ||
-      (slot.tokens_after != kNone && left >= slot.tokens_after + std::size_t{2})) {
-    return Mask(slot.bits);
-  }
+  const bool plenty = table_->trie.has_every_byte() && left >= std::size_t{slot.bytes_after} + 2;
+  const bool enough = slot.tokens_after != kNone && left >= std::size_t{slot.tokens_after} + 2;
+  if (plenty || enough) return Mask(slot.bits);
   const std::uint32_t needed = tokens_to_end(state);
   if (needed == kNever) {
     return base::fail(base::ErrorCode::unsupported, "grammar: the vocabulary has no words for its shortest text");
@@ -137,10 +155,10 @@ base::Result<MaskCache::Mask> MaskCache::mask_within(StateId state, std::size_t 
   std::uint32_t most = 0;
   // At most so many may be needed behind the token; needed - 1 are always possible.
   const std::size_t allowed = std::max<std::size_t>(left < 2 ? 0 : left - 1, needed);
-  walk(state, 0, [&](std::uint32_t node, StateId next) {
+  walk(state, 0, [&](std::span<const TokenId> tokens, StateId next) {
     const std::uint32_t after = tokens_to_end(next);
     most = std::max(most, after);
-    if (after < allowed) allow(table_->trie.tokens(node), within_);
+    if (after < allowed) allow(tokens, within_);
     return true;
   });
   PLAIT_TRY_VOID(check());
@@ -264,7 +282,7 @@ void MaskCache::cut_open_end(std::string_view bytes, StateId end) {
     }
     bool open = false;
     if (node != TokenTrie::kNone) {
-      walk(end, node, [&](std::uint32_t, StateId) {
+      walk(end, node, [&](std::span<const TokenId>, StateId) {
         open = true;
         return false;
       });

@@ -85,10 +85,12 @@ class MaskCache {  // one thread; may serve many generations
     std::uint32_t tokens_after = kNone;  // the same in tokens, once somebody asked
     std::vector<std::uint64_t> bits = {};
   };
-  /// Calls visit(trie node, state behind it) for every node with tokens that the grammar allows below `root`, which
-  /// stands for `state`, until that returns false.
+  /// Calls visit(tokens, state behind them) for all tokens below `root`, which stands for `state`, that the grammar
+  /// allows, until that returns false.
   template <class Visit>
   void walk(GrammarState state, std::uint32_t root, Visit visit);
+  /// The classes of bytes (token_trie.h) that all lead from a state back to it.
+  [[nodiscard]] std::uint32_t loops_of(GrammarState state);
   Slot& slot_of(GrammarState state);
   void unlink(std::uint32_t slot);
   void make_newest(std::uint32_t slot);

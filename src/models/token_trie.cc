@@ -39,6 +39,26 @@ TokenTrie::TokenTrie(const Tokenizer& tokenizer) {
   }
   for (const std::uint32_t id : path) nodes_[id].end = static_cast<std::uint32_t>(nodes_.size());
   nodes_.push_back({.first_token = static_cast<std::uint32_t>(tokens_.size())});
+  std::uint32_t bytes = 0;
+  for (std::uint32_t at = 1; at < nodes_[0].end; at = nodes_[at].end) bytes += tokens(at).empty() ? 0 : 1;
+  has_every_byte_ = bytes == 256;
+  for (std::uint32_t id = size(); id-- > 0;) {  // children come before their parent
+    for (std::uint32_t at = id + 1; at < nodes_[id].end; at = nodes_[at].end) {
+      nodes_[id].classes |= nodes_[at].classes | std::uint32_t{1} << class_of(nodes_[at].byte);
+    }
+  }
+}
+
+std::uint32_t TokenTrie::class_of(std::uint8_t byte) {
+  if (byte >= 0x80) return byte < 0xC0 ? 0 : 1;
+  if (byte < 0x20) return 2;
+  if (byte >= 'a' && byte <= 'z') return 3;
+  if (byte >= 'A' && byte <= 'Z') return 4;
+  if (byte >= '0' && byte <= '9') return 5;
+  // Marks: those that grammars tell apart have a class of their own.
+  static constexpr std::string_view kOwn = " \"\\,:{}[]().-_+/*=<>;'";
+  const std::size_t own = kOwn.find(static_cast<char>(byte));
+  return own == std::string_view::npos ? 6 : static_cast<std::uint32_t>(7 + own);
 }
 
 std::uint32_t TokenTrie::child(std::uint32_t id, std::uint8_t byte) const {
