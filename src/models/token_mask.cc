@@ -2,6 +2,7 @@
 #include "models/token_mask.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/check.h"
@@ -18,11 +19,25 @@ namespace {
 // Longer stretches are fed in pieces.
 constexpr std::size_t kForcedBytesMax = 4096;
 
+/// Whether every byte that a shortest rest may need is a word: then that takes at most as many words as bytes.
+bool bytes_are_words(const text::Grammar& grammar, const TokenTrie& trie) {
+  std::array<bool, 256> is_word = {};
+  for (std::uint32_t at = 1; at < trie.node(0).end; at = trie.node(at).end) {
+    is_word[trie.node(at).byte] = !trie.tokens(at).empty();
+  }
+  for (text::Grammar::NodeId id = 0; id < grammar.nodes(); ++id) {
+    const text::Grammar::Node& node = grammar.node(id);
+    if (node.edges > 0 && !is_word[node.byte]) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 MaskCache::MaskCache(std::shared_ptr<const text::Grammar> grammar, std::shared_ptr<const TokenMaskTable> table,
                      const MaskCacheOptions& options)
     : table_(std::move(table)),
+      bytes_suffice_(bytes_are_words(*grammar, table_->trie)),
       states_(std::move(grammar), options.states),
       words_((table_->tokenizer.size() + 63) / 64),
       slots_max_(std::max<std::size_t>(2, options.bytes_max / (words_ * 8 + sizeof(Slot)))),
@@ -144,7 +159,7 @@ base::Result<MaskCache::Mask> MaskCache::mask(StateId state) {
 base::Result<MaskCache::Mask> MaskCache::mask_within(StateId state, std::size_t left) {
   Slot& slot = slot_of(state);
   PLAIT_TRY_VOID(check());
-  const bool plenty = table_->trie.has_every_byte() && left >= std::size_t{slot.bytes_after} + 2;
+  const bool plenty = bytes_suffice_ && left >= std::size_t{slot.bytes_after} + 2;
   const bool enough = slot.tokens_after != kNone && left >= std::size_t{slot.tokens_after} + 2;
   if (plenty || enough) return Mask(slot.bits);
   const std::uint32_t needed = tokens_to_end(state);

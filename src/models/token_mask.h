@@ -103,6 +103,7 @@ class MaskCache {  // one thread; may serve many generations
   void cut_open_end(std::string_view bytes, GrammarState end);
 
   std::shared_ptr<const TokenMaskTable> table_;
+  bool bytes_suffice_;
   text::GrammarStates states_;
   std::size_t words_;  // of a mask
   std::size_t slots_max_;

@@ -39,9 +39,6 @@ TokenTrie::TokenTrie(const Tokenizer& tokenizer) {
   }
   for (const std::uint32_t id : path) nodes_[id].end = static_cast<std::uint32_t>(nodes_.size());
   nodes_.push_back({.first_token = static_cast<std::uint32_t>(tokens_.size())});
-  std::uint32_t bytes = 0;
-  for (std::uint32_t at = 1; at < nodes_[0].end; at = nodes_[at].end) bytes += tokens(at).empty() ? 0 : 1;
-  has_every_byte_ = bytes == 256;
   for (std::uint32_t id = size(); id-- > 0;) {  // children come before their parent
     for (std::uint32_t at = id + 1; at < nodes_[id].end; at = nodes_[at].end) {
       nodes_[id].classes |= nodes_[at].classes | std::uint32_t{1} << class_of(nodes_[at].byte);

@@ -48,8 +48,6 @@ class TokenTrie {  // immutable; any thread
   }
   /// kNone if no word goes on so. O(children).
   [[nodiscard]] std::uint32_t child(std::uint32_t id, std::uint8_t byte) const;
-  /// Every byte is a word: then whatever is left takes at most as many words as bytes.
-  [[nodiscard]] bool has_every_byte() const { return has_every_byte_; }
   /// Bytes of the longest word.
   [[nodiscard]] std::size_t longest() const { return longest_; }
 
@@ -57,7 +55,6 @@ class TokenTrie {  // immutable; any thread
   std::vector<Node> nodes_;  // and one more, for the end of the tokens
   std::vector<base::TokenId> tokens_;
   std::size_t longest_ = 0;
-  bool has_every_byte_ = false;
 };
 
 }  // namespace plait::models
