@@ -178,7 +178,7 @@ TEST(HttpServer, RefusesWhatIsMalformed) {
       {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
       {"BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n", 501},
       {"CONNECT a:1 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400},
-      {"GET / HTTP/1.1\nHost: localhost\n\n\r\n\r\n", 400},
+      {"GET / HTTP/1.1\nHost: localhost\n\n\r\n\r\n", 505},
       {std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 15), 400},
       {"\r\n\r\n\x01\x02\x03\x04 garbage\r\n\r\n", 400},
   };
