@@ -29,9 +29,9 @@ def setUpModule():  # noqa: N802
     server = unittest.enterModuleContext(Server("--drain-seconds", "5"))
 
 
-def send_request(sock, path, body):
+def request_bytes(path, body) -> bytes:
     data = json.dumps(body).encode()
-    sock.sendall(b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % (path.encode(), len(data)) + data)
+    return f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(data)}\r\n\r\n".encode() + data
 
 
 def read_until(sock, text: bytes) -> bytes:
@@ -112,14 +112,21 @@ class PagesTest(RawCase):
     @unittest.expectedFailure  # one thread reads all requests: a long text keeps everybody waiting
     def test_long_text_keeps_nobody_waiting(self):
         ended = []
-        long = threading.Thread(target=lambda: (server.request("POST", "/tokenize", {"content": "a" * 2_000_000}),
-                                                ended.append("long")))
-        long.start()
-        time.sleep(0.2)
-        server.request("GET", "/v1/models")
-        ended.append("short")
-        long.join()
-        self.assertEqual(ended, ["short", "long"])
+
+        def ask(name, method, path, body=None):
+            server.request(method, path, body)
+            ended.append(name)
+
+        long = [threading.Thread(target=ask, args=("long", "POST", "/tokenize", {"content": "a" * 2_000_000}))
+                for _ in range(2)]
+        for thread in long:
+            thread.start()
+        # The third is that for the metrics itself.
+        server.wait_for(lambda metrics: metrics["plait_http_requests_in_flight"] == 3, seconds=5)
+        ask("short", "GET", "/v1/models")
+        for thread in long:
+            thread.join()
+        self.assertEqual(ended[0], "short")
 
 
 class MethodsTest(RawCase):
@@ -417,7 +424,7 @@ class GoneTest(RawCase):
     def begin(self, body=None):
         sock = socket.create_connection((server.host, server.port), timeout=60)
         self.addCleanup(sock.close)
-        send_request(sock, COMPLETIONS, body or LONG)
+        sock.sendall(request_bytes(COMPLETIONS, body or LONG))
         return sock
 
     def assert_dropped(self, gone_before):
@@ -460,11 +467,9 @@ class GoneTest(RawCase):
 
     def test_killed(self):
         before = self.gone()
-        data = json.dumps(LONG | {"n": 4}).encode()
         with subprocess.Popen([sys.executable, "-c", CLIENT, str(server.port)], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE) as client:
-            client.stdin.write(b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n"
-                               % (COMPLETIONS.encode(), len(data)) + data)
+            client.stdin.write(request_bytes(COMPLETIONS, LONG | {"n": 4}))
             client.stdin.close()
             self.assertEqual(client.stdout.readline(), b"got some\n")
             client.send_signal(signal.SIGKILL)
