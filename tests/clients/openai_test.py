@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server with OpenAI's own Python package, unchanged."""
 import asyncio
+import logging
 import os
 import pathlib
 import tempfile
@@ -29,6 +30,7 @@ def setUpModule():  # noqa: N802
     if openai is None:
         return
     os.environ["NO_PROXY"] = "127.0.0.1"
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # a slow machine is no news
     server = unittest.enterModuleContext(Server("--drain-seconds", "5"))
 
 
@@ -208,6 +210,17 @@ class StreamTest(ClientCase):
             tokens[choice.index] += choice.logprobs.text_offset if choice.logprobs else []
         self.assertEqual(texts, [choice.text for choice in whole.choices])
         self.assertEqual(tokens, [choice.logprobs.text_offset for choice in whole.choices])
+
+    def test_logprobs_up_to_a_stop_string(self):
+        whole = self.complete(temperature=0).choices[0].text
+        more = {"temperature": 0, "stop": whole[10:14], "logprobs": 1}
+        cut = self.complete(**more).choices[0]
+        chunks = list(self.complete(stream=True, **more))
+        self.assertEqual("".join(chunk.choices[0].text for chunk in chunks), cut.text)
+        for name in ("tokens", "token_logprobs", "text_offset"):
+            streamed = [value for chunk in chunks if chunk.choices[0].logprobs
+                        for value in getattr(chunk.choices[0].logprobs, name)]
+            self.assertEqual(streamed, getattr(cut.logprobs, name))
 
     def test_characters_stay_whole(self):
         parrots = "🦜🎉日本語🦜🎉日本語🦜🎉日本語"
@@ -408,7 +421,6 @@ def of_many(i):
 @needs_openai
 class AsyncTest(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self):
-        asyncio.get_running_loop().set_debug(False)
         self.client = await self.enterAsyncContext(openai.AsyncOpenAI(**options(server)))
 
     async def whole(self, i):

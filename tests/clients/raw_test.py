@@ -336,8 +336,10 @@ class KeysTest(RawCase):
         folder = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="plait-keys-"))
         cls.file = pathlib.Path(folder) / "keys.json"
         cls.key = cls.add("alice")
-        cls.server = cls.enterClassContext(Server("--keys", cls.file, "--allowed-origins", "https://chat.example",
-                                                  "--allowed-hosts", "plait.example"))
+        cls.log = pathlib.Path(folder) / "access.log"
+        cls.server = cls.enterClassContext(Server(
+            "--keys", cls.file, "--access-log", cls.log, "--allowed-origins", "https://chat.example",
+            "--allowed-hosts", "plait.example"))
 
     @classmethod
     def add(cls, name, *options):
@@ -381,6 +383,22 @@ class KeysTest(RawCase):
         self.assertIn("the old keys stay", self.server.said[-1])
         self.assertEqual(self.status(self.key), 200)
         self.file.write_text(good, encoding="utf-8")
+
+    def test_access_log(self):
+        headers = {"x-api-key": self.key}
+        _, reply, data = self.server.request("POST", COMPLETIONS, BASES[COMPLETIONS] | {"prompt": "secret"}, headers)
+        identity = reply["x-request-id"]
+        self.assertIn(identity, json.loads(data)["id"])
+        end = time.monotonic() + 10
+        while identity not in (text := self.log.read_text(encoding="utf-8")) and time.monotonic() < end:
+            time.sleep(0.05)
+        lines = [json.loads(line) for line in text.splitlines()]
+        line, = [line for line in lines if line["id"] == identity]
+        self.assertEqual({name: line[name] for name in ("client", "method", "path", "status")},
+                         {"client": "alice", "method": "POST", "path": COMPLETIONS, "status": 200})
+        self.assertGreater(line["bytes"], len(data))
+        self.assertNotIn("secret", text)
+        self.assertNotIn(self.key, text)
 
     def test_requests_per_minute(self):
         key = self.add("carol", "--requests-per-minute", "2")
@@ -539,6 +557,15 @@ class EndTest(unittest.TestCase):
             except http.client.IncompleteRead as cut:
                 rest = cut.partial
             self.assertNotIn(b"[DONE]", rest)
+
+    def test_second_signal_ends_at_once(self):
+        with Server("--drain-seconds", "60") as running:
+            self.stream(running, 8000)
+            running.signal()
+            while "finishing what runs" not in running.said:
+                time.sleep(0.01)
+            running.signal()
+            self.assertEqual(running.process.wait(timeout=10), 130)
 
 
 if __name__ == "__main__":
