@@ -64,9 +64,9 @@ class Browser:
         self.profile = tempfile.mkdtemp(prefix="plait-browser-")
         options = webdriver.ChromeOptions()
         options.binary_location = shutil.which("chromium")
-        for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
-                         "--hide-scrollbars", "--no-first-run", "--disable-background-networking", f"--user-data-dir={self.profile}",
-                         f"--window-size={width},{height}"):
+        for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run",
+                         "--hide-scrollbars", "--disable-background-networking",
+                         f"--user-data-dir={self.profile}", f"--window-size={width},{height}"):
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))

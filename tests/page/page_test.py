@@ -50,8 +50,10 @@ class PageCase(unittest.TestCase):
     def open_page(self, stored: dict[str, str]):
         """The page with these entries in its localStorage."""
         self.driver.get(self.server.address + "/health")  # same origin, no page that would write its own state
-        self.driver.execute_script("localStorage.clear(); sessionStorage.clear(); Object.assign(localStorage, arguments[0])",
-                                   stored)
+        self.driver.execute_script("""
+            localStorage.clear();
+            sessionStorage.clear();
+            Object.assign(localStorage, arguments[0])""", stored)
         self.driver.get(self.server.address + "/")
 
     def find(self, selector: str):
