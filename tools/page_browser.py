@@ -35,7 +35,7 @@ class Server:
                                         stderr=subprocess.PIPE, text=True)
         watchdog = threading.Timer(START_SECONDS, self.process.kill)
         watchdog.start()
-        self.address, said = "", ""
+        self.address, said, self.reader = "", "", None
         for line in self.process.stderr:
             said += line
             if match := re.search(r" at (http://\S+)", line):
@@ -46,7 +46,8 @@ class Server:
             self.stop()
             raise RuntimeError("plait serve did not start:\n" + said)
         self.port = int(self.address.rsplit(":", 1)[1])
-        threading.Thread(target=lambda: [None for _ in self.process.stderr], daemon=True).start()
+        self.reader = threading.Thread(target=self.process.stderr.read, daemon=True)
+        self.reader.start()  # so that the pipe never fills up
 
     def stop(self) -> None:
         self.process.terminate()
@@ -55,6 +56,9 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        if self.reader:
+            self.reader.join()
+        self.process.stderr.close()
 
 
 class Browser:

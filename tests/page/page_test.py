@@ -358,6 +358,8 @@ class SpeedTest(PageCase):
             new PerformanceObserver((list) => tasks.push(...list.getEntries().map((e) => Math.round(e.duration))))
               .observe({type: "longtask", buffered: true});
             const log = document.getElementById("log"), top = log.scrollHeight;
+            // One long task of our own proves that they are seen.
+            setTimeout(() => { for (const end = performance.now() + 110; performance.now() < end;); }, 0);
             let step = 0;
             const scroll = () => {
               if (step > 60) return setTimeout(() => done(tasks), 200);
@@ -366,7 +368,8 @@ class SpeedTest(PageCase):
             };
             scroll();""")
         print(f"\nlong tasks with 1,000 messages, ms: {tasks}", file=sys.stderr)
-        self.assertLess(max(tasks, default=0), SCROLL_MS_MAX)
+        self.assertTrue(tasks)
+        self.assertLess(max(tasks), SCROLL_MS_MAX)
         self.settings(2, 40)
         self.send("And now?")
         self.wait_done()

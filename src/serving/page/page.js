@@ -54,6 +54,13 @@
     turns.toBottom(true);
   }
 
+  /** Where the reader's selection begins in the text, if it says so: else the text's end. */
+  function selectedPlace(text) {
+    const words = getSelection().toString().split("\n")[0].trim();
+    const at = words ? text.indexOf(words) : -1;
+    return at >= 0 ? at : text.length;
+  }
+
   const actions = {
     again(user) {
       if (!ready()) return;
@@ -72,10 +79,11 @@
     },
     fork(node) {
       const field = byId("fork-text");
+      const at = selectedPlace(node.text);
       field.value = node.text;
       open("fork");
       field.focus();
-      field.setSelectionRange(node.text.length, node.text.length);
+      field.setSelectionRange(at, at);
       byId("fork-go").onclick = () => {
         const prefix = field.value.slice(0, field.selectionStart);
         close("fork");

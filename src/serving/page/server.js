@@ -4,7 +4,7 @@
 
 const server = (() => {
   const KEY = "plait.key";
-  const HEARTBEAT_MS = 5000;
+  const HEARTBEAT_MS = 10000;  // counts towards the requests per minute of a key
   const RETRY_MS = [1000, 1000, 2000, 3000, 5000];  // after the server went away; the last one again and again
 
   const ADVICE = {
@@ -71,7 +71,7 @@ const server = (() => {
     clearTimeout(timer);
     try {
       const reply = await fetch("/health", { headers: headers(), cache: "no-store", signal: AbortSignal.timeout(4000) });
-      if (reply.status === 503) throw new Error("it is shutting down");
+      if (reply.status === 503 && (await failureOf(reply)).code === "server_draining") throw new Error("it ends");
       noteKey(reply.status);
       found();
     } catch {
@@ -92,7 +92,6 @@ const server = (() => {
   function setKey(text) {
     if (text) sessionStorage.setItem(KEY, text);
     else sessionStorage.removeItem(KEY);
-    state.needsKey = false;
     return look();
   }
 

@@ -111,7 +111,10 @@ const tree = (() => {
     }
   }
 
-  addEventListener("pagehide", () => { if (saving) write(); });
+  addEventListener("pagehide", () => { if (saving || strands.count()) write(); });
+  addEventListener("storage", (event) => {
+    if (event.key === NAME) dom.notice("This chat was changed in another tab. Reload the page to go on from there.");
+  });
 
   return { ROOT, clear, add, get, childrenOf, hasChildren, choose, path, pathTo, siblings, runOf, newRun, dump, load, save,
            write, restore };
