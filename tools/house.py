@@ -64,7 +64,7 @@ def _flatten(suite):
 
 
 def run_unittests(tally, folder: pathlib.Path) -> None:
-    """Runs the Python tests tests/<folder>/*_test.py that the tally wants, but for the page's, which need the program."""
+    """Runs the Python tests tests/<folder>/*_test.py that the tally wants; not the page's, which need the program."""
     for part in sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []:
         if part.name != "page" and list(part.glob("*_test.py")):
             run_part(tally, part)

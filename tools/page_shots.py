@@ -16,7 +16,7 @@ BYTES_MAX = 150_000
 WAIT_SECONDS = 60
 
 ASK = """
-for (const [id, value] of [["count", "2"], ["max_tokens", "120"], ["seed", "1"], ["temperature", "0.7"]]) {
+for (const [id, value] of [["count", "2"], ["max_tokens", "80"], ["seed", "1"], ["temperature", "0.7"]]) {
   document.getElementById(id).value = value;
 }
 document.getElementById("draft").value = arguments[0];
@@ -33,12 +33,12 @@ def wait(driver, script: str) -> None:
 
 
 def draw(server: page_browser.Server, folder: pathlib.Path) -> None:
-    browser = page_browser.Browser(width=1200, height=720)
+    browser = page_browser.Browser(width=1200, height=800)
     try:
         browser.driver.get(server.address + "/")
         wait(browser.driver, "document.getElementById('model').value")
         browser.driver.execute_script("document.getElementById('show-live').click()")
-        for question in ("Name three things to see in Rome.", "Which one is the oldest? Say why."):
+        for question in ("Give three tips for clear code.", "Show one of them in a few lines of Python."):
             browser.driver.execute_script(ASK, question)
             wait(browser.driver, "document.querySelector('.answer') && !document.querySelector('.answer.runs')")
             time.sleep(2)
