@@ -9,12 +9,12 @@
 #include <random>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "base/random.h"
 #include "parallel/executor.h"
-#include "serving/chunks.h"
+#include "serving/dialect.h"
 #include "serving/exchange.h"
-#include "serving/http/sse.h"
 #include "serving/metrics.h"
 #include "serving/text_routes.h"
 
@@ -73,27 +73,25 @@ class Api::State {
   /// A request from its arrival to its end.
   struct Flight {
     Responder responder;
-    Endpoint endpoint = Endpoint::chat_completions;
+    const Dialect& dialect;
     double arrived = 0;
-    ReplyHead head = {};
-    ReplyShape shape = {};
+    bool streams = false;
+    HttpHeaders headers = {};
+    std::unique_ptr<Wording> wording = {};
     // The rest is the engine's thread's.
     std::unique_ptr<Exchange> exchange = {};
-    std::optional<SseStream> stream = {};
-    std::optional<ChunkWriter> chunks = {};
     std::optional<double> first_text = {};
     std::vector<double> last_text = {};  // [choice] of a stream, 0: none yet
-    bool failed = false;
+    std::optional<Refusal> failed = {};
   };
   using FlightPointer = std::shared_ptr<Flight>;
 
-  void take(Endpoint endpoint, HttpRequest request, const Responder& responder);
+  void take(const Dialect& dialect, HttpRequest request, const Responder& responder);
   void prepare(const FlightPointer& flight, const HttpRequest& request);
   void refuse(const Flight& flight, const Refusal& refusal);
   void start(engine::Engine& engine, std::uint64_t number, const FlightPointer& flight, Request request);
   void part(Flight& flight, const ChoicePart& part);
   void land(std::uint64_t number);
-  void finish_stream(Flight& flight);
   void leave(std::uint64_t number);
   void observe(const Flight& flight, int status, const Json& usage);
 
@@ -102,6 +100,9 @@ class Api::State {
   ApiOptions options_;
   const base::Clock& clock_;
   Metrics metrics_;
+  const std::vector<Dialect> dialects_ = {openai_dialect(Endpoint::chat_completions),
+                                          openai_dialect(Endpoint::completions), anthropic_dialect(),
+                                          ollama_chat_dialect(), ollama_generate_dialect()};
   std::atomic<std::uint64_t> number_ = 0;
   std::atomic<std::size_t> flying_ = 0;
   std::unordered_map<std::uint64_t, FlightPointer> flights_;  // the engine's thread's
@@ -109,25 +110,23 @@ class Api::State {
 };
 
 // The flight is counted out when the last hand lets it go.
-void Api::State::take(Endpoint endpoint, HttpRequest request, const Responder& responder) {
+void Api::State::take(const Dialect& dialect, HttpRequest request, const Responder& responder) {
   if (flying_.fetch_add(1) >= options_.requests_max) {
     flying_.fetch_sub(1);
-    HttpReply reply = reply_of({.status = 503, .message = "too many requests at once", .code = "overloaded"});
+    HttpReply reply = dialect.refuse({.status = 503, .message = "too many requests at once", .code = "overloaded"});
     reply.headers.add("retry-after", "1");
     return responder.reply(std::move(reply));
   }
-  const FlightPointer flight(
-      new Flight{
-          .responder = responder, .endpoint = endpoint, .arrived = clock_.now(), .shape = {.endpoint = endpoint}},
-      [this](Flight* done) {
-        delete done;
-        flying_.fetch_sub(1);
-      });
+  const FlightPointer flight(new Flight{.responder = responder, .dialect = dialect, .arrived = clock_.now()},
+                             [this](Flight* done) {
+                               delete done;
+                               flying_.fetch_sub(1);
+                             });
   reader_.submit([this, flight, request = std::move(request)] { prepare(flight, request); });
 }
 
 void Api::State::refuse(const Flight& flight, const Refusal& refusal) {
-  flight.responder.refuse(refusal);
+  flight.responder.reply(flight.dialect.refuse(refusal));
   observe(flight, refusal.status, {});
 }
 
@@ -137,18 +136,20 @@ void Api::State::prepare(const FlightPointer& flight, const HttpRequest& http) {
     return refuse(*flight, {.message = "the body is no JSON: " + body.error().message, .code = "invalid_json"});
   }
   const std::uint64_t number = ++number_;
-  auto request = read_request(flight->endpoint, *body, target_, base::random_u64(options_.seed, number));
-  if (!request) return refuse(*flight, request.error());
-  if (!request->model_asked.empty() && request->model_asked != target_.model) {
-    return refuse(*flight, unknown_model(request->model_asked, target_.model));
+  auto asked = flight->dialect.read(
+      *body,
+      {.target = target_, .id = http.id, .created = unix_seconds(), .seed = base::random_u64(options_.seed, number)});
+  if (!asked) return refuse(*flight, asked.error());
+  Request& request = asked->request;
+  if (!request.model_asked.empty() && request.model_asked != target_.model) {
+    return refuse(*flight, unknown_model(request.model_asked, target_.model));
   }
-  set_client(http.client, *request);
-  flight->head = {.id = (flight->endpoint == Endpoint::completions ? "cmpl-" : "chatcmpl-") + http.id,
-                  .created = unix_seconds(),
-                  .model = target_.model};
-  flight->shape = request->reply;
-  loop_.post([this, number, flight, request = *std::move(request)](engine::Engine& engine) mutable {
-    start(engine, number, flight, std::move(request));
+  set_client(http.client, request);
+  flight->streams = request.reply.stream;
+  flight->headers = warning_headers(request.reply);
+  flight->wording = std::move(asked->wording);
+  loop_.post([this, number, flight, taken = std::move(request)](engine::Engine& engine) mutable {
+    start(engine, number, flight, std::move(taken));
   });
 }
 
@@ -158,38 +159,27 @@ void Api::State::start(engine::Engine& engine, std::uint64_t number, const Fligh
     loop_.post([this, number](engine::Engine&) { land(number); });
   }};
   events.part = [this, raw = flight.get()](const ChoicePart& part) { this->part(*raw, part); };
-  const std::size_t prompts = request.prompts.size();
   auto exchange = Exchange::start(engine, target_, std::move(request), std::move(events));
   if (!exchange) return refuse(*flight, exchange.error());
   flight->exchange = *std::move(exchange);
+  flight->last_text.resize(flight->exchange->size());
   flights_.emplace(number, flight);
-  if (flight->shape.stream) {
-    const std::size_t choices = flight->exchange->size();
-    flight->last_text.resize(choices);
-    flight->chunks.emplace(flight->head, flight->shape, prompts, choices, *target_.tokenizer);
-    flight->stream.emplace(flight->responder, warning_headers(flight->shape));
-    for (std::size_t i = 0; i < choices; ++i) {
-      if (const std::string chunk = flight->chunks->begin(i); !chunk.empty()) flight->stream->event(chunk);
-    }
-  }
+  if (flight->streams) flight->wording->open(flight->responder, flight->headers);
   flight->responder.on_gone([this, number] { loop_.post([this, number](engine::Engine&) { leave(number); }); });
 }
 
 void Api::State::part(Flight& flight, const ChoicePart& part) {
   const double now = clock_.now();
   if (!flight.first_text && !part.text.empty()) flight.first_text = now;
-  if (!flight.stream || flight.failed) return;
-  const auto refusal = part.ending == nullptr ? std::nullopt : refusal_of(*part.ending);
-  if (refusal) {
-    flight.failed = true;
-    return flight.stream->event(dump_json(refusal_body(*refusal)));
-  }
+  if (!flight.streams || flight.failed) return;
+  if (part.ending != nullptr) flight.failed = refusal_of(*part.ending);
+  if (flight.failed) return flight.wording->fail(*flight.failed);
   if (!part.text.empty()) {
     double& last = flight.last_text[part.choice];
     if (last > 0) metrics_.observe_gap(now - last);
     last = now;
   }
-  flight.stream->event(flight.chunks->part(part));
+  flight.wording->part(part);
 }
 
 void Api::State::land(std::uint64_t number) {
@@ -197,25 +187,17 @@ void Api::State::land(std::uint64_t number) {
   if (at == flights_.end()) return;
   const FlightPointer flight = std::move(at->second);
   flights_.erase(at);
-  if (flight->stream) return finish_stream(*flight);
+  if (flight->streams) {
+    if (!flight->failed) flight->wording->close(*flight->exchange);
+    return observe(*flight, flight->failed ? flight->failed->status : 200, flight->exchange->usage());
+  }
   // Large replies are not written on the engine's time.
   reader_.submit([this, flight] {
-    const Reply reply = flight->exchange->reply(flight->head);
-    flight->responder.reply(
-        {.status = reply.status, .headers = warning_headers(flight->shape), .body = dump_json(reply.body)});
-    observe(*flight, reply.status, reply.body.value("usage", Json()));
+    HttpReply reply = flight->wording->whole(*flight->exchange);
+    for (const auto& [name, value] : flight->headers) reply.headers.add(name, value);
+    observe(*flight, reply.status, flight->exchange->usage());
+    flight->responder.reply(std::move(reply));
   });
-}
-
-void Api::State::finish_stream(Flight& flight) {
-  const Json usage = flight.exchange->usage();
-  if (flight.failed) {
-    flight.stream->end();
-  } else {
-    if (flight.shape.stream_usage) flight.stream->event(flight.chunks->usage(usage));
-    flight.stream->done();
-  }
-  observe(flight, flight.failed ? 500 : 200, usage);
 }
 
 void Api::State::leave(std::uint64_t number) {
@@ -228,7 +210,7 @@ void Api::State::leave(std::uint64_t number) {
 }
 
 void Api::State::observe(const Flight& flight, int status, const Json& usage) {
-  RequestTimes times{.endpoint = path_of(flight.endpoint), .status = status, .seconds = clock_.now() - flight.arrived};
+  RequestTimes times{.endpoint = flight.dialect.path, .status = status, .seconds = clock_.now() - flight.arrived};
   if (flight.first_text) times.first_token_seconds = *flight.first_text - flight.arrived;
   if (usage.is_object()) {
     times.prompt_tokens = usage["prompt_tokens"].get<std::size_t>();
@@ -239,9 +221,9 @@ void Api::State::observe(const Flight& flight, int status, const Json& usage) {
 }
 
 void Api::State::add_routes(HttpRouter& router) {
-  for (const Endpoint endpoint : {Endpoint::chat_completions, Endpoint::completions}) {
-    router.add(HttpMethod::post, path_of(endpoint), [this, endpoint](HttpRequest request, const Responder& responder) {
-      take(endpoint, std::move(request), responder);
+  for (const Dialect& dialect : dialects_) {
+    router.add(HttpMethod::post, dialect.path, [this, &dialect](HttpRequest request, const Responder& responder) {
+      take(dialect, std::move(request), responder);
     });
   }
   const std::int64_t since = unix_seconds();
@@ -256,6 +238,10 @@ void Api::State::add_routes(HttpRouter& router) {
   text_route(HttpMethod::get, "/v1/models/{name...}", model_reply);
   text_route(HttpMethod::post, "/tokenize", tokenize_reply);
   text_route(HttpMethod::post, "/detokenize", detokenize_reply);
+  text_route(HttpMethod::post, "/v1/messages/count_tokens", count_tokens_reply);
+  text_route(HttpMethod::get, "/api/tags", ollama_tags_reply);
+  text_route(HttpMethod::post, "/api/show", ollama_show_reply);
+  text_route(HttpMethod::get, "/api/version", ollama_version_reply);
   router.add(HttpMethod::get, "/health",
              [](const HttpRequest&, const Responder& responder) { responder.reply({.body = R"({"status":"ok"})"}); });
   router.add(HttpMethod::get, "/metrics", [this](const HttpRequest&, const Responder& responder) {

@@ -124,12 +124,22 @@ std::vector<Choice> Exchange::choices() const {
 
 text::Json Exchange::usage() const { return usage_body(choices(), choices_.size() / request_.prompts.size()); }
 
+std::optional<Refusal> Exchange::refusal() const {
+  PLAIT_CHECK(done());
+  for (const Told& told : choices_) {
+    if (auto refusal = refusal_of(*told.answer.ending())) return refusal;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> Exchange::stop_string(std::size_t choice) const {
+  const auto which = choices_[choice].answer.stop_string();
+  return which ? std::optional(request_.stop.strings[*which]) : std::nullopt;
+}
+
 Reply Exchange::reply(const ReplyHead& head) const {
   const std::vector<Choice> answers = choices();
-  for (const Told& told : choices_) {
-    const auto refusal = refusal_of(*told.answer.ending());
-    if (refusal) return {.status = refusal->status, .body = refusal_body(*refusal)};
-  }
+  if (const auto failed = refusal()) return {.status = failed->status, .body = refusal_body(*failed)};
   return {.status = 200, .body = reply_body(head, request_.reply, request_.prompts, answers, tokenizer_)};
 }
 

@@ -63,8 +63,17 @@ class Exchange final : private engine::Listener {
   [[nodiscard]] bool done() const { return running_ == 0; }
   /// The reply, or an error's body if a generation failed. Requires: done().
   [[nodiscard]] Reply reply(const ReplyHead& head) const;
-  /// The reply's `usage`. Requires: done().
+  /// The reply's `usage`. Requires: done(), as the next ones do.
   [[nodiscard]] text::Json usage() const;
+  /// Why there is no answer, if a choice failed.
+  [[nodiscard]] std::optional<Refusal> refusal() const;
+  [[nodiscard]] const std::string& text(std::size_t choice) const { return choices_[choice].answer.text(); }
+  [[nodiscard]] engine::EndReason reason(std::size_t choice) const { return choices_[choice].answer.ending()->reason; }
+  /// The stop string that ended the choice, if one did.
+  [[nodiscard]] std::optional<std::string> stop_string(std::size_t choice) const;
+  [[nodiscard]] const engine::Usage& engine_usage(std::size_t choice) const {
+    return choices_[choice].answer.ending()->usage;
+  }
   /// Of all choices, so far.
   [[nodiscard]] std::size_t generated_tokens() const;
 

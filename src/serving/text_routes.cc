@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serving/text_routes.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <utility>
 
+#include "serving/dialect.h"
 #include "serving/prompt.h"
 #include "text/json.h"
 #include "text/utf8.h"
@@ -101,6 +103,39 @@ HttpReply tokenize_reply(const HttpRequest& request, const Target& target, std::
 
 HttpReply detokenize_reply(const HttpRequest& request, const Target& target, std::int64_t /*since*/) {
   return reply_or_refusal(detokenize(request, completed(target)));
+}
+
+HttpReply count_tokens_reply(const HttpRequest& request, const Target& target, std::int64_t since) {
+  auto body = read_body(request);
+  if (!body) return anthropic_refusal(body.error());
+  (*body)["max_tokens"] = 1;
+  const Target whole = completed(target);
+  const auto asked = anthropic_dialect().read(*body, {.target = whole, .created = since});
+  if (!asked) return anthropic_refusal(asked.error());
+  return json_reply({{"input_tokens", asked->request.prompts.front().prompt.size()}});
+}
+
+HttpReply ollama_tags_reply(const HttpRequest& /*request*/, const Target& target, std::int64_t since) {
+  return json_reply({{"models", Json::array({{{"name", target.model},
+                                              {"model", target.model},
+                                              {"modified_at", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(since))},
+                                              {"details", {{"format", "gguf"}}}}})}});
+}
+
+HttpReply ollama_show_reply(const HttpRequest& request, const Target& target, std::int64_t /*since*/) {
+  const auto body = read_body(request);
+  if (!body) return ollama_refusal(body.error());
+  const std::string asked = body->value("model", body->value("name", Json())).dump();
+  if (asked != Json(target.model).dump() && asked != Json(target.model + ":latest").dump()) {
+    return ollama_refusal({.status = 404, .message = fmt::format("there is no model {}", text::sanitize(asked))});
+  }
+  return json_reply({{"details", {{"format", "gguf"}}},
+                     {"model_info", {{"general.context_length", target.context}}},
+                     {"capabilities", Json::array({"completion"})}});
+}
+
+HttpReply ollama_version_reply(const HttpRequest& /*request*/, const Target& /*target*/, std::int64_t /*since*/) {
+  return json_reply({{"version", "0.1.0"}});
 }
 
 }  // namespace plait::serving

@@ -20,4 +20,11 @@ namespace plait::serving {
 /// POST /detokenize: {"tokens": [ID, …]}. The reply has the text as "content" and as "prompt".
 [[nodiscard]] HttpReply detokenize_reply(const HttpRequest& request, const Target& target, std::int64_t since);
 
+/// POST /v1/messages/count_tokens, of Anthropic's API: {"input_tokens"}.
+[[nodiscard]] HttpReply count_tokens_reply(const HttpRequest& request, const Target& target, std::int64_t since);
+/// GET /api/tags, POST /api/show and GET /api/version, of ollama's.
+[[nodiscard]] HttpReply ollama_tags_reply(const HttpRequest& request, const Target& target, std::int64_t since);
+[[nodiscard]] HttpReply ollama_show_reply(const HttpRequest& request, const Target& target, std::int64_t since);
+[[nodiscard]] HttpReply ollama_version_reply(const HttpRequest& request, const Target& target, std::int64_t since);
+
 }  // namespace plait::serving

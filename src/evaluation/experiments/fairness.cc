@@ -60,9 +60,10 @@ std::vector<Gate> gates(const Figures& figures) {
   const PromptsAndStreamsFigures& arrivals = figures.arrivals;
   return {{"light client: p99 of its first token / (4 decode-only steps + its own prompt alone)",
            quantile(clients.first_tokens, 0.99) / clients.limit(), 1},
+          {"the same when it waits for its answers", quantile(clients.patient_first_tokens, 0.99) / clients.limit(), 1},
           {"heavy client: part of its rate lost beyond what the light one got", clients.heavy_loss(), 0.1},
-          {"while prompts arrive: p99.9 of the gaps of streams / a decode-only step",
-           quantile(arrivals.gaps, 0.999) / arrivals.decode_step, 3},
+          {"while prompts arrive: p99.9 of the gaps of streams / a decode-only step at equal contexts",
+           quantile(arrivals.relative_gaps, 0.999), 3},
           {"the prompts' rate meanwhile / their rate alone", arrivals.beside / arrivals.lone, 0.6, false}};
 }
 
@@ -75,24 +76,29 @@ std::string clients_text(const Scale& scale, const LightAndHeavyFigures& f) {
       "half as long again)\n"
       "  decode-only step of {} rows {}, the light one's prompt alone {}: a first token may take {}\n"
       "  first token: median {}, p90 {}, p99 {}, most {}\n"
+      "  when it waits for its answers: median {}, p90 {}, p99 {}, most {}\n"
       "  heavy alone {:.0f} tokens/s; together {:.0f} and {:.0f} for the light one: {:.1f} % lost beyond that\n",
       f.first_tokens.size(), options.light.prompt, options.light.generate, options.heavy_open, options.heavy.prompt,
       options.heavy.generate, options.heavy_open, milliseconds(f.decode_step), milliseconds(f.own_prompt),
       milliseconds(f.limit()), milliseconds(quantile(f.first_tokens, 0.5)), milliseconds(quantile(f.first_tokens, 0.9)),
-      milliseconds(quantile(f.first_tokens, 0.99)), milliseconds(quantile(f.first_tokens, 1)), f.heavy_alone,
-      f.heavy_beside, f.light_beside, 100 * f.heavy_loss());
+      milliseconds(quantile(f.first_tokens, 0.99)), milliseconds(quantile(f.first_tokens, 1)),
+      milliseconds(quantile(f.patient_first_tokens, 0.5)), milliseconds(quantile(f.patient_first_tokens, 0.9)),
+      milliseconds(quantile(f.patient_first_tokens, 0.99)), milliseconds(quantile(f.patient_first_tokens, 1)),
+      f.heavy_alone, f.heavy_beside, f.light_beside, 100 * f.heavy_loss());
 }
 
 std::string arrivals_text(const Scale& scale, const PromptsAndStreamsFigures& f) {
   const PromptsAndStreams& options = scale.arrivals;
   return fmt::format(
       "{} prompts of {} tokens at once beside {} streams, {} times\n"
-      "  decode-only step {} (p99 {}); gaps meanwhile, {} of them: median {}, p99 {}, p99.9 {}, most {}\n"
+      "  decode-only step {} before and {} after; gaps meanwhile, {} of them: median {}, p99 {}, p99.9 {}, most {}\n"
+      "  in decode-only steps at equal contexts: median {:.2f}, p99 {:.2f}, p99.9 {:.2f}, most {:.2f}\n"
       "  prompts {:.0f} tokens/s, alone {:.0f}\n",
-      options.prompts, options.prompt.prompt, options.streams, options.rounds, milliseconds(f.decode_step),
-      milliseconds(quantile(f.decodes, 0.99)), f.gaps.size(), milliseconds(quantile(f.gaps, 0.5)),
+      options.prompts, options.prompt.prompt, options.streams, options.rounds, milliseconds(f.decode_before),
+      milliseconds(f.decode_after), f.gaps.size(), milliseconds(quantile(f.gaps, 0.5)),
       milliseconds(quantile(f.gaps, 0.99)), milliseconds(quantile(f.gaps, 0.999)), milliseconds(quantile(f.gaps, 1)),
-      f.beside, f.lone);
+      quantile(f.relative_gaps, 0.5), quantile(f.relative_gaps, 0.99), quantile(f.relative_gaps, 0.999),
+      quantile(f.relative_gaps, 1), f.beside, f.lone);
 }
 
 text::Json report_json(const Figures& figures) {
@@ -103,6 +109,7 @@ text::Json report_json(const Figures& figures) {
           {"machine", figures.machine},
           {"clients",
            {{"first_tokens_seconds", clients.first_tokens},
+            {"patient_first_tokens_seconds", clients.patient_first_tokens},
             {"decode_step_seconds", clients.decode_step},
             {"own_prompt_seconds", clients.own_prompt},
             {"heavy_alone_tokens_per_second", clients.heavy_alone},
@@ -110,8 +117,9 @@ text::Json report_json(const Figures& figures) {
             {"light_beside_tokens_per_second", clients.light_beside}}},
           {"arrivals",
            {{"gaps_seconds", arrivals.gaps},
-            {"decode_steps_seconds", arrivals.decodes},
-            {"decode_step_seconds", arrivals.decode_step},
+            {"relative_gaps", arrivals.relative_gaps},
+            {"decode_steps_before_seconds", arrivals.decodes_before},
+            {"decode_steps_after_seconds", arrivals.decodes_after},
             {"prompts_beside_tokens_per_second", arrivals.beside},
             {"prompts_alone_tokens_per_second", arrivals.lone}}}};
 }
@@ -136,9 +144,10 @@ Chart figure(const Figures& figures) {
           .y_label = "part of all",
           .panels = {{.title = "First tokens of a light client",
                       .series = {distribution("measured", clients.first_tokens, clients.decode_step),
+                                 distribution("one at a time", clients.patient_first_tokens, clients.decode_step),
                                  limit(clients.limit() / clients.decode_step)}},
                      {.title = "Gaps of streams while prompts arrive",
-                      .series = {distribution("measured", arrivals.gaps, arrivals.decode_step), limit(3)}}},
+                      .series = {distribution("measured", arrivals.relative_gaps, 1), limit(3)}}},
           .columns = 2};
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <span>
 
 #include "base/random.h"
 #include "engine/engine.h"
@@ -99,26 +100,30 @@ double rows_of(const engine::Engine& engine) {
 
 class TwoClientsRun {
  public:
-  TwoClientsRun(engine::Engine& engine, const LightAndHeavy& options, LoadClient& light, LoadClient& heavy,
-                const base::Clock& clock)
-      : engine_(engine), options_(options), light_(light), heavy_(heavy), clock_(clock) {}
+  TwoClientsRun(engine::Engine& engine, const LightAndHeavy& options, LoadClient& heavy, const base::Clock& clock)
+      : engine_(engine), options_(options), heavy_(heavy), clock_(clock) {}
 
   /// The heavy client alone.
   Result<Window> alone(double seconds) {
-    return window([&] { return clock_.now() < start_ + seconds; });
+    return window(nullptr, [&] { return clock_.now() < start_ + seconds; });
   }
 
-  /// Both, until so many requests of the light client are answered that came at `rate`.
-  Result<Window> both(std::size_t requests, double rate) {
-    const std::size_t last = light_.asked() + requests;
+  /// Both, until so many requests of the light client are answered. They come by chance at `rate`; `patient`: each so
+  /// long after the one before is answered, as from somebody who reads first.
+  Result<Window> both(LoadClient& light, std::size_t requests, double rate, bool patient) {
+    const std::size_t last = light.asked() + requests;
+    const auto pause = [&] { return -std::log1p(-base::random_unit(options_.light.seed, draws_++)) / rate; };
     double due = clock_.now();
+    bool was_open = false;
     Result<void> asked = {};
-    PLAIT_TRY(const Window both, window([&] {
-                while (asked && light_.asked() < last && due <= clock_.now()) {
-                  asked = light_.ask(engine_, due);
-                  due -= std::log1p(-base::random_unit(options_.light.seed, draws_++)) / rate;
+    PLAIT_TRY(const Window both, window(&light, [&] {
+                if (patient && was_open && light.open() == 0) due = clock_.now() + pause();
+                while (asked && light.asked() < last && due <= clock_.now() && !(patient && light.open() > 0)) {
+                  asked = light.ask(engine_, due);
+                  due += pause();
                 }
-                return asked && (light_.asked() < last || light_.open() > 0);
+                was_open = light.open() > 0;
+                return asked && (light.asked() < last || light.open() > 0);
               }));
     PLAIT_TRY_VOID(asked);
     return both;
@@ -126,23 +131,22 @@ class TwoClientsRun {
 
  private:
   template <class Goes>
-  Result<Window> window(const Goes& goes_on) {
+  Result<Window> window(const LoadClient* light, const Goes& goes_on) {
     start_ = clock_.now();
     const double rows = rows_of(engine_);
-    const double light = light_.computed;
+    const double before = light == nullptr ? 0 : light->computed;
     while (goes_on()) {
       PLAIT_TRY_VOID(heavy_.keep_open(engine_, options_.heavy_open));
       engine_.step();
       PLAIT_TRY_VOID(check(heavy_));
-      PLAIT_TRY_VOID(check(light_));
+      if (light != nullptr && light->error) return std::unexpected(*light->error);
     }
-    const double had = light_.computed - light;
+    const double had = light == nullptr ? 0 : light->computed - before;
     return Window{.seconds = clock_.now() - start_, .heavy = rows_of(engine_) - rows - had, .light = had};
   }
 
   engine::Engine& engine_;
   const LightAndHeavy& options_;
-  LoadClient& light_;
   LoadClient& heavy_;
   const base::Clock& clock_;
   double start_ = 0;
@@ -153,10 +157,11 @@ class TwoClientsRun {
 Result<void> run_rounds(engine::Runner& runner, const LightAndHeavy& options, const base::Clock& clock,
                         LightAndHeavyFigures& figures) {
   LoadClient light(options.light, runner.vocabulary(), clock);
+  LoadClient patient(options.light, runner.vocabulary(), clock);
   LoadClient heavy(options.heavy, runner.vocabulary(), clock);
   const std::size_t longest = std::max(options.heavy.length_max(), options.light.length_max());
   PLAIT_TRY(const auto engine, make_engine(runner, 2 * options.heavy_open, longest, clock));
-  TwoClientsRun run(*engine, options, light, heavy, clock);
+  TwoClientsRun run(*engine, options, heavy, clock);
   PLAIT_TRY_VOID(run.alone(options.alone_seconds));
   Window alone;
   Window both;
@@ -166,14 +171,26 @@ Result<void> run_rounds(engine::Runner& runner, const LightAndHeavy& options, co
     alone += a;
     const std::size_t requests =
         options.light_requests * (round + 1) / options.rounds - options.light_requests * round / options.rounds;
-    PLAIT_TRY(const Window b, run.both(requests, options.light_share * alone.heavy / alone.seconds / tokens));
+    const double rate = options.light_share * alone.heavy / alone.seconds / tokens;
+    PLAIT_TRY(const Window b, run.both(light, requests, rate, false));
     both += b;
+    PLAIT_TRY_VOID(run.both(patient, requests, rate, true));
   }
   figures.first_tokens = light.first_tokens;
+  figures.patient_first_tokens = patient.first_tokens;
   figures.heavy_alone = alone.heavy / alone.seconds;
   figures.heavy_beside = both.heavy / both.seconds;
   figures.light_beside = both.light / both.seconds;
   return {};
+}
+
+/// Gaps in decode-only steps at the contexts of their moment: streams grow by a token each step, so these steps grow
+/// evenly from what they took before the prompts to what they take after them.
+void add_relative(std::span<const double> gaps, double before, double after, std::vector<double>& relative) {
+  for (std::size_t i = 0; i < gaps.size(); ++i) {
+    const double part = (static_cast<double>(i) + 0.5) / static_cast<double>(gaps.size());
+    relative.push_back(gaps[i] / (before + part * (after - before)));
+  }
 }
 
 /// One round of prompts that come in beside streams. The engine stays the same, so that it knows its steps.
@@ -183,8 +200,11 @@ Result<void> run_arrivals(engine::Engine& engine, LoadClient& streams, LoadClien
   PLAIT_TRY_VOID(streams.keep_open(engine, options.streams));
   std::vector<double> warm;
   PLAIT_TRY_VOID(time_decodes(engine, streams, options.streams, options.decode_steps / 4, clock, warm));
-  PLAIT_TRY_VOID(time_decodes(engine, streams, options.streams, options.decode_steps, clock, figures.decodes));
+  std::vector<double> before;
+  std::vector<double> after;
+  PLAIT_TRY_VOID(time_decodes(engine, streams, options.streams, options.decode_steps, clock, before));
   streams.watch_gaps(true);
+  const std::size_t first_gap = streams.gaps.size();
   const double rows = static_cast<double>(engine.counters().prompt_rows);
   const double start = clock.now();
   PLAIT_TRY_VOID(prompts.keep_open(engine, options.prompts));
@@ -195,7 +215,11 @@ Result<void> run_arrivals(engine::Engine& engine, LoadClient& streams, LoadClien
   }
   beside += {.seconds = clock.now() - start, .heavy = static_cast<double>(engine.counters().prompt_rows) - rows};
   streams.watch_gaps(false);
-  PLAIT_TRY_VOID(time_decodes(engine, streams, options.streams, options.decode_steps, clock, figures.decodes));
+  PLAIT_TRY_VOID(time_decodes(engine, streams, options.streams, options.decode_steps, clock, after));
+  add_relative(std::span(streams.gaps).subspan(first_gap), quantile(before, 0.5), quantile(after, 0.5),
+               figures.relative_gaps);
+  figures.decodes_before.insert(figures.decodes_before.end(), before.begin(), before.end());
+  figures.decodes_after.insert(figures.decodes_after.end(), after.begin(), after.end());
   streams.cancel_all(engine);
   return {};
 }
@@ -252,7 +276,8 @@ Result<PromptsAndStreamsFigures> run_prompts_and_streams(engine::Runner& runner,
     PLAIT_TRY_VOID(run_lone(*lone_engine, lone_prompts, options.prompts, clock, lone));
   }
   figures.gaps = streams.gaps;
-  figures.decode_step = quantile(figures.decodes, 0.5);
+  figures.decode_before = quantile(figures.decodes_before, 0.5);
+  figures.decode_after = quantile(figures.decodes_after, 0.5);
   figures.beside = beside.heavy / beside.seconds;
   figures.lone = lone.heavy / lone.seconds;
   return figures;

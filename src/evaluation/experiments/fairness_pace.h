@@ -17,7 +17,8 @@ struct LightAndHeavy {
   ClientLoad heavy{.name = "heavy", .prompt = 600, .generate = 150, .spread = 0.5, .seed = 12};
   std::size_t heavy_open = 24;       ///< Of its requests, at any time.
   std::size_t light_requests = 210;  ///< In all. They come by chance, whether earlier ones are answered or not,
-  double light_share = 0.08;         ///< at a rate that asks for this part of what the heavy client has alone.
+  double light_share = 0.08;         ///< at a rate that asks for this part of what the heavy client has alone. Then as
+                                     ///< many more, each by chance so long after the answer to the one before.
   std::size_t rounds = 3;            ///< The heavy client alone, then both, so many times.
   double alone_seconds = 20;         ///< Of each round; as long before the first one, which nobody measures.
   std::size_t decode_steps = 40;     ///< Decode-only steps that are timed, before the rounds and after them.
@@ -25,12 +26,13 @@ struct LightAndHeavy {
 };
 
 struct LightAndHeavyFigures {
-  std::vector<double> first_tokens = {};  ///< Of the light client, seconds.
-  double decode_step = 0;                 ///< Seconds, median: `heavy_open` streams and no prompt.
-  double own_prompt = 0;                  ///< Seconds, median: the light client's first token with nobody beside it.
-  double heavy_alone = 0;                 ///< Tokens through the model per second.
-  double heavy_beside = 0;                ///< The same while the light client asks, too,
-  double light_beside = 0;                ///< and what that client had.
+  std::vector<double> first_tokens = {};          ///< Of the light client, seconds.
+  std::vector<double> patient_first_tokens = {};  ///< The same when each request waits for the answer to the last one.
+  double decode_step = 0;                         ///< Seconds, median: `heavy_open` streams and no prompt.
+  double own_prompt = 0;    ///< Seconds, median: the light client's first token with nobody beside it.
+  double heavy_alone = 0;   ///< Tokens through the model per second.
+  double heavy_beside = 0;  ///< The same while the light client asks, too,
+  double light_beside = 0;  ///< and what that client had.
 
   /// What a first token may take: four decode-only steps and the client's own prompt.
   [[nodiscard]] double limit() const { return 4 * decode_step + own_prompt; }
@@ -54,11 +56,14 @@ struct PromptsAndStreams {
 };
 
 struct PromptsAndStreamsFigures {
-  std::vector<double> gaps = {};     ///< Between tokens of streams while prompts came, seconds.
-  std::vector<double> decodes = {};  ///< Decode-only steps, seconds.
-  double decode_step = 0;            ///< Their median.
-  double beside = 0;                 ///< Prompt tokens per second.
-  double lone = 0;                   ///< The same without streams.
+  std::vector<double> gaps = {};            ///< Between tokens of streams while prompts came, seconds.
+  std::vector<double> relative_gaps = {};   ///< The same in decode-only steps at equal contexts.
+  std::vector<double> decodes_before = {};  ///< Decode-only steps, seconds.
+  std::vector<double> decodes_after = {};
+  double decode_before = 0;  ///< Their medians.
+  double decode_after = 0;
+  double beside = 0;  ///< Prompt tokens per second.
+  double lone = 0;    ///< The same without streams.
 };
 
 /// As run_light_and_heavy().

@@ -85,6 +85,9 @@ TEST(FairnessPace, MeasuresWhatTheScriptTakes) {
   EXPECT_EQ(figures->first_tokens.size(), 30U);
   EXPECT_GE(std::ranges::min(figures->first_tokens), step(41));  // nobody is served before it has come
   EXPECT_LE(std::ranges::max(figures->first_tokens), 1);
+  EXPECT_EQ(figures->patient_first_tokens.size(), 30U);
+  EXPECT_GE(std::ranges::min(figures->patient_first_tokens), step(41));
+  EXPECT_LE(std::ranges::max(figures->patient_first_tokens), std::ranges::max(figures->first_tokens) + step(512));
   EXPECT_LT(std::abs(figures->heavy_loss()), 0.25);  // few requests: who is in which part of its work is chance
   EXPECT_GT(figures->light_beside, 0.02 * figures->heavy_alone);
   EXPECT_LT(figures->light_beside, 0.2 * figures->heavy_alone);
@@ -95,8 +98,11 @@ TEST(FairnessPace, GapsAreThoseOfTheStreamsWhilePromptsCome) {
   ScriptedRunner runner(kScript, clock);
   const auto figures = run_prompts_and_streams(runner, {.streams = 4, .prompts = 6, .decode_steps = 12}, clock);
   ASSERT_TRUE(figures) << figures.error().chain();
-  EXPECT_NEAR(figures->decode_step, step(4), 1e-9);
-  EXPECT_EQ(figures->decodes.size(), 3U * 2 * 12);
+  EXPECT_NEAR(figures->decode_before, step(4), 1e-9);
+  EXPECT_NEAR(figures->decode_after, step(4), 1e-9);
+  EXPECT_EQ(figures->decodes_before.size(), 3U * 12);
+  ASSERT_EQ(figures->relative_gaps.size(), figures->gaps.size());
+  EXPECT_NEAR(figures->relative_gaps[7], figures->gaps[7] / step(4), 1e-9);
   EXPECT_NEAR(figures->lone, 3000 / (5 * step(512) + step(440)), 1);
   EXPECT_LT(figures->beside, figures->lone);
   EXPECT_GE(figures->gaps.size(), 4U * 3 * (3000 / 512));
@@ -146,7 +152,7 @@ ExperimentReport quick_run(const Experiment& experiment) {
 
 TEST(Fairness, RunsOnATinyModel) {
   const ExperimentReport report = quick_run(fairness_experiment());
-  EXPECT_EQ(report.gates.size(), 4U);
+  EXPECT_EQ(report.gates.size(), 5U);
   EXPECT_EQ(report.json["clients"]["first_tokens_seconds"].size(), 6U);
   EXPECT_EQ(report.chart.panels.size(), 2U);
 }

@@ -171,7 +171,7 @@ void Server::close_ports() {
 }
 
 bool Server::drain(double seconds) {
-  const std::lock_guard lock(stopping_);
+  std::unique_lock lock(stopping_);
   if (!thread_.joinable()) return true;
   const double until = base::steady_clock().now() + seconds;
   hub_.draining = true;
@@ -183,6 +183,7 @@ bool Server::drain(double seconds) {
     closed->set_value();
   });
   if (heard.wait_for(std::chrono::duration<double>(seconds)) != std::future_status::ready) return false;
+  lock.unlock();  // stop() need not wait
   return hub_.admission->wait_idle(std::max(0.0, until - base::steady_clock().now()));
 }
 

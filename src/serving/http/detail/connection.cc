@@ -59,7 +59,7 @@ void Connection::start() {
     ++hub_.connections_of[address_group_];
     hub_.connections.insert(shared_from_this());
     hub_.count([](HttpCounters& all) { ++all.connections, ++all.connections_open; });
-    begin_request(Phase::head);
+    begin_request();
     read();
   });
 }
@@ -152,13 +152,13 @@ void Connection::on_input_end() {
   answer_.close = true;
 }
 
-// The connection's begin, or the end of the last answer.
-void Connection::begin_request(Phase phase) {
+// The connection's begin, or the first byte after an answer.
+void Connection::begin_request() {
   policy_ = hub_.policy();
   parser_ = std::make_unique<RequestParser>(policy_->limits);
   client_ = {};
   answer_ = {};
-  enter(phase);
+  enter(Phase::head);
   answer_.record.time = std::chrono::system_clock::now();
   began_ = phase_since_;
 }
@@ -169,7 +169,7 @@ void Connection::enter(Phase phase) {
 }
 
 void Connection::advance() {
-  if (phase_ == Phase::idle && !in_.empty()) begin_request(Phase::head);
+  if (phase_ == Phase::idle && !in_.empty()) begin_request();
   while ((phase_ == Phase::head || phase_ == Phase::body) && !in_.empty()) {
     in_.erase(0, parser_->feed(in_));
     switch (parser_->state()) {
@@ -391,7 +391,9 @@ void Connection::finish() {
   log_answer(false);
   if (answer_.outbox) answer_.outbox->detach();
   if (answer_.close) return linger();
-  begin_request(Phase::idle);
+  parser_.reset();
+  answer_ = {};
+  enter(Phase::idle);
   advance();
   read();
 }

@@ -64,7 +64,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void read();
   void on_input(std::size_t bytes);
   void on_input_end();
-  void begin_request(Phase phase);
+  void begin_request();
   void enter(Phase phase);
   void advance();
   [[nodiscard]] bool pass_gates();

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "serving/api.h"
+
+#include <algorithm>
+#include <map>
+
+#include "serving/api_test_fixture.h"
+
+namespace plait::serving {
+namespace {
+
+using text::Json;
+
+constexpr auto kChat = "/v1/chat/completions";
+constexpr auto kCompletions = "/v1/completions";
+
+Json chat(const std::string& text, int tokens) {
+  return {{"messages", Json::array({{{"role", "user"}, {"content", text}}})},
+          {"max_tokens", tokens},
+          {"ignore_eos", true},
+          {"seed", 3}};
+}
+
+Json streamed(Json body) {
+  body["stream"] = true;
+  return body;
+}
+
+std::string text_of(const std::vector<Json>& events, std::size_t choice) {
+  std::string text;
+  for (const Json& event : events) {
+    for (const Json& one : event["choices"]) {
+      if (one["index"] != choice) continue;
+      if (one.contains("text")) text += one["text"].get<std::string>();
+      if (one.contains("delta")) text += one["delta"].value("content", "");
+    }
+  }
+  return text;
+}
+
+TEST_F(ApiTest, AStreamSaysWhatAWholeReplySays) {
+  Json body = chat("hello", 20);
+  body["n"] = 3;
+  const Json whole = json_of(post(kChat, body));
+  body["stream_options"] = {{"include_usage", true}};
+  const HttpReply reply = post(kChat, streamed(body));
+  EXPECT_EQ(reply.content_type, "text/event-stream; charset=utf-8");
+  const std::vector<Json> events = events_of(reply);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(text_of(events, i), whole["choices"][i]["message"]["content"].get<std::string>());
+    const auto ends = std::ranges::count_if(events, [&](const Json& event) {
+      return !event["choices"].empty() && event["choices"][0]["index"] == i &&
+             event["choices"][0]["finish_reason"] == "length";
+    });
+    EXPECT_EQ(ends, 1);
+  }
+  EXPECT_EQ(events.front()["choices"][0]["delta"]["role"], "assistant");
+  EXPECT_TRUE(events.front()["usage"].is_null());
+  EXPECT_TRUE(events.back()["choices"].empty());
+  EXPECT_EQ(events.back()["usage"]["completion_tokens"], whole["usage"]["completion_tokens"]);
+}
+
+TEST_F(ApiTest, CompletionsStreamTheirEchoAndLogProbabilities) {
+  Json body{{"prompt", Json::array({"ab", "cd"})}, {"max_tokens", 6}, {"ignore_eos", true}, {"seed", 1}};
+  Json echoed = body;
+  echoed["echo"] = true;
+  EXPECT_EQ(text_of(events_of(post(kCompletions, streamed(echoed))), 1),
+            json_of(post(kCompletions, echoed))["choices"][1]["text"].get<std::string>());
+  body["logprobs"] = 2;
+  const Json whole = json_of(post(kCompletions, body))["choices"][0]["logprobs"];
+  Json joined{{"tokens", Json::array()}, {"token_logprobs", Json::array()}, {"text_offset", Json::array()}};
+  for (const Json& event : events_of(post(kCompletions, streamed(body)))) {
+    const Json& choice = event["choices"][0];
+    if (choice["index"] != 0 || choice["logprobs"].is_null()) continue;
+    for (auto& [name, list] : joined.items()) {
+      for (const Json& value : choice["logprobs"][name]) list.push_back(value);
+    }
+  }
+  for (const auto& [name, list] : joined.items()) EXPECT_EQ(list, whole[name]) << name;
+}
+
+TEST_F(ApiTest, ManyAtOnceGetWhatEachGetsAlone) {
+  std::map<std::size_t, std::string> alone;
+  const auto body = [](std::size_t i) {
+    Json one = chat(std::string(i + 1, 'a'), static_cast<int>(5 + i));
+    one["seed"] = i;
+    return one;
+  };
+  for (std::size_t i = 0; i < 24; ++i) {
+    alone[i] = json_of(post(kChat, body(i)))["choices"][0]["message"]["content"].get<std::string>();
+  }
+  std::vector<std::shared_ptr<RecordedExchange>> together;
+  for (std::size_t i = 0; i < 24; ++i) {
+    together.push_back(send(HttpMethod::post, kChat, i % 2 == 0 ? streamed(body(i)) : body(i)));
+  }
+  for (std::size_t i = 0; i < 24; ++i) {
+    const HttpReply reply = together[i]->wait();
+    EXPECT_EQ(i % 2 == 0 ? text_of(events_of(reply), 0)
+                         : json_of(reply)["choices"][0]["message"]["content"].get<std::string>(),
+              alone[i]);
+  }
+}
+
+TEST_F(ApiTest, AClientThatLeavesFreesTheEngine) {
+  const auto exchange = send(HttpMethod::post, kChat, streamed(chat("a", 200)));
+  exchange->leave();
+  const auto left = [&] {
+    return send(HttpMethod::get, "/metrics")->wait().body.find("status=\"499\"} 1") != std::string::npos;
+  };
+  while (!left() || running() > 0) std::this_thread::yield();
+}
+
+TEST_F(ApiTest, BadRequestsAreRefusedByName) {
+  EXPECT_EQ(send_text(HttpMethod::post, kChat, "{")->wait().status, 400);
+  EXPECT_EQ(send_text(HttpMethod::post, kChat, "")->wait().status, 400);
+  EXPECT_EQ(post(kChat, Json::array()).status, 400);
+  Json body = chat("a", 3);
+  body["temperature"] = -1;
+  EXPECT_EQ(json_of(post(kChat, body))["error"]["param"], "temperature");
+  EXPECT_EQ(json_of(post(kChat, streamed(body)))["error"]["param"], "temperature");
+  EXPECT_EQ(post(kChat, chat("a", 100'000)).status, 400);
+  body = chat("a", 3);
+  body["model"] = "another";
+  EXPECT_EQ(post(kChat, body).status, 404);
+  EXPECT_EQ(send(HttpMethod::get, kChat)->wait().status, 405);
+  EXPECT_EQ(send(HttpMethod::get, "/nothing")->wait().status, 404);
+}
+
+TEST_F(ApiTest, IgnoredFieldsComeBackInAHeader) {
+  Json body = chat("a", 3);
+  body["nonsense"] = 1;
+  EXPECT_EQ(post(kChat, body).headers.find("x-plait-warning"), "unknown field ignored: nonsense");
+  EXPECT_EQ(post(kChat, streamed(body)).headers.find("x-plait-warning"), "unknown field ignored: nonsense");
+}
+
+TEST_F(ApiTest, TooManyRequestsAreTurnedAway) {
+  std::vector<std::shared_ptr<RecordedExchange>> sent;
+  for (int i = 0; i < 120; ++i) sent.push_back(send(HttpMethod::post, kChat, chat("a", 60)));
+  std::size_t refused = 0;
+  for (const auto& exchange : sent) {
+    const HttpReply reply = exchange->wait();
+    EXPECT_TRUE(reply.status == 200 || reply.status == 503) << reply.status;
+    if (reply.status == 503) {
+      ++refused;
+      EXPECT_TRUE(reply.headers.find("retry-after"));
+    }
+  }
+  EXPECT_GE(refused, 1U);  // 100 fit; how many of the rest came late enough is the machine's
+}
+
+TEST_F(ApiTest, TextGoesToTokensAndBack) {
+  const Json tokens = json_of(post("/tokenize", {{"content", "hello 😀"}}));
+  EXPECT_EQ(tokens["count"], tokens["tokens"].size());
+  EXPECT_EQ(json_of(post("/detokenize", {{"tokens", tokens["tokens"]}}))["content"], "hello 😀");
+  EXPECT_GT(json_of(post("/tokenize", {{"messages", chat("a", 1)["messages"]}}))["count"], 1);
+  EXPECT_EQ(json_of(post("/detokenize", {{"tokens", Json::array({1, 1e9})}}))["error"]["param"], "tokens[1]");
+  EXPECT_EQ(post("/tokenize", {{"content", 5}}).status, 400);
+}
+
+TEST_F(ApiTest, ModelsAreNamed) {
+  EXPECT_EQ(json_of(send(HttpMethod::get, "/v1/models")->wait())["data"][0]["id"], "tiny");
+  EXPECT_EQ(json_of(send(HttpMethod::get, "/v1/models/tiny")->wait())["object"], "model");
+  EXPECT_EQ(send(HttpMethod::get, "/v1/models/a/b")->wait().status, 404);
+  EXPECT_EQ(send(HttpMethod::get, "/health")->wait().status, 200);
+}
+
+}  // namespace
+}  // namespace plait::serving

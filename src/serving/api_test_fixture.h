@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The API on the tiny model, without sockets: requests go to the router, answers into a recorder.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "models/model.h"
+#include "serving/api.h"
+#include "serving/tiny_test_target.h"
+
+namespace plait::serving {
+
+/// What a client would have got.
+class RecordedExchange final : public HttpExchange {
+ public:
+  void reply(HttpReply reply) override {
+    const std::scoped_lock lock(mutex_);
+    reply_ = std::move(reply);
+    finish();
+  }
+  void begin_stream(int status, std::string content_type, HttpHeaders headers) override {
+    const std::scoped_lock lock(mutex_);
+    reply_ = {.status = status, .content_type = std::move(content_type), .headers = std::move(headers), .body = {}};
+  }
+  void write(std::string bytes) override {
+    const std::scoped_lock lock(mutex_);
+    reply_.body += bytes;
+    changed_.notify_all();
+  }
+  void end() override {
+    const std::scoped_lock lock(mutex_);
+    finish();
+  }
+  void on_gone(std::function<void()> call) override {
+    const std::scoped_lock lock(mutex_);
+    on_gone_ = std::move(call);
+    changed_.notify_all();
+  }
+  [[nodiscard]] bool gone() const override {
+    const std::scoped_lock lock(mutex_);
+    return gone_;
+  }
+  [[nodiscard]] std::size_t queued_bytes() const override { return 0; }
+
+  /// The whole answer.
+  HttpReply wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return done_; });
+    return reply_;
+  }
+  /// Goes away as soon as some of a stream has come.
+  void leave() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return on_gone_ && !reply_.body.empty(); });
+    gone_ = true;
+    const auto call = on_gone_;
+    lock.unlock();
+    call();
+  }
+
+ private:
+  void finish() {
+    done_ = true;
+    changed_.notify_all();
+  }
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  HttpReply reply_ = {};
+  std::function<void()> on_gone_;
+  bool gone_ = false;
+  bool done_ = false;
+};
+
+class ApiTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    model_ = *models::Model::load(*models::GgufFile::parse(tiny_.bytes), {.context = 256}, team_);
+    runner_ = std::make_unique<engine::ModelRunner>(*model_, team_);
+    engine_ = *engine::Engine::make(*runner_, {.kv_bytes = 1 << 24});
+    loop_ = std::make_unique<EngineLoop>(*engine_);
+    api_ = std::make_unique<Api>(*loop_, tiny_.target, ApiOptions{.seed = 7, .requests_max = 100});
+    api_->add_routes(router_);
+    thread_ = std::jthread([&] { loop_->run(); });
+  }
+  void TearDown() override {
+    loop_->stop();
+    thread_.join();
+  }
+
+  std::shared_ptr<RecordedExchange> send(HttpMethod method, std::string path, const text::Json& body = {}) {
+    return send_text(method, std::move(path), body.is_null() ? "" : text::dump_json(body));
+  }
+  std::shared_ptr<RecordedExchange> send_text(HttpMethod method, std::string path, std::string body) {
+    auto exchange = std::make_shared<RecordedExchange>();
+    HttpRequest request{.method = method, .path = std::move(path)};
+    request.body = std::move(body);
+    request.client.address = "127.0.0.1";
+    request.id = "req_1";
+    router_.route(std::move(request), Responder(exchange));
+    return exchange;
+  }
+  HttpReply post(std::string path, const text::Json& body) {
+    return send(HttpMethod::post, std::move(path), body)->wait();
+  }
+  static text::Json json_of(const HttpReply& reply) { return *text::parse_json(reply.body); }
+  /// The events of a stream. The last one must be [DONE]; it is left out.
+  static std::vector<text::Json> events_of(const HttpReply& reply) {
+    std::vector<text::Json> events;
+    std::string_view rest = reply.body;
+    bool done = false;
+    while (!rest.empty()) {
+      const std::size_t end = rest.find("\n\n");
+      EXPECT_TRUE(rest.starts_with("data: ") && end != rest.npos && !done);
+      if (end == rest.npos) break;
+      const std::string_view data = rest.substr(6, end - 6);
+      rest.remove_prefix(end + 2);
+      done = data == "[DONE]";
+      if (!done) events.push_back(*text::parse_json(data));
+    }
+    EXPECT_TRUE(done);
+    return events;
+  }
+  std::size_t running() { return loop_->counters().sequences; }
+
+  TinyTarget tiny_;
+  parallel::Team team_{1};
+  std::unique_ptr<models::Model> model_;
+  std::unique_ptr<engine::ModelRunner> runner_;
+  std::unique_ptr<engine::Engine> engine_;
+  std::unique_ptr<EngineLoop> loop_;
+  std::unique_ptr<Api> api_;
+  HttpRouter router_;
+  std::jthread thread_;
+};
+
+}  // namespace plait::serving

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A JSON Schema as a grammar of JSON texts that satisfy it.
+//
+//   PLAIT_TRY(const Grammar grammar, json_schema_grammar(schema));
+//
+// Every text of the grammar satisfies the schema; not every value that does has a text here:
+//   - Members stand in the order of `properties`; optional ones may be left out.
+//   - Without `additionalProperties`, an object that lists properties has no others (one that lists none has any). With
+//     it, others come last, and their keys have no escapes. Keys may repeat there, as JSON allows.
+//   - Without `type`, the keywords that are there decide (`properties`: an object).
+//   - `oneOf` is `anyOf`: a value may satisfy several.
+//   - Numbers are within the digits of json_text.h; bounds of `number` must be whole, and forbid the exponent.
+//   - Strings that `pattern` or `format` describes escape only what must be escaped.
+//
+// Keywords: type (one or a list), enum, const, nullable, properties, required, additionalProperties, items,
+// prefixItems, minItems, maxItems, minLength, maxLength, pattern, format (date without leap days, time, date-time,
+// uuid, ipv4, email), minimum, maximum, exclusiveMinimum, exclusiveMaximum, anyOf, oneOf, allOf (of objects, which
+// become one), $ref within the document. title, description, default, examples, $schema, $id, $comment, deprecated,
+// readOnly and writeOnly say nothing about texts. Everything else is an error that names the place, as in
+// `properties.a.multipleOf`.
+#pragma once
+
+#include <cstddef>
+
+#include "base/result.h"
+#include "text/grammar/grammar.h"
+#include "text/grammar/json_text.h"
+#include "text/grammar/source.h"
+#include "text/json.h"
+
+namespace plait::text {
+
+struct JsonSchemaOptions {
+  JsonSpace space = JsonSpace::single;
+  std::size_t schemas_max = 20'000;  ///< Of the document, each $ref's target once; allOf and anyOf may multiply them.
+  CompileLimits limits = {};
+};
+
+/// Errors: unsupported (a keyword, by its place), invalid_argument (a keyword of the wrong kind, a $ref to nowhere),
+/// out_of_resources.
+[[nodiscard]] base::Result<GrammarSource> parse_json_schema(const Json& schema, const JsonSchemaOptions& options = {});
+
+/// Errors: those of parse_json_schema() and Grammar::compile().
+[[nodiscard]] base::Result<Grammar> json_schema_grammar(const Json& schema, const JsonSchemaOptions& options = {});
+
+}  // namespace plait::text
