@@ -5,31 +5,19 @@
 
 #include <memory>
 #include <string>
+#include <utility>
+
+#include "serving/api_test_fixture.h"
 
 namespace plait::serving {
 namespace {
 
-class Recorder : public HttpExchange {
- public:
-  explicit Recorder(HttpReply& reply) : reply_(reply) {}
-  void reply(HttpReply reply) override { reply_ = std::move(reply); }
-  void begin_stream(int /*status*/, std::string /*content_type*/, HttpHeaders /*headers*/) override {}
-  void write(std::string /*bytes*/) override {}
-  void end() override {}
-  void on_gone(std::function<void()> /*call*/) override {}
-  [[nodiscard]] bool gone() const override { return false; }
-  [[nodiscard]] std::size_t queued_bytes() const override { return 0; }
-
- private:
-  HttpReply& reply_;
-};
-
 HttpReply ask(HttpHeaders headers) {
   HttpRouter router;
   add_page(router);
-  HttpReply reply{.status = 0};
-  router.route({.path = "/", .headers = std::move(headers)}, Responder(std::make_shared<Recorder>(reply)));
-  return reply;
+  const auto exchange = std::make_shared<RecordedExchange>();
+  router.route({.path = "/", .headers = std::move(headers)}, Responder(exchange));
+  return exchange->wait();
 }
 
 TEST(Page, IsOneDocumentWithEverythingInside) {
