@@ -254,12 +254,21 @@ def run_everything(tally: Tally, options: argparse.Namespace, fuzz_seconds: int)
             if options.all_models or options.long:
                 fetch_models(tally, MODELS)
         run_ctest(tally, "release", options.filter or ".")
+    with tally.section("the page in a browser"):
+        run_page(tally)
     with tally.section("blocks of the documents"):
         documents.run_blocks(tally, ROOT, ROOT / "build/release")
     with tally.section("clients"):
         clients.run(tally, setup)
     with tally.section(f"fuzz targets, {fuzz_seconds} s each"):
         run_fuzz(tally, fuzz_seconds)
+
+
+def run_page(tally: Tally) -> None:
+    program = ROOT / "build/release/plait"
+    if program.exists() and documents.default_model().exists():
+        os.environ["PLAIT"] = str(program)
+    house.run_unittests(tally, house.find_unittests(ROOT / "tests/page"))  # says itself what it lacks
 
 
 def run_asan(tally: Tally, options: argparse.Namespace) -> None:

@@ -109,7 +109,6 @@ class PagesTest(RawCase):
         _, answer = server.json("POST", CHAT, BASES[CHAT])
         self.assertEqual(reply["count"], answer["usage"]["prompt_tokens"])
 
-    @unittest.expectedFailure  # one thread reads all requests: a long text keeps everybody waiting
     def test_long_text_keeps_nobody_waiting(self):
         ended = []
 
@@ -226,7 +225,6 @@ class BodiesTest(RawCase):
         self.assertIn("unknown field ignored", headers["x-plait-warning"])
         self.assertNotIn("set-cookie", headers)
 
-    @unittest.expectedFailure  # each unknown field is a header line of its own, without a bound; clients take 100
     def test_many_unknown_fields(self):
         many = {f"field{i}": 1 for i in range(1000)}
         self.assertEqual(server.request("POST", COMPLETIONS, BASES[COMPLETIONS] | many)[0], 200)
@@ -324,7 +322,6 @@ class NumbersTest(RawCase):
                 with self.subTest(f"{path} {name}"):
                     self.assertEqual(server.request("POST", path, BASES[path] | {name: value})[0], 200)
 
-    @unittest.expectedFailure  # accepted, then 500: "logits: NaN or infinity; the model's numbers are damaged"
     def test_tiny_repetition_penalty(self):
         status, _ = server.json("POST", COMPLETIONS, BASES[COMPLETIONS] | {"repetition_penalty": 1e-38})
         self.assertIn(status, (200, 400))

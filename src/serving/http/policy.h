@@ -53,6 +53,8 @@ struct HttpPolicy {
   HttpAccess access = {};
   HttpKeys keys = {};            ///< None: no key is asked for.
   HttpClientLimits anyone = {};  ///< For clients without a key, each address on its own.
+  /// Paths that GET and HEAD may read without a key, as a page must be before anybody can type one in.
+  std::vector<std::string> open_paths = {};
 };
 
 }  // namespace plait::serving

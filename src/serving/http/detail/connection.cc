@@ -232,7 +232,8 @@ std::optional<HttpRefusal> Connection::check_gates() {
   client_ = {.address = address_, .key_name = {}, .limits = policy_->anyone};
   const bool preflight = request.method == HttpMethod::options && origin == Origin::allowed &&
                          request.headers.find("access-control-request-method");
-  if (policy_->keys.empty() || preflight) return std::nullopt;  // a preflight carries no key
+  const bool open = reads && std::ranges::find(policy_->open_paths, request.path) != policy_->open_paths.end();
+  if (policy_->keys.empty() || preflight || open) return std::nullopt;  // a preflight carries no key
   const auto presented = presented_key(request.headers);
   const HttpKey* key = presented ? policy_->keys.find(*presented) : nullptr;
   if (key == nullptr) return HttpRefusal::key;
