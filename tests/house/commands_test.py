@@ -85,8 +85,8 @@ class RunTest(unittest.TestCase):
         link.symlink_to(self.tree / "run")
         self.assertEqual(self.run_once("--version", command=link, cwd="/")[:2], (42, "[--version]"))
 
-    def test_without_arguments_and_terminal_it_helps(self):
-        self.assertEqual(self.run_once()[1], "[--help]")
+    def test_without_arguments_it_serves(self):
+        self.assertEqual(self.run_once()[1], "[serve]")
 
     def test_two_at_the_same_time(self):
         both = [self.start("--version"), self.start("--version")]
