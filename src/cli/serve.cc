@@ -140,12 +140,14 @@ Result<void> run(const ServeFlags& flags, const LoadedModel& loaded, engine::Eng
     PLAIT_TRY(keys, key_file.load());
   }
   PLAIT_TRY(AccessLog log, AccessLog::open(config.text("server.access_log")));
+  serving::Grammars grammars(*loaded.tokenizer);
   const serving::Target target{
       .model = loaded.name,
       .tokenizer = loaded.tokenizer.get(),
       .chat = &*loaded.chat,
       .context = loaded.model->context(),
       .kv_tokens = static_cast<std::size_t>(engine.counters().pages) * models::kPageTokens,
+      .grammars = &grammars,
   };
   serving::EngineLoop loop(engine);
   serving::Api api(loop, target, {});

@@ -11,7 +11,9 @@ base::Result<std::span<const std::uint64_t>> GrammarGuide::mask() {
   if (state_ == models::kOffGrammar) {
     return base::fail(base::ErrorCode::internal, "grammar: a token was chosen that does not fit");
   }
-  return limited_ ? masks_.mask_within(state_, left_) : masks_.mask(state_);
+  PLAIT_TRY(const auto mask, limited_ ? masks_.mask_within(state_, left_) : masks_.mask(state_));
+  mask_.assign(mask.begin(), mask.end());
+  return mask_;
 }
 
 std::span<const base::TokenId> GrammarGuide::accept(base::TokenId token) {

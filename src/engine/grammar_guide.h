@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "base/id.h"
 #include "base/result.h"
@@ -27,7 +28,7 @@ class GrammarGuide final : public Guide {  // for one generation; the engine's t
   /// generations of the same thread, and keeps what was found out.
   explicit GrammarGuide(models::MaskCache& masks, std::size_t tokens_max = 0);
 
-  /// Errors: those of MaskCache::mask_within(); internal (a token was chosen that the mask forbids).
+  /// A copy: the masks of others may be asked for before it is used. Errors: those of MaskCache::mask_within(); internal (a token was chosen that the mask forbids).
   [[nodiscard]] base::Result<std::span<const std::uint64_t>> mask() override;
   [[nodiscard]] std::span<const base::TokenId> accept(base::TokenId token) override;
 
@@ -40,6 +41,7 @@ class GrammarGuide final : public Guide {  // for one generation; the engine's t
   models::GrammarState state_;
   bool limited_;
   std::size_t left_;  // the end of generation counted
+  std::vector<std::uint64_t> mask_ = {};
 };
 
 }  // namespace plait::engine

@@ -147,7 +147,7 @@ TEST_F(DialectTest, OllamaIsRefusedWithAText) {
   EXPECT_TRUE(json_of(reply)["error"].is_string());
   EXPECT_EQ(post("/api/generate", ollama({{"prompt", 1}}, 5)).status, 400);
   EXPECT_EQ(post("/api/chat", ollama({{"messages", 1}}, 5)).status, 400);
-  EXPECT_EQ(post("/api/chat", ollama({{"messages", Json::array()}, {"format", "json"}}, 5)).status, 400);
+  EXPECT_EQ(post("/api/chat", ollama({{"messages", Json::array()}, {"tools", Json::array({1})}}, 5)).status, 400);
   EXPECT_EQ(post("/api/show", {{"model", "other"}}).status, 404);
   EXPECT_EQ(post("/api/show", {{"model", "tiny:latest"}}).status, 200);
   EXPECT_EQ(json_of(send(HttpMethod::get, "/api/tags")->wait())["models"][0]["name"], "tiny");

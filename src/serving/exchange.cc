@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serving/exchange.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/random.h"
 
 namespace plait::serving {
 namespace {
@@ -55,6 +58,7 @@ Accepted<void> Exchange::submit(engine::Request& prompt) {
   }
   prompt.generate.stop = choices_[first].answer.stop_ids();
   prompt.generate.listener = this;
+  if (request_.grammar) return submit_guided(prompt, first);
   const auto ids = engine_.submit(prompt);
   if (!ids) {
     while (choices_.size() > first) choices_.pop_back();
@@ -62,6 +66,34 @@ Accepted<void> Exchange::submit(engine::Request& prompt) {
   }
   for (std::size_t i = 0; i < ids->size(); ++i) sequences_.emplace_back((*ids)[i], first + i);
   running_ += ids->size();
+  return {};
+}
+
+// A guide is for one generation, so each sample is submitted by itself, with the seed that it would have had.
+Accepted<void> Exchange::submit_guided(const engine::Request& prompt, std::size_t first) {
+  if (!masks_) masks_ = request_.grammar->masks();
+  const std::size_t tokens_max = prompt.generate.tokens_max;
+  const std::size_t least = masks_->tokens_to_end(masks_->start());
+  if (tokens_max < least) {
+    while (choices_.size() > first) choices_.pop_back();
+    return std::unexpected(Refusal{
+        .message = fmt::format("the shortest answer in this format has {} tokens: {} are too few", least, tokens_max),
+        .param = "max_tokens",
+        .code = "invalid_value"});
+  }
+  for (std::size_t i = 0; i < prompt.samples; ++i) {
+    engine::Request one = prompt;
+    one.samples = 1;
+    if (i > 0) one.generate.sampler.seed = base::child_seed(prompt.generate.sampler.seed, i);
+    one.generate.guide = &guides_.emplace_back(*masks_, tokens_max);
+    const auto id = engine_.submit(one);
+    if (!id) {
+      while (choices_.size() > first + i) choices_.pop_back();
+      return std::unexpected(refusal_of(id.error()));
+    }
+    sequences_.emplace_back(id->front(), first + i);
+    ++running_;
+  }
   return {};
 }
 

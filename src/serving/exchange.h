@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/grammar_guide.h"
 #include "engine/text_answer.h"
 #include "serving/reply.h"
 #include "serving/request.h"
@@ -80,6 +81,7 @@ class Exchange final : private engine::Listener {
  private:
   Exchange(engine::Engine& engine, const Target& target, Request request, ExchangeEvents events);
   Accepted<void> submit(engine::Request& prompt);
+  Accepted<void> submit_guided(const engine::Request& prompt, std::size_t first);
   bool on_token(engine::SequenceId sequence, const models::Sample& sample) override;
   void on_end(engine::SequenceId sequence, const engine::Ending& ending) override;
   /// A choice, and how much of it has been told.
@@ -96,6 +98,8 @@ class Exchange final : private engine::Listener {
   const models::Tokenizer& tokenizer_;
   Request request_;
   ExchangeEvents events_;
+  std::shared_ptr<models::MaskCache> masks_;                           // where the request has a grammar
+  std::deque<engine::GrammarGuide> guides_;                            // one for each choice then
   std::deque<Told> choices_;                                           // [choice]; they must stay where they are
   std::vector<std::pair<engine::SequenceId, std::size_t>> sequences_;  // ascending, with their choice
   std::size_t running_ = 0;

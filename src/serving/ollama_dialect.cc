@@ -46,12 +46,23 @@ Accepted<void> add_options(Fields& fields, Json& asked) {
 }
 
 Accepted<void> refuse_unbuilt(Fields& fields) {
-  for (const char* name : {"tools", "format", "images", "suffix"}) {
+  for (const char* name : {"tools", "images", "suffix"}) {
     const Json* value = fields.find(name);
     if (value == nullptr || *value == "" || (value->is_array() && value->empty())) continue;
     return not_supported(name, "is not built yet");
   }
   return {};
+}
+
+// "json", or a schema.
+void add_format(Fields& fields, Json& asked) {
+  const Json* format = fields.find("format");
+  if (format == nullptr || *format == "") return;
+  if (*format == "json") {
+    asked["response_format"] = {{"type", "json_object"}};
+  } else {
+    asked["response_format"] = {{"type", "json_schema"}, {"json_schema", {{"schema", *format}}}};
+  }
 }
 
 Accepted<Json> read_chat(Fields& fields) {
@@ -153,6 +164,7 @@ Accepted<Asked> read_ollama(Kind kind, const Json& body, const AskContext& conte
   PLAIT_TRY(const auto stream, fields.flag("stream"));
   asked["stream"] = stream.value_or(true);
   PLAIT_TRY_VOID(add_options(fields, asked));
+  add_format(fields, asked);
   if (endpoint == Endpoint::completions && !asked.contains("max_tokens")) {
     asked["max_tokens"] = 128;  // ollama goes on until the model ends; a raw text may never do
   }

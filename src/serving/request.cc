@@ -141,10 +141,6 @@ Accepted<void> refuse_tools(Fields& fields) {
 
 // What plait will do one day and does not do yet must not be passed over in silence.
 Accepted<void> refuse_unbuilt(Fields& fields, Endpoint endpoint, std::int64_t choices) {
-  PLAIT_TRY(const Json* format, fields.object("response_format"));
-  if (format != nullptr && format->value("type", Json()) != "text") {
-    return not_supported("response_format", "only the type `text` is built yet");
-  }
   if (endpoint == Endpoint::chat_completions) {
     PLAIT_TRY_VOID(refuse_tools(fields));
     const Json* modalities = fields.find("modalities");
@@ -158,6 +154,18 @@ Accepted<void> refuse_unbuilt(Fields& fields, Endpoint endpoint, std::int64_t ch
   PLAIT_TRY(const auto suffix, fields.text("suffix"));
   if (suffix && !suffix->empty()) return not_supported("suffix", "insertion is not built yet");
   return {};
+}
+
+Accepted<std::shared_ptr<AnswerGrammar>> read_format(Fields& fields, const Target& target, bool ignores_end) {
+  PLAIT_TRY(const Json* format, fields.object("response_format"));
+  if (format == nullptr) return nullptr;
+  if (target.grammars == nullptr) {
+    if (format->value("type", Json()) == "text") return nullptr;
+    return not_supported("response_format", "only the type `text` is known here");
+  }
+  PLAIT_TRY(auto grammar, target.grammars->of_format(*format));
+  if (grammar && ignores_end) return bad_value("ignore_eos", "cannot be true where response_format says when to end");
+  return grammar;
 }
 
 // Members of the object `plait`.
@@ -295,6 +303,7 @@ Accepted<Request> read_request(Endpoint endpoint, const Json& body, const Target
   PLAIT_TRY_VOID(refuse_unbuilt(fields, endpoint, choices.value_or(1)));
   PLAIT_TRY(const auto ignore_eos, fields.flag("ignore_eos"));
   request.ignore_eos = ignore_eos.value_or(false);
+  PLAIT_TRY(request.grammar, read_format(fields, target, request.ignore_eos));
   PLAIT_TRY(const auto tokens_max, read_tokens_max(fields, endpoint));
   std::vector<std::string> unknown;
   PLAIT_TRY(const Additions additions, read_additions(fields, unknown));

@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@
 #include "models/stop.h"
 #include "models/tokenizer.h"
 #include "serving/fields.h"
+#include "serving/grammars.h"
 #include "text/json.h"
 
 namespace plait::serving {
@@ -37,9 +39,10 @@ struct Target {
   std::string model = {};  ///< Its name in replies.
   const models::Tokenizer* tokenizer = nullptr;
   const models::ChatTemplate* chat = nullptr;
-  std::size_t context = 0;     ///< Most tokens of a prompt and its answer together.
-  std::size_t kv_tokens = 0;   ///< What the memory of keys and values holds of one sequence; 0: no less than that.
-  std::size_t vocabulary = 0;  ///< Ids below it are tokens. 0: the tokenizer's size.
+  std::size_t context = 0;       ///< Most tokens of a prompt and its answer together.
+  std::size_t kv_tokens = 0;     ///< What the memory of keys and values holds of one sequence; 0: no less than that.
+  std::size_t vocabulary = 0;    ///< Ids below it are tokens. 0: the tokenizer's size.
+  Grammars* grammars = nullptr;  ///< Without it, formats of answers other than text are refused.
 };
 
 /// How the reply is to look.
@@ -60,7 +63,8 @@ struct Request {
   std::vector<engine::Request> prompts = {};
   models::StopOptions stop = {};
   bool ignore_eos = false;
-  std::string model_asked = {};  ///< What the field `model` says. Nobody compares it here.
+  std::shared_ptr<AnswerGrammar> grammar = {};  ///< What answers keep to, if to anything.
+  std::string model_asked = {};                 ///< What the field `model` says. Nobody compares it here.
   ReplyShape reply = {};
 };
 

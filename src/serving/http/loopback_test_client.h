@@ -13,8 +13,10 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -132,7 +134,10 @@ class TestClient {
     if (!read_body(answer)) return {};
     return answer;
   }
-  TestAnswer ask(std::string_view request) { return send(request) ? answer() : answer(); }
+  TestAnswer ask(std::string_view request) {
+    send(request);  // what was answered early is read all the same
+    return answer();
+  }
 
  private:
   bool read_body(TestAnswer& answer) {
@@ -181,6 +186,33 @@ inline std::unique_ptr<HttpServer> serve(HttpHandler handler, HttpPolicy policy 
   EXPECT_TRUE(server.has_value());
   return server ? *std::move(server) : nullptr;
 }
+
+/// Keeps responders until the test answers them.
+class HeldResponders {
+ public:
+  [[nodiscard]] HttpHandler handler() {
+    return [this](const HttpRequest&, const Responder& responder) {
+      const std::lock_guard lock(mutex_);
+      held_.push_back(responder);
+    };
+  }
+  [[nodiscard]] std::size_t size() {
+    const std::lock_guard lock(mutex_);
+    return held_.size();
+  }
+  /// The oldest, as soon as there is one.
+  [[nodiscard]] Responder take() {
+    EXPECT_TRUE(eventually([&] { return size() > 0; }));
+    const std::lock_guard lock(mutex_);
+    Responder first = held_.front();
+    held_.pop_front();
+    return first;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::deque<Responder> held_;
+};
 
 /// Answers with "METHOD PATH BODY".
 inline void echo(const HttpRequest& request, const Responder& responder) {

@@ -5,7 +5,9 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/random.h"
 #include "serving/http/detail/request_parser.h"
@@ -62,6 +64,7 @@ std::string noise(Dice& dice) {
 
 // What one parser makes of bytes that come in pieces: each request, and how it ended.
 std::string parsed(std::string_view bytes, Dice* dice) {
+  using State = detail::RequestParser::State;
   std::string story;
   std::string waiting;
   auto parser = std::make_unique<detail::RequestParser>(HttpLimits{});
@@ -70,19 +73,17 @@ std::string parsed(std::string_view bytes, Dice* dice) {
     waiting += bytes.substr(0, piece);
     bytes.remove_prefix(piece);
     while (!waiting.empty()) {
-      waiting.erase(0, parser->feed(waiting));
-      if (parser->state() == detail::RequestParser::State::gate) parser->admit_body(100);
-      if (parser->state() == detail::RequestParser::State::refused) {
-        return story + "refused " + std::string(name(parser->refusal()));
-      }
-      if (parser->state() == detail::RequestParser::State::done) {
-        HttpRequest& request = parser->request();
+      const std::size_t taken = parser->feed(waiting);
+      waiting.erase(0, taken);
+      if (parser->state() == State::gate) parser->admit_body(100);
+      if (parser->state() == State::refused) return story + "refused " + std::string(name(parser->refusal()));
+      if (parser->state() == State::done) {
+        const HttpRequest& request = parser->request();
         story += std::string(name(request.method)) + " " + request.path + " " + request.body + "\n";
         parser = std::make_unique<detail::RequestParser>(HttpLimits{});
-        continue;
+      } else if (taken == 0) {
+        break;
       }
-      if (parser->state() == detail::RequestParser::State::head || waiting.empty()) break;
-      if (const std::size_t before = waiting.size(); waiting.erase(0, parser->feed(waiting)).size() == before) break;
     }
   }
   return story;
@@ -91,7 +92,8 @@ std::string parsed(std::string_view bytes, Dice* dice) {
 TEST(HttpNoise, SplitsDoNotChangeWhatIsRead) {
   for (std::uint64_t seed = 0; seed < 3000; ++seed) {
     Dice dice(seed);
-    const std::string bytes = noise(dice);
+    // The end of any header: a bad one is refused at its end or earlier, depending on the pieces.
+    const std::string bytes = noise(dice) + "\r\n\r\n";
     ASSERT_EQ(parsed(bytes, &dice), parsed(bytes, nullptr)) << "seed " << seed << "\n" << bytes;
   }
 }
@@ -101,6 +103,7 @@ TEST(HttpNoise, TheServerGoesOn) {
   policy.timeouts.header = 0.2;
   policy.timeouts.body = 0.2;
   policy.timeouts.linger = 0.1;
+  policy.timeouts.idle = 0.2;
   const auto server = serve(echo, policy);
   for (std::uint64_t seed = 0; seed < 400; ++seed) {
     Dice dice(seed);
@@ -113,8 +116,12 @@ TEST(HttpNoise, TheServerGoesOn) {
       rest.remove_prefix(piece);
     }
     if (dice.below(2) == 0) client.shutdown_send();
-    if (dice.below(8) == 0) EXPECT_TRUE(client.sees_end()) << "seed " << seed;
-    if (seed % 20 == 0) ASSERT_EQ(TestClient(server->addresses()[0]).ask(get("/good")).body, "GET /good ") << seed;
+    if (dice.below(8) == 0) {
+      EXPECT_TRUE(client.sees_end()) << "seed " << seed;
+    }
+    if (seed % 20 == 0) {
+      ASSERT_EQ(TestClient(server->addresses()[0]).ask(get("/good")).body, "GET /good ") << seed;
+    }
   }
   EXPECT_EQ(TestClient(server->addresses()[0]).ask(get("/good")).body, "GET /good ");
   EXPECT_TRUE(eventually([&] { return server->counters().connections_open == 0; }));

@@ -21,7 +21,8 @@ struct HttpLimits {
   std::size_t connections = 1024;
   std::size_t connections_per_address = 256;  ///< An IPv6 client is its /64; Unix sockets are exempt.
   std::size_t in_flight = 1024;
-  /// What is read ahead of the request in flight. Then the server stops reading, and the client has to wait.
+  /// What is read behind the request in flight. Then the server stops reading, and the client has to wait. The end of
+  /// one that has sent far more is noticed only when something is written.
   std::size_t pipelined_bytes = std::size_t{64} << 10U;
   /// A stream's client that has so many bytes unread when more are written is dropped.
   std::size_t queue_bytes = std::size_t{4} << 20U;

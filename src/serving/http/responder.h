@@ -48,8 +48,8 @@ class Responder {
   /// Ignored unless a stream is open. A client that has left HttpLimits::queue_bytes or more unread is dropped.
   void write(std::string bytes) const { exchange_->write(std::move(bytes)); }
   void end() const { exchange_->end(); }
-  /// Called on the server's thread; at once, by the caller, if the client is gone already. It must not block. A later
-  /// call replaces the function. It is forgotten, uncalled, at the end of the answer.
+  /// Called on the server's thread; at once, by the caller, if the client is gone already. It must not block, and
+  /// not hold a responder of the same exchange. A later one replaces it. The answer's end forgets it, uncalled.
   void on_gone(std::function<void()> call) const { exchange_->on_gone(std::move(call)); }
   [[nodiscard]] bool gone() const { return exchange_->gone(); }
   /// Bytes of the answer that the operating system has not taken yet: how far behind the reader is.

@@ -26,8 +26,8 @@ class Admission : public std::enable_shared_from_this<Admission> {
   };
 
   /// A place that is free again when the last copy of the pointer is gone. Requests a minute are a bucket that holds a
-  /// minute's worth and is filled evenly: a denied request takes nothing from it. `client` is its name for quotas;
-  /// `now`, in seconds, is of a clock that does not go back.
+  /// minute's worth and is filled evenly: a denied request takes nothing from it. `client` is its name for quotas,
+  /// `now` in seconds of a clock that does not go back.
   [[nodiscard]] std::expected<std::shared_ptr<void>, Denied> enter(const std::string& client,
                                                                    const HttpClientLimits& limits,
                                                                    std::size_t in_flight_max, double now);

@@ -26,7 +26,7 @@ using boost::system::error_code;
 
 constexpr std::size_t kLingerBytesMax = std::size_t{4} << 20U;  // then a refused client's connection is reset
 
-// Notices the client's end behind bytes that nobody reads.
+// Notices the client's end behind bytes that nobody reads, if the system's buffer has room for all of them.
 bool hung_up(int descriptor) {
   pollfd state{.fd = descriptor, .events = POLLRDHUP, .revents = 0};
   return poll(&state, 1, 0) == 1;

@@ -46,7 +46,7 @@ class Hub {
   void count_refusal(HttpRefusal reason) {
     count([&](HttpCounters& all) { ++all.refusals[static_cast<std::size_t>(reason)]; });
   }
-  /// Hard to guess, so that nobody can speak of another's request.
+  /// Different for every request, also after a restart.
   [[nodiscard]] std::string next_id();
 
   boost::asio::io_context io{1};

@@ -81,6 +81,7 @@ std::size_t RequestParser::feed(std::string_view bytes) {
   std::size_t taken = 0;
   if (!parser.got_some()) {
     while (bytes.substr(taken).starts_with("\r\n")) taken += 2;  // RFC 9112, 2.2: empty lines before a request
+    if (bytes.substr(taken) == "\r") return taken;
   }
   while (taken < bytes.size()) {
     boost::beast::error_code error;
