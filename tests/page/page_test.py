@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The chat page in headless Chromium, in front of a real `plait serve`: what it does.
 
-Needs Debian's chromium, chromium-driver and python3-selenium, the default model, and PLAIT=path/to/plait; else it skips.
+Needs Debian's chromium, chromium-driver and python3-selenium, the default model, and PLAIT=path/to/plait; else skips.
 Run it as a program; ./test runs it as well.
 """
 import json

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The chat page in headless Chromium, in front of a real `plait serve`: safety, speed, accessibility.
 
-Needs Debian's chromium, chromium-driver and python3-selenium, the default model, and PLAIT=path/to/plait; else it skips.
+Needs Debian's chromium, chromium-driver and python3-selenium, the default model, and PLAIT=path/to/plait; else skips.
 Run it as a program; ./test runs it as well.
 """
 import json
@@ -127,6 +127,15 @@ class AccessTest(PageCase):
                 self.driver.execute_script("document.getElementById('help').showModal()")
                 self.check("lowContrast")
                 self.driver.execute_script("document.getElementById('help').close()")
+
+    def test_rules_see_what_is_wrong(self):
+        self.driver.execute_script("""
+            document.documentElement.style.setProperty("--quiet", "#999");
+            const bad = document.createElement("button");
+            bad.id = "draft";
+            document.body.append(bad);""")
+        for rule in ("lowContrast", "controlsWithoutName", "idsTwice"):
+            self.assertNotEqual(self.driver.execute_script(ACCESS + f"\nreturn {rule}();"), [], rule)
 
     def test_theme_of_the_system(self):
         ground = "return getComputedStyle(document.body).backgroundColor"
