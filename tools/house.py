@@ -54,6 +54,16 @@ class _Counting(unittest.TestResult):
     def addSkip(self, test, reason):  # noqa: N802
         self.tally.skips(test.id(), reason)
 
+    def addExpectedFailure(self, test, err):  # noqa: N802
+        self.tally.skips(test.id(), "known faults: see @expectedFailure in the tests")
+
+    def addUnexpectedSuccess(self, test):  # noqa: N802
+        self.tally.fails(test.id(), "a known fault is gone: take @expectedFailure away")
+
+    def addSubTest(self, test, subtest, err):  # noqa: N802
+        if err is not None:  # then addSuccess is not called
+            self.addFailure(subtest, err)
+
 
 def _flatten(suite):
     for item in suite:
@@ -63,14 +73,13 @@ def _flatten(suite):
             yield item
 
 
-def run_unittests(tally, folder: pathlib.Path) -> None:
-    """Runs the Python tests tests/<folder>/*_test.py that the tally wants; not the page's, which need the program."""
-    for part in sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []:
-        if part.name != "page" and list(part.glob("*_test.py")):
-            run_part(tally, part)
+def find_unittests(folder: pathlib.Path, pattern: str = "*_test.py") -> list[unittest.TestCase]:
+    """The Python tests in the files of one folder."""
+    if not list(folder.glob(pattern)):
+        return []
+    return list(_flatten(unittest.TestLoader().discover(str(folder), pattern=pattern, top_level_dir=str(folder))))
 
 
-def run_part(tally, part: pathlib.Path) -> None:
-    """Runs the Python tests PART/*_test.py that the tally wants."""
-    found = unittest.defaultTestLoader.discover(str(part), pattern="*_test.py", top_level_dir=str(part))
-    unittest.TestSuite(test for test in _flatten(found) if tally.wants(test.id())).run(_Counting(tally))
+def run_unittests(tally, tests: list[unittest.TestCase]) -> None:
+    """Runs those that the tally wants."""
+    unittest.TestSuite(test for test in tests if tally.wants(test.id())).run(_Counting(tally))

@@ -19,6 +19,7 @@ import time
 import xml.etree.ElementTree as ElementTree
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import clients  # noqa: E402
 import documents  # noqa: E402
 import house  # noqa: E402
 
@@ -106,7 +107,7 @@ def run_house(tally: Tally) -> None:
             tally.fails(f"house.{name}", "\n".join(problems))
         else:
             tally.passes(f"house.{name}")
-    house.run_unittests(tally, ROOT / "tests")
+    house.run_unittests(tally, house.find_unittests(ROOT / "tests/house"))
 
 
 def test_environment() -> dict[str, str]:
@@ -257,6 +258,8 @@ def run_everything(tally: Tally, options: argparse.Namespace, fuzz_seconds: int)
         run_page(tally)
     with tally.section("blocks of the documents"):
         documents.run_blocks(tally, ROOT, ROOT / "build/release")
+    with tally.section("clients"):
+        clients.run(tally, setup)
     with tally.section(f"fuzz targets, {fuzz_seconds} s each"):
         run_fuzz(tally, fuzz_seconds)
 
@@ -265,7 +268,7 @@ def run_page(tally: Tally) -> None:
     program = ROOT / "build/release/plait"
     if program.exists() and documents.default_model().exists():
         os.environ["PLAIT"] = str(program)
-    house.run_part(tally, ROOT / "tests/page")  # says itself what it lacks
+    house.run_unittests(tally, house.find_unittests(ROOT / "tests/page"))  # says itself what it lacks
 
 
 def run_asan(tally: Tally, options: argparse.Namespace) -> None:

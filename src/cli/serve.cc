@@ -118,7 +118,7 @@ serving::HttpPolicy policy_of(const Config& config, serving::HttpKeys keys) {
   serving::HttpPolicy policy;
   policy.access = {.hosts = split(config.text("server.hosts")), .origins = split(config.text("server.origins"))};
   policy.keys = std::move(keys);
-  policy.open_paths = {"/"};  // the page asks for the key itself
+  policy.open_paths = {"/", "/health"};  // the page asks for the key itself; probes have none
   return policy;
 }
 

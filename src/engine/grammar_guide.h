@@ -28,7 +28,8 @@ class GrammarGuide final : public Guide {  // for one generation; the engine's t
   /// generations of the same thread, and keeps what was found out.
   explicit GrammarGuide(models::MaskCache& masks, std::size_t tokens_max = 0);
 
-  /// A copy: the masks of others may be asked for before it is used. Errors: those of MaskCache::mask_within(); internal (a token was chosen that the mask forbids).
+  /// A copy: others may be asked for theirs before it is used. Errors: those of MaskCache::mask_within(); internal
+  /// (a token was chosen that the mask forbids).
   [[nodiscard]] base::Result<std::span<const std::uint64_t>> mask() override;
   [[nodiscard]] std::span<const base::TokenId> accept(base::TokenId token) override;
 

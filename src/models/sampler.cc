@@ -105,7 +105,7 @@ base::Result<Sampler> Sampler::make(SamplerOptions options) {
   PLAIT_TRY_VOID(check("top_p", options.top_p, {0, 1, true}));
   PLAIT_TRY_VOID(check("min_p", options.min_p, {0, 1}));
   PLAIT_TRY_VOID(check("typical_p", options.typical_p, {0, 1, true}));
-  PLAIT_TRY_VOID(check("repetition_penalty", options.repetition_penalty, {0, 100, true}));
+  PLAIT_TRY_VOID(check("repetition_penalty", options.repetition_penalty, {0.01, 100}));
   PLAIT_TRY_VOID(check("presence_penalty", options.presence_penalty, {-100, 100}));
   PLAIT_TRY_VOID(check("frequency_penalty", options.frequency_penalty, {-100, 100}));
   PLAIT_TRY_VOID(check("penalty_window", options.penalty_window, {0, kIntMax}));

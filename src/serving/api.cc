@@ -24,6 +24,8 @@ namespace {
 using text::dump_json;
 using text::Json;
 
+// One text of many megabytes keeps one of them busy for seconds; the others' requests are read meanwhile.
+constexpr int kReaders = 4;
 constexpr int kGone = 499;  // a client's own end, in metrics only
 
 std::uint64_t random_seed() {
@@ -106,7 +108,7 @@ class Api::State {
   std::atomic<std::uint64_t> number_ = 0;
   std::atomic<std::size_t> flying_ = 0;
   std::unordered_map<std::uint64_t, FlightPointer> flights_;  // the engine's thread's
-  parallel::Executor reader_{1};                              // last: its jobs use the rest
+  parallel::Executor reader_{kReaders};                       // last: its jobs use the rest
 };
 
 // The flight is counted out when the last hand lets it go.
@@ -234,14 +236,19 @@ void Api::State::add_routes(HttpRouter& router) {
       });
     });
   };
-  text_route(HttpMethod::get, "/v1/models", models_reply);
-  text_route(HttpMethod::get, "/v1/models/{name...}", model_reply);
+  const auto quick_route = [&](std::string_view path, auto reply) {
+    router.add(HttpMethod::get, path, [this, reply, since](const HttpRequest& request, const Responder& responder) {
+      responder.reply(reply(request, target_, since));
+    });
+  };
+  quick_route("/v1/models", models_reply);
+  quick_route("/v1/models/{name...}", model_reply);
+  quick_route("/api/tags", ollama_tags_reply);
+  quick_route("/api/version", ollama_version_reply);
   text_route(HttpMethod::post, "/tokenize", tokenize_reply);
   text_route(HttpMethod::post, "/detokenize", detokenize_reply);
   text_route(HttpMethod::post, "/v1/messages/count_tokens", count_tokens_reply);
-  text_route(HttpMethod::get, "/api/tags", ollama_tags_reply);
   text_route(HttpMethod::post, "/api/show", ollama_show_reply);
-  text_route(HttpMethod::get, "/api/version", ollama_version_reply);
   router.add(HttpMethod::get, "/health",
              [](const HttpRequest&, const Responder& responder) { responder.reply({.body = R"({"status":"ok"})"}); });
   router.add(HttpMethod::get, "/metrics", [this](const HttpRequest&, const Responder& responder) {

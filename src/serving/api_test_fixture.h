@@ -87,6 +87,7 @@ class ApiTest : public ::testing::Test {
     runner_ = std::make_unique<engine::ModelRunner>(*model_, team_);
     engine_ = *engine::Engine::make(*runner_, {.kv_bytes = 1 << 24});
     loop_ = std::make_unique<EngineLoop>(*engine_);
+    tiny_.target.grammars = &grammars_;
     api_ = std::make_unique<Api>(*loop_, tiny_.target, ApiOptions{.seed = 7, .requests_max = 100});
     api_->add_routes(router_);
     thread_ = std::jthread([&] { loop_->run(); });
@@ -132,6 +133,7 @@ class ApiTest : public ::testing::Test {
   std::size_t running() { return loop_->counters().sequences; }
 
   TinyTarget tiny_;
+  Grammars grammars_{*tiny_.tokenizer};
   parallel::Team team_{1};
   std::unique_ptr<models::Model> model_;
   std::unique_ptr<engine::ModelRunner> runner_;

@@ -15,7 +15,8 @@
 
 namespace plait::serving {
 
-/// The wording of one request's answer. Either whole(), or open(), part()s, and close() or fail(). One thread at a time.
+/// The wording of one request's answer. Either whole(), or open(), part()s, and close() or fail(). One thread at a
+/// time.
 class Wording {
  public:
   virtual ~Wording() = default;
@@ -59,7 +60,7 @@ struct Dialect {
 [[nodiscard]] Dialect ollama_chat_dialect();
 [[nodiscard]] Dialect ollama_generate_dialect();
 
-/// The other way round of a reply's body: an error's text in the shape of Anthropic's API, and of ollama's.
+/// A refusal in the shape of Anthropic's API, and of ollama's.
 [[nodiscard]] HttpReply anthropic_refusal(const Refusal& refusal);
 [[nodiscard]] HttpReply ollama_refusal(const Refusal& refusal);
 

@@ -64,8 +64,10 @@ Accepted<std::shared_ptr<AnswerGrammar>> Grammars::of_format(const Json& format)
     const char* name = regex ? "pattern" : "grammar";
     PLAIT_TRY(const auto source, fields.text(name));
     if (!source) return bad_value(fields.full_name(name), "must be a string");
-    return find(*type + ' ' + *source, fields.full_name(name),
-                [&] { return regex ? text::regex_grammar(*source) : text::ebnf_grammar(*source); });
+    return find(*type + ' ' + *source, fields.full_name(name), [&] {
+      // The whole answer has to fit, not a part of it as in a schema.
+      return regex ? text::regex_grammar("^(?:" + *source + ")$") : text::ebnf_grammar(*source);
+    });
   }
   return bad_value("response_format.type", "must be text, json_object, json_schema, regex or grammar");
 }

@@ -71,6 +71,7 @@ Json completion_logprobs(std::span<const TokenId> ids, std::span<const models::L
     for (const models::TokenLogprob& other : logprobs[i].top) {
       others[completion_token(tokenizer, other.token)] = logprob_json(other.logprob);
     }
+    others.emplace(completion_token(tokenizer, ids[i]), logprob_json(logprobs[i].chosen));  // also if not of the best
     top.push_back(std::move(others));
     offsets.push_back(place.characters);
     place.characters += count_characters(place.detokenizer.push(ids[i]));

@@ -25,7 +25,7 @@ constexpr std::int64_t kLogprobsMax = 20;
 constexpr std::size_t kCompletionTokens = 16;  // of /v1/completions without max_tokens, as its documentation says
 
 Accepted<void> read_penalties(Fields& fields, models::SamplerOptions& sampler) {
-  PLAIT_TRY(const auto repetition, fields.number("repetition_penalty", {0, 100, true}));
+  PLAIT_TRY(const auto repetition, fields.number("repetition_penalty", {0.01, 100}));
   PLAIT_TRY(const auto presence, fields.number("presence_penalty", {-2, 2}));
   PLAIT_TRY(const auto frequency, fields.number("frequency_penalty", {-2, 2}));
   sampler.repetition_penalty = repetition.value_or(1);
@@ -154,6 +154,16 @@ Accepted<void> refuse_unbuilt(Fields& fields, Endpoint endpoint, std::int64_t ch
   PLAIT_TRY(const auto suffix, fields.text("suffix"));
   if (suffix && !suffix->empty()) return not_supported("suffix", "insertion is not built yet");
   return {};
+}
+
+// They become header fields, of which clients take only so many.
+void warn(const std::vector<std::string>& unknown, std::vector<std::string>& warnings) {
+  constexpr std::size_t kNamed = 16;
+  for (std::size_t i = 0; i < std::min(unknown.size(), kNamed); ++i) {
+    warnings.push_back("unknown field ignored: " + unknown[i]);
+  }
+  if (unknown.size() > kNamed)
+    warnings.push_back(fmt::format("{} more unknown fields ignored", unknown.size() - kNamed));
 }
 
 Accepted<std::shared_ptr<AnswerGrammar>> read_format(Fields& fields, const Target& target, bool ignores_end) {
@@ -325,7 +335,7 @@ Accepted<Request> read_request(Endpoint endpoint, const Json& body, const Target
     PLAIT_TRY_VOID(set_limits(target, endpoint, tokens_max, one));
   }
   std::ranges::move(fields.unknown(), std::back_inserter(unknown));
-  for (const std::string& name : unknown) request.reply.warnings.push_back("unknown field ignored: " + name);
+  warn(unknown, request.reply.warnings);
   return request;
 }
 

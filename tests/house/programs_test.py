@@ -81,14 +81,20 @@ no model
             run_tests.count_junit(tally, report)
         self.assertEqual((tally.passed, tally.failures, tally.reasons), (1, ["c"], {"no model": 1}))
 
-    def test_failing_unittests_are_counted(self):
-        self.plant({"tests/x/x_test.py": "import unittest\n\nclass X(unittest.TestCase):\n"
-                                         "    def test_bad(self):\n        self.fail()\n"
-                                         "    def test_good(self):\n        pass\n"})
+    def test_unittests_are_counted(self):
+        self.plant({"tests/x/planted_test.py": "import unittest\n\n\nclass X(unittest.TestCase):\n"
+                    "    def test_bad(self):\n        self.fail()\n\n"
+                    "    def test_good(self):\n        pass\n\n"
+                    "    def test_parts(self):\n        for i in range(3):\n"
+                    "            with self.subTest(i):\n                self.assertEqual(i, 1)\n\n"
+                    "    @unittest.skip('no model')\n    def test_skipped(self):\n        pass\n\n"
+                    "    @unittest.expectedFailure\n    def test_known(self):\n        self.fail()\n\n"
+                    "    @unittest.expectedFailure\n    def test_mended(self):\n        pass\n"})
         tally = run_tests.Tally("")
         with unittest.mock.patch("builtins.print"):
-            house.run_unittests(tally, self.root / "tests")
-        self.assertEqual((tally.passed, tally.failed), (1, 1))
+            house.run_unittests(tally, house.find_unittests(self.root / "tests/x"))
+        self.assertEqual((tally.passed, tally.failed, tally.skipped), (1, 4, 2), tally.failures)
+        self.assertEqual(house.find_unittests(self.root / "tests/none"), [])
 
 
 if __name__ == "__main__":

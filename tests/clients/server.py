@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A running `plait serve` for tests: a process of its own on a free port, in an empty folder, ended by SIGTERM."""
+import http.client
+import json
+import os
+import pathlib
+import queue
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAM = pathlib.Path(os.environ.get("PLAIT", ROOT / "build/release/plait")).resolve()
+START_SECONDS = 120
+STOP_SECONDS = 60
+SAMPLE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*(?:\{[^}]*\})?) (\S+)')
+
+
+def default_model() -> pathlib.Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(cache) / "plait/models/smollm2-135m.gguf"
+
+
+def run_plait(*arguments) -> str:
+    """What a verb prints to stdout. It must succeed."""
+    return subprocess.run([PROGRAM, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                          check=True, timeout=60).stdout
+
+
+class Server:
+    """Use with `with`. At its end the server gets SIGTERM and must exit with code 0, unless a test did that already."""
+
+    def __init__(self, *arguments):
+        self.arguments = [str(argument) for argument in arguments]
+        self.process = None
+        self.host, self.port, self.name = "127.0.0.1", 0, ""
+        self.said = []  # lines of stderr
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    def __enter__(self):
+        if not default_model().exists():
+            raise unittest.SkipTest("the default model is not in the cache")
+        self.folder = tempfile.TemporaryDirectory(prefix="plait-clients-")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PLAIT")}
+        environment |= {"XDG_CONFIG_HOME": self.folder.name, "XDG_STATE_HOME": self.folder.name}
+        self.process = subprocess.Popen([PROGRAM, "serve", "--port", "0", *self.arguments], env=environment,
+                                        cwd=self.folder.name, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE, text=True)
+        try:
+            self._find_address()
+        except BaseException:
+            self._clean_up()
+            raise
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            if self.process.returncode is None:
+                code = self.stop()
+                if kind is None:
+                    assert code == 0, f"plait serve ended with {code}: {self.said[-20:]}"
+        finally:
+            self._clean_up()
+
+    def _find_address(self):
+        addresses = queue.SimpleQueue()
+
+        def read():
+            for line in self.process.stderr:
+                self.said.append(line.rstrip("\n"))
+                if found := re.fullmatch(r"(\S+) at http://([\d.]+):(\d+)", self.said[-1]):
+                    addresses.put(found)
+            addresses.put(None)
+
+        self.reader = threading.Thread(target=read, daemon=True)
+        self.reader.start()
+        try:
+            found = addresses.get(timeout=START_SECONDS)
+        except queue.Empty:
+            found = None
+        assert found, f"plait serve did not say where it listens: {self.said}"
+        self.name, self.host, self.port = found[1], found[2], int(found[3])
+
+    def _clean_up(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.reader.join(timeout=10)
+        self.process.stderr.close()
+        self.folder.cleanup()
+
+    def signal(self):
+        self.process.send_signal(signal.SIGTERM)
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        self.signal()
+        return self.process.wait(timeout=STOP_SECONDS)
+
+    def connect(self, timeout=60) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+
+    def request(self, method, path, body=None, headers=None):
+        """One exchange on a connection of its own: status, headers, body as bytes."""
+        connection = self.connect()
+        try:
+            return exchange(connection, method, path, body, headers)
+        finally:
+            connection.close()
+
+    def json(self, method, path, body=None, headers=None):
+        """Status and the body's JSON."""
+        status, _, data = self.request(method, path, body, headers)
+        return status, json.loads(data)
+
+    def metrics(self) -> dict[str, float]:
+        _, _, text = self.request("GET", "/metrics")
+        return {match[1]: float(match[2]) for match in map(SAMPLE.fullmatch, text.decode().splitlines()) if match}
+
+    def wait_for(self, wanted, seconds=20) -> dict[str, float]:
+        """The metrics as soon as `wanted` is true of them; the last ones when it does not become true in time."""
+        end = time.monotonic() + seconds
+        while not wanted(metrics := self.metrics()) and time.monotonic() < end:
+            time.sleep(0.05)
+        return metrics
+
+    def sequences_when_idle(self) -> float:
+        """Generations that still run after a while; 0 is right."""
+        def count(metrics):
+            return metrics["plait_sequences_running"] + metrics["plait_sequences_waiting"]
+
+        return count(self.wait_for(lambda metrics: count(metrics) == 0))
+
+
+def exchange(connection, method, path, body=None, headers=None):
+    """One exchange on this connection. A body that is not text or bytes is sent as JSON."""
+    if body is not None and not isinstance(body, (str, bytes)):
+        body = json.dumps(body)
+    connection.request(method, path, body, headers or {})
+    reply = connection.getresponse()
+    return reply.status, reply.headers, reply.read()
