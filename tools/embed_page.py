@@ -6,7 +6,7 @@
   <script src="x.js"></script>           becomes   <script>the text of x.js</script>
 
 The content security policy names each of them by its hash, so that nothing else runs, whatever gets into the page.
-The build calls this; tests/page/page_test.py drives the result in a browser.
+The build calls this; tests/page/ drives the result in a browser.
 """
 import base64
 import hashlib

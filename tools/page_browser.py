@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A `plait serve` and a headless Chromium, for tests/page/page_test.py and tools/page_shots.py."""
+"""A `plait serve` and a headless Chromium, for tests/page/ and tools/page_shots.py."""
 import os
 import pathlib
 import re

@@ -120,6 +120,21 @@ TEST(HttpGate, ForeignPagesMayNotPost) {
   EXPECT_TRUE(client.sees_end()) << "a body that was not read";
 }
 
+TEST(HttpGate, OpenPathsAreReadWithoutKey) {
+  HttpPolicy policy;
+  policy.keys = HttpKeys::make({{.name = "ann", .salt = "1", .digest = hash_key("sk-ann", "1")}}).value();
+  policy.open_paths = {"/"};
+  const auto server = serve(echo, policy);
+  TestClient client(server->addresses()[0]);
+  EXPECT_EQ(client.ask(get("/")).status, 200);
+  EXPECT_EQ(client.ask(get("/?query")).status, 200);
+  for (const char* path : {"/metrics", "//", "/.", "/page", "/%2F"}) {
+    EXPECT_EQ(client.ask(get(path)).status, 401) << path;
+  }
+  EXPECT_EQ(client.ask("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n").status, 403) << "the other gates stay";
+  EXPECT_EQ(client.ask(post("/", "x")).status, 401) << "only to be read";
+}
+
 TEST(HttpGate, PreflightNeedsNoKey) {
   HttpPolicy policy;
   policy.access.origins = {"https://chat.example"};

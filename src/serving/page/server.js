@@ -72,8 +72,7 @@ const server = (() => {
     try {
       const reply = await fetch("/health", { headers: headers(), cache: "no-store", signal: AbortSignal.timeout(4000) });
       if (reply.status === 503 && (await failureOf(reply)).code === "server_draining") throw new Error("it ends");
-      noteKey(reply.status);
-      found();
+      found();  // whatever it says: it is there
     } catch {
       state.tries += 1;
       lost();
@@ -89,10 +88,13 @@ const server = (() => {
     return sessionStorage.getItem(KEY) ?? "";
   }
 
-  function setKey(text) {
+  /** Keeps the key and tries it: state.needsKey says then whether the server takes it. */
+  async function setKey(text) {
     if (text) sessionStorage.setItem(KEY, text);
     else sessionStorage.removeItem(KEY);
-    return look();
+    try {
+      await ask("/v1/models");  // /health asks for none
+    } catch { /* the state tells */ }
   }
 
   function noteKey(status) {
