@@ -2,6 +2,7 @@
 #include "cli/serve.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -186,9 +187,12 @@ Result<void> serve(const ServeFlags& flags, const Session& session) {
   const auto rows = static_cast<std::size_t>(session.config.number("server.rows"));
   PLAIT_TRY(const LoadedModel loaded, load_model(session));
   engine::ModelRunner runner(*loaded.model, *loaded.team);
-  PLAIT_TRY(const EngineSettings settings, EngineSettings::make(session.config, runner, {.sequences = rows}));
+  PLAIT_TRY(const EngineSettings settings,
+            EngineSettings::make(session.config, runner, {.sequences = rows + rows / 8 + 1}));
   engine::EngineOptions options = settings.options();
-  options.rows_max = rows;
+  // An eighth more for clients of which nothing runs: a crowd of one client's requests must not keep others waiting.
+  options.rows_newcomers = std::min(std::max<std::size_t>(rows / 8, 1), models::kStepRows - rows);
+  options.rows_max = rows + options.rows_newcomers;
   options.rates = cost_rates(*loaded.model);
   PLAIT_TRY(const auto engine, engine::Engine::make(runner, options));
   return run(flags, loaded, *engine, session);

@@ -99,6 +99,9 @@ Result<std::unique_ptr<Engine>> Engine::make(Runner& runner, const EngineOptions
   if (options.rows_max == 0 || options.rows_max > models::kStepRows) {
     return fail(ErrorCode::invalid_argument, fmt::format("rows_max is 1 to {}", models::kStepRows));
   }
+  if (options.rows_newcomers >= options.rows_max) {
+    return fail(ErrorCode::invalid_argument, "rows_newcomers must be less than rows_max");
+  }
   if (options.group_pages == 0 || options.group_pages > kGroupPagesMax) {
     return fail(ErrorCode::invalid_argument, fmt::format("group_pages is 1 to {}", kGroupPagesMax));
   }

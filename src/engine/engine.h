@@ -150,6 +150,9 @@ enum class Order {
 struct EngineOptions {
   base::Bytes kv_bytes = 0;    ///< Memory of keys and values. Too little for one page of tokens is an error.
   std::size_t rows_max = 256;  ///< Sequences that run at a time. At most models::kStepRows.
+  /// Of these, so many are for clients of which nothing runs: whoever comes beside one that asks for more than there is
+  /// need not wait until something of that one ends. Below rows_max.
+  std::size_t rows_newcomers = 0;
   /// Streams keep 37 % of their pace at least while prompts come, prompts 60 % of theirs; where that takes less,
   /// streams keep 44 %.
   StepBudgetOptions budget = {.factor = 2.25, .prompt_share = 0.63, .factor_most = 2.7};

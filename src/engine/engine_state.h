@@ -170,6 +170,7 @@ class Engine::State {
   void add_view(Sequence& sequence);
   void keep_groups_whole();
   [[nodiscard]] std::size_t length_after_step(const Sequence& sequence);
+  [[nodiscard]] std::size_t rows_for(const Sequence& sequence) const;
   void start_running(Sequence& sequence, double now);
   [[nodiscard]] base::Result<void> run_items();
   void account(double seconds);

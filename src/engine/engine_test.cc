@@ -525,5 +525,28 @@ TEST_F(EngineTest, GroupPagesThatMakeNoSenseAreRefused) {
   }
 }
 
+TEST_F(EngineTest, RowsForNewcomersAreForThoseOfWhomNothingRuns) {
+  open(100, {}, {.rows_max = 6, .rows_newcomers = 2});
+  const auto ask = [&](const std::string& client, std::uint64_t seed) {
+    return engine_->submit({.options = {.client = client},
+                            .prompt = random_tokens(seed, 5),
+                            .generate = {.tokens_max = 30, .listener = &recorder_}});
+  };
+  for (std::uint64_t i = 0; i < 10; ++i) ASSERT_TRUE(ask("many", i));
+  for (int i = 0; i < 3; ++i) engine_->step();
+  EXPECT_EQ(engine_->counters().running, 4U);
+  const auto first = ask("one", 20);
+  ASSERT_TRUE(ask("one", 21));  // its second one waits like the others
+  const auto other = ask("other", 22);
+  engine_->step();
+  EXPECT_EQ(engine_->counters().running, 6U);
+  EXPECT_EQ(recorder_.tokens[first->front()].size(), 1U);
+  EXPECT_EQ(recorder_.tokens[other->front()].size(), 1U);
+  run();
+  EXPECT_EQ(recorder_.endings.size(), 13U);
+  auto refused = Engine::make(*runner_, {.kv_bytes = 1 << 20, .rows_max = 2, .rows_newcomers = 2}, clock_);
+  EXPECT_FALSE(refused);
+}
+
 }  // namespace
 }  // namespace plait::engine

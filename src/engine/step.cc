@@ -88,7 +88,7 @@ void Engine::State::admit(double now) {
     const auto ticket = fairness.next(now);
     if (!ticket) return;
     Sequence& sequence = *by_ticket[ticket->value()];
-    if (running.size() >= options.rows_max) {
+    if (running.size() >= rows_for(sequence)) {
       if (displace(sequence)) continue;
       return;
     }
@@ -108,9 +108,16 @@ void Engine::State::admit(double now) {
     for (Sequence* member : members(sequence.group)) {
       if (member->ticket && !member->running) waiting.push_back(member);
     }
-    if (running.size() + waiting.size() > options.rows_max) return;
+    if (running.size() + waiting.size() > rows_for(sequence)) return;
     for (Sequence* member : waiting) start_running(*member, now);
   }
+}
+
+/// Rows that may be taken when this one begins to run.
+std::size_t Engine::State::rows_for(const Sequence& sequence) const {
+  if (options.rows_newcomers == 0) return options.rows_max;
+  const auto standing = fairness.standing(sequence.options.client);
+  return options.rows_max - (standing && standing->running > 0 ? options.rows_newcomers : 0);
 }
 
 void Engine::State::start_running(Sequence& sequence, double now) {

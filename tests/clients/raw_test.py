@@ -150,7 +150,7 @@ class MethodsTest(RawCase):
             self.assertEqual(set(headers["allow"].split(", ")), set(allowed.split(", ")))
 
     def test_unknown_paths(self):
-        for path in ("/", "/v1", "/v1/", "/v2/models", "/v1/chat", CHAT + "/", "//v1/models", "/health/x", "/Health",
+        for path in ("/v1", "/v1/", "/v2/models", "/v1/chat", CHAT + "/", "//v1/models", "/health/x", "/Health",
                      "/v1/models/none", "/v1/models/a/b", "/%2e%2e/etc/passwd", "/../etc/passwd"):
             with self.subTest(path):
                 self.assertEqual(self.error("GET", path)[0], 404)
