@@ -100,14 +100,7 @@ void report(const Outcome& outcome, const engine::EngineCounters& counted, const
 base::Result<Outcome> run_batch(const BatchFlags& flags, const LoadedModel& loaded, engine::Engine& engine,
                                 store::ResultFile& results, const serving::BatchDone& done, const Session& session) {
   serving::Grammars grammars(*loaded.tokenizer);
-  const serving::Target target{
-      .model = loaded.name,
-      .tokenizer = loaded.tokenizer.get(),
-      .chat = &*loaded.chat,
-      .context = loaded.model->context(),
-      .kv_tokens = static_cast<std::size_t>(engine.counters().pages) * models::kPageTokens,
-      .grammars = &grammars,
-  };
+  const serving::Target target = target_of(loaded, engine, grammars);
   PLAIT_TRY(const std::size_t lines, count_lines(flags));
   PLAIT_TRY(LineFile input, LineFile::open(flags.input));
   serving::Batch batch(engine, target, results, done,

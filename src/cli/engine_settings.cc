@@ -68,6 +68,15 @@ engine::CostRates cost_rates(const models::Model& model) {
   return engine::cost_rates(engine::model_shape(model.config(), *description, bytes_per_element), *profile);
 }
 
+serving::Target target_of(const LoadedModel& loaded, const engine::Engine& engine, serving::Grammars& grammars) {
+  return {.model = loaded.name,
+          .tokenizer = loaded.tokenizer.get(),
+          .chat = &*loaded.chat,
+          .context = loaded.model->context(),
+          .kv_tokens = static_cast<std::size_t>(engine.counters().pages) * models::kPageTokens,
+          .grammars = &grammars};
+}
+
 std::string preemption_text(const engine::EngineCounters& counters) {
   const engine::SwapCounters& swap = counters.swap;
   if (counters.preemptions == 0 && swap.swap_outs == 0) return {};

@@ -16,9 +16,11 @@
 #include "base/units.h"
 #include "cli/command.h"
 #include "cli/config.h"
+#include "cli/model_session.h"
 #include "engine/engine.h"
 #include "engine/swap_setting.h"
 #include "models/model.h"
+#include "serving/request.h"
 #include "text/json.h"
 
 namespace plait::cli {
@@ -64,6 +66,10 @@ class EngineSettings {
 /// What a model's tokens cost on the machine that prices are counted for, see engine/cost.h. All zero if its file does
 /// not say enough.
 [[nodiscard]] engine::CostRates cost_rates(const models::Model& model);
+
+/// What requests are read for. All three must outlive its use.
+[[nodiscard]] serving::Target target_of(const LoadedModel& loaded, const engine::Engine& engine,
+                                        serving::Grammars& grammars);
 
 /// What became of preempted sequences: "preempted 12 times; 9 times to the swap file (31 MB in 12 writes, 20 MB there
 /// already), 9 times back (51 MB in 14 reads)". Empty if nobody was preempted.

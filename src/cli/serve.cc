@@ -142,14 +142,7 @@ Result<void> run(const ServeFlags& flags, const LoadedModel& loaded, engine::Eng
   }
   PLAIT_TRY(AccessLog log, AccessLog::open(config.text("server.access_log")));
   serving::Grammars grammars(*loaded.tokenizer);
-  const serving::Target target{
-      .model = loaded.name,
-      .tokenizer = loaded.tokenizer.get(),
-      .chat = &*loaded.chat,
-      .context = loaded.model->context(),
-      .kv_tokens = static_cast<std::size_t>(engine.counters().pages) * models::kPageTokens,
-      .grammars = &grammars,
-  };
+  const serving::Target target = target_of(loaded, engine, grammars);
   serving::EngineLoop loop(engine);
   serving::Api api(loop, target, {});
   serving::HttpRouter router;

@@ -133,10 +133,8 @@ void Api::State::refuse(const Flight& flight, const Refusal& refusal) {
 }
 
 void Api::State::prepare(const FlightPointer& flight, const HttpRequest& http) {
-  const auto body = text::parse_json(http.body);
-  if (!body) {
-    return refuse(*flight, {.message = "the body is no JSON: " + body.error().message, .code = "invalid_json"});
-  }
+  const auto body = parse_body(http.body);
+  if (!body) return refuse(*flight, body.error());
   const std::uint64_t number = ++number_;
   auto asked = flight->dialect.read(
       *body,

@@ -24,6 +24,12 @@ Json refusal_body(const Refusal& refusal) {
   return Json{{"error", std::move(error)}};
 }
 
+Accepted<Json> parse_body(std::string_view body) {
+  auto json = text::parse_json(body);
+  if (json) return *std::move(json);
+  return std::unexpected(Refusal{.message = "the body is no JSON: " + json.error().message, .code = "invalid_json"});
+}
+
 std::unexpected<Refusal> bad_value(std::string param, std::string_view what) {
   std::string message = fmt::format("{} {}", param, what);
   return std::unexpected(Refusal{.message = std::move(message), .param = std::move(param), .code = "invalid_value"});

@@ -32,6 +32,9 @@ struct Refusal {
 template <class T>
 using Accepted = std::expected<T, Refusal>;
 
+/// The JSON of a request's body, of any kind.
+[[nodiscard]] Accepted<text::Json> parse_body(std::string_view body);
+
 /// A field that does not say what it should. `what` goes on after the field's name: "must be a string".
 [[nodiscard]] std::unexpected<Refusal> bad_value(std::string param, std::string_view what);
 /// A field that asks for something plait does not do.

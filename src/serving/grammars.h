@@ -37,8 +37,8 @@ class AnswerGrammar {
 /// Any thread.
 class Grammars {
  public:
-  /// Takes some 50 ms for a vocabulary of 150,000. The tokenizer must outlive it.
-  explicit Grammars(const models::Tokenizer& tokenizer);
+  /// The first format takes some 50 ms more for a vocabulary of 150,000. The tokenizer must outlive it.
+  explicit Grammars(const models::Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
 
   /// Of the field `response_format`: {"type": "json_object"}, {"type": "json_schema", "json_schema": {"schema"}},
   /// {"type": "regex", "pattern"} or {"type": "grammar", "grammar"}. Null for {"type": "text"}.
@@ -49,6 +49,8 @@ class Grammars {
   Accepted<std::shared_ptr<AnswerGrammar>> find(std::string key, const std::string& param, const Compile& compile);
 
   static constexpr std::size_t kKept = 64;
+  const models::Tokenizer& tokenizer_;
+  std::once_flag table_made_;
   std::shared_ptr<const models::TokenMaskTable> table_;
   std::mutex mutex_;
   std::deque<std::pair<std::string, std::shared_ptr<AnswerGrammar>>> kept_;  // under mutex_, the last used one in front

@@ -32,12 +32,9 @@ Target completed(Target target) {
 }
 
 Accepted<Json> read_body(const HttpRequest& request) {
-  auto body = text::parse_json(request.body);
-  if (!body) {
-    return std::unexpected(Refusal{.message = "the body is no JSON: " + body.error().message, .code = "invalid_json"});
-  }
-  if (!body->is_object()) return std::unexpected(Refusal{.message = "the body must be a JSON object"});
-  return *std::move(body);
+  PLAIT_TRY(Json body, parse_body(request.body));
+  if (!body.is_object()) return std::unexpected(Refusal{.message = "the body must be a JSON object"});
+  return body;
 }
 
 Accepted<std::vector<base::TokenId>> tokens_of(Fields& fields, const Target& target) {
