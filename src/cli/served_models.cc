@@ -24,9 +24,10 @@ using base::Result;
 class LoadedEngine final : public serving::ReadyModel {
  public:
   [[nodiscard]] static Result<std::unique_ptr<serving::ReadyModel>> make(const Session& session,
-                                                                         const std::string& name, Bytes bytes,
+                                                                         const serving::ModelOffer& offer, Bytes bytes,
                                                                          parallel::Team& team) {
-    PLAIT_TRY(LoadedModel loaded, load_model(session, name));
+    PLAIT_TRY(LoadedModel loaded, load_model(session, offer.source));
+    loaded.name = offer.name;
     loaded.team.reset();  // from now on the engines' one computes
     auto ready = std::unique_ptr<LoadedEngine>(new LoadedEngine(std::move(loaded), team));
     PLAIT_TRY_VOID(ready->start(session.config, bytes));
@@ -70,15 +71,22 @@ class LoadedEngine final : public serving::ReadyModel {
   serving::Target target_;
 };
 
-Result<serving::ModelOffer> offer(const Config& config, const std::string& name) {
-  PLAIT_TRY(const auto path, resolve_model(config, name));
+// What clients call it: where a file lies is not theirs to know.
+std::string public_name(const std::string& name_or_path) {
+  const std::filesystem::path path(name_or_path);
+  return path.has_parent_path() || path.extension() == ".gguf" ? path.stem().string() : name_or_path;
+}
+
+Result<serving::ModelOffer> offer(const Config& config, const std::string& name_or_path) {
+  PLAIT_TRY(const auto path, resolve_model(config, name_or_path));
   std::error_code error;
   const auto bytes = std::filesystem::file_size(path, error);
   if (error) return fail(ErrorCode::io, fmt::format("{}: {}", path.string(), error.message()));
-  return serving::ModelOffer{.name = name, .aliases = {}, .bytes = bytes};
+  return serving::ModelOffer{.name = public_name(name_or_path), .source = name_or_path, .aliases = {}, .bytes = bytes};
 }
 
-Result<std::vector<std::string>> offered_names(const Config& config) {
+// Names or paths, the first model in front.
+Result<std::vector<std::string>> offered(const Config& config) {
   std::vector<std::string> names = {config.text("model")};
   std::vector<std::string> more = split_list(config.text("server.models"));
   if (more.empty()) {
@@ -110,9 +118,13 @@ std::vector<std::string> split_list(std::string_view list) {
 
 Result<std::vector<serving::ModelOffer>> model_offers(const Config& config) {
   std::vector<serving::ModelOffer> offers;
-  PLAIT_TRY(const auto names, offered_names(config));
+  PLAIT_TRY(const auto names, offered(config));
   for (const std::string& name : names) {
     PLAIT_TRY(auto one, offer(config, name));
+    if (std::ranges::find(offers, one.name, &serving::ModelOffer::name) != offers.end()) {
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("server.models: \"{}\" and another model are both called {}", name, one.name));
+    }
     offers.push_back(std::move(one));
   }
   for (const std::string& text : split_list(config.text("server.aliases"))) {
@@ -137,9 +149,9 @@ Result<serving::ServedModelsOptions> served_models_options(const Session& sessio
   const Bytes available = os::memory_info().available;
   return serving::ServedModelsOptions{
       .offers = std::move(offers),
-      .usual = config.text("model"),
-      .make = [&session, &team](const std::string& name,
-                                Bytes bytes) { return LoadedEngine::make(session, name, bytes, team); },
+      .usual = public_name(config.text("model")),
+      .make = [&session, &team](const serving::ModelOffer& offer,
+                                Bytes bytes) { return LoadedEngine::make(session, offer, bytes, team); },
       .bytes_max = set > 0 ? set : available - available / kLeft,
       .keep_alive = static_cast<double>(config.number("server.keep_alive")),
       .note = [&session](std::string_view line) { note(session, std::string(line)); }};

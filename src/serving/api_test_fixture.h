@@ -150,7 +150,7 @@ class ApiTest : public ::testing::Test {
   ServedModels models_{engines_,
                        {.offers = {{.name = "tiny", .aliases = {"small"}}},
                         .usual = "tiny",
-                        .make = [](const std::string&, base::Bytes) { return std::make_unique<TinyModel>(); }}};
+                        .make = [](const ModelOffer&, base::Bytes) { return std::make_unique<TinyModel>(); }}};
   Api api_{models_, {.seed = 7, .requests_max = 100}};
   HttpRouter router_;
   std::jthread thread_;

@@ -62,7 +62,7 @@ void ServedModels::note(std::string_view line) const {
 base::Result<void> ServedModels::preload() {
   const Lock lock(mutex_);
   const auto usual = std::ranges::find_if(entries_, [&](const auto& one) { return one->offer.name == options_.usual; });
-  PLAIT_TRY(auto model, options_.make(options_.usual, room()));
+  PLAIT_TRY(auto model, options_.make((*usual)->offer, room()));
   put(**usual, std::move(model));
   return {};
 }
@@ -227,7 +227,7 @@ void ServedModels::load(Entry& entry, Lock& lock) {
   entry.loading = true;
   lock.unlock();
   const double start = clock_.now();
-  auto model = options_.make(entry.offer.name, bytes);
+  auto model = options_.make(entry.offer, bytes);
   note(model ? fmt::format("{} was loaded in {:.1f} s", entry.offer.name, clock_.now() - start)
              : fmt::format("{} cannot be loaded: {}", entry.offer.name, model.error().message));
   lock.lock();

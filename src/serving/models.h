@@ -54,6 +54,7 @@ using ModelLease = std::shared_ptr<const ServedModel>;
 /// A model that can be had.
 struct ModelOffer {
   std::string name = {};
+  std::string source = {};  ///< Where it comes from, for who loads it; clients do not see it.
   std::vector<std::string> aliases = {};
   base::Bytes bytes = 0;  ///< Least that it takes in memory.
 };
@@ -75,7 +76,7 @@ struct ServedModelsOptions {
   std::vector<ModelOffer> offers = {};
   std::string usual = {};  ///< The model of requests that name none: one of the offers. It has no keep-alive.
   /// Loads one, within so many bytes for weights, keys and values. Called on the loader's thread, and by preload().
-  std::function<base::Result<std::unique_ptr<ReadyModel>>(const std::string& name, base::Bytes bytes)> make = {};
+  std::function<base::Result<std::unique_ptr<ReadyModel>>(const ModelOffer& offer, base::Bytes bytes)> make = {};
   base::Bytes bytes_max = 0;                        ///< Of all models together. 0: no limit.
   double keep_alive = 300;                          ///< Seconds without a lease; negative: for ever.
   double wait_max = 60;                             ///< Seconds that a request waits for memory that others use.

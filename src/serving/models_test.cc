@@ -22,7 +22,7 @@ class ServedModelsTest : public ::testing::Test {
                                                  {.name = "bad", .bytes = 1 << 24},
                                                  {.name = "huge", .bytes = 1 << 30}},
                                       .usual = "a",
-                                      .make = [this](const std::string& name, base::Bytes) { return make(name); },
+                                      .make = [this](const ModelOffer& offer, base::Bytes) { return make(offer.name); },
                                       .bytes_max = room << 24U,
                                       .keep_alive = keep_alive,
                                       .wait_max = wait_max});
