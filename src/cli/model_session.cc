@@ -134,9 +134,7 @@ base::Result<LoadedModel> load_model(const Session& session, const std::string& 
                             loaded.tokenizer->size(), loaded.model->vocabulary()));
   }
   const auto source = loaded.model->file().get<std::string_view>("tokenizer.chat_template");
-  const models::SpecialTexts special{.bos = std::string(loaded.tokenizer->piece(loaded.tokenizer->bos())),
-                                     .eos = std::string(loaded.tokenizer->piece(loaded.tokenizer->eos()))};
-  PLAIT_TRY(loaded.chat, models::ChatTemplate::make(source, special));
+  PLAIT_TRY(loaded.chat, models::ChatTemplate::make(source, models::special_texts(*loaded.tokenizer)));
   loaded.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return loaded;
 }
@@ -153,11 +151,8 @@ base::Result<GenerationOptions> generation_options(const SamplingFlags& flags, c
 }
 
 base::Result<std::vector<base::TokenId>> chat_prompt(const LoadedModel& loaded, const text::Json& messages) {
-  PLAIT_TRY(const std::string text, loaded.chat->render(messages));
-  // Templates that write the begin token themselves must not get a second one.
-  const std::string_view bos = loaded.tokenizer->piece(loaded.tokenizer->bos());
-  const bool begins = !bos.empty() && text.starts_with(bos);
-  return loaded.tokenizer->encode(text, {.add_special = !begins});
+  PLAIT_TRY(const models::ChatPrompt prompt, loaded.chat->prompt(messages));
+  return models::chat_tokens(prompt, *loaded.tokenizer);
 }
 
 }  // namespace plait::cli

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace plait::models {
@@ -13,6 +14,9 @@ using base::ErrorCode;
 using text::Json;
 
 constexpr std::string_view kNeedle = "nEEdle";
+// Variables that say what the template and the server say, not the client.
+constexpr std::array<std::string_view, 5> kProtected{"messages", "tools", "add_generation_prompt", "bos_token",
+                                                     "eos_token"};
 
 bool prints(const base::Result<std::string>& rendered, std::string_view what) {
   return rendered.has_value() && rendered->find(what) != std::string::npos;
@@ -32,6 +36,45 @@ Json probe_tool() {
   Json function = {{"name", "probe_function"}, {"description", "A probe."}};
   function["parameters"] = {{"type", "object"}, {"properties", Json::object()}, {"required", Json::array()}};
   return Json::array({{{"type", "function"}, {"function", std::move(function)}}});
+}
+
+// Conversations of all the kinds that templates tell apart.
+std::vector<Json> probe_conversations() {
+  const Json system = {{"role", "system"}, {"content", "Be brief."}};
+  const Json answer = {{"role", "assistant"}, {"content", "hello"}};
+  const Json call = call_with({{kNeedle, "x"}});
+  const Json result = {
+      {"role", "tool"}, {"tool_call_id", "call00001"}, {"name", "probe_function"}, {"content", "{\"found\": 1}"}};
+  const Json user = user_says("hi");
+  return {Json::array({user}),
+          Json::array({system, user}),
+          Json::array({user, answer, user}),
+          Json::array({system, user, answer, user, answer}),
+          Json::array({user, call}),
+          Json::array({user, call, result}),
+          Json::array({user, call, result, answer, user})};
+}
+
+text::TemplateLimits probe_limits() {
+  text::TemplateLimits limits;
+  limits.steps_max = 200'000;
+  limits.work_bytes_max = std::uint64_t{16} << 20U;
+  return limits;
+}
+
+base::Result<void> check_kwargs(const Json& kwargs) {
+  constexpr std::size_t kVariablesMax = 256;  // each is looked for among all others
+  if (!kwargs.is_object()) return base::fail(ErrorCode::invalid_argument, "chat_template_kwargs: must be an object");
+  if (kwargs.size() > kVariablesMax) {
+    return base::fail(ErrorCode::invalid_argument,
+                      fmt::format("chat_template_kwargs: at most {} variables are allowed", kVariablesMax));
+  }
+  for (const std::string_view name : kProtected) {
+    if (!kwargs.contains(name)) continue;
+    return base::fail(ErrorCode::invalid_argument,
+                      fmt::format("chat_template_kwargs.{}: is not a variable that a request may set", name));
+  }
+  return {};
 }
 
 base::Result<void> check_messages(const Json& messages) {
@@ -126,12 +169,44 @@ std::string plain_prompt(const Json& messages, bool add_generation_prompt) {
 
 base::Result<ChatTemplate> ChatTemplate::make(std::optional<std::string_view> source, SpecialTexts special) {
   ChatTemplate chat;
-  chat.special_ = std::move(special);
+  auto marks = std::make_shared<ControlMarks>(special.control);
   if (source.has_value() && !source->empty()) {
     PLAIT_TRY(chat.template_, text::Template::parse(*source));
+    chat.special_ = {.bos = special.bos, .eos = special.eos};
     chat.traits_ = chat.probe();
+    chat.take_marks(*source, *marks);
   }
+  chat.marks_ = std::move(marks);
   return chat;
+}
+
+// A source in which marks would change anything, such as a comparison with a token's text, is used without them. Then
+// all that it writes counts as put together.
+void ChatTemplate::take_marks(std::string_view source, ControlMarks& marks) {
+  ChatTemplate marked = *this;
+  if (auto parsed = text::Template::parse(marks.mark(source))) marked.template_ = *std::move(parsed);
+  marked.special_ = {.bos = marks.mark(special_.bos), .eos = marks.mark(special_.eos)};
+  bool same = true;
+  std::vector<ChatPrompt> plain_prompts;
+  std::vector<ChatPrompt> marked_prompts;
+  for (const Json& conversation : probe_conversations()) {
+    for (const bool open : {true, false}) {
+      for (const bool with_tools : {true, false}) {
+        ChatOptions options{.add_generation_prompt = open};
+        if (with_tools) options.tools = probe_tool();
+        options.render.limits = probe_limits();
+        options.render.now.emplace();  // the same for both
+        const Json messages = adapted(conversation, traits_);
+        const auto a = render_raw(messages, options);
+        const auto b = marked.render_raw(messages, options);
+        if (a) plain_prompts.push_back({.text = *a});
+        if (b) marked_prompts.push_back(marks.unmark(*b));
+        same = same && a.has_value() == b.has_value() && (!a || *a == marked_prompts.back().text);
+      }
+    }
+  }
+  for (const ChatPrompt& prompt : same ? marked_prompts : plain_prompts) marks.learn(prompt);
+  if (same) *this = std::move(marked);
 }
 
 base::Result<std::string> ChatTemplate::render_raw(const Json& messages, const ChatOptions& options) const {
@@ -147,8 +222,7 @@ base::Result<std::string> ChatTemplate::render_raw(const Json& messages, const C
 ChatTemplate::Traits ChatTemplate::probe() const {
   Traits traits;
   ChatOptions options;
-  options.render.limits.steps_max = 200'000;
-  options.render.limits.work_bytes_max = std::uint64_t{16} << 20U;
+  options.render.limits = probe_limits();
   const auto shows = [&](const Json& messages, std::string_view what) {
     return prints(render_raw(messages, options), what);
   };
@@ -172,16 +246,40 @@ ChatTemplate::Traits ChatTemplate::probe() const {
   return traits;
 }
 
-base::Result<std::string> ChatTemplate::render(const Json& messages, const ChatOptions& options) const {
+base::Result<ChatPrompt> ChatTemplate::prompt(const Json& messages, const ChatOptions& options) const {
   PLAIT_TRY_VOID(check_messages(messages));
   if (!options.tools.is_null() && !options.tools.is_array()) {
     return base::fail(ErrorCode::invalid_argument, "tools: must be an array");
   }
-  if (!options.kwargs.is_object()) {
-    return base::fail(ErrorCode::invalid_argument, "chat_template_kwargs: must be an object");
-  }
-  if (is_plain()) return plain_prompt(messages, options.add_generation_prompt);
-  return render_raw(adapted(messages, traits_), options);
+  PLAIT_TRY_VOID(check_kwargs(options.kwargs));
+  if (is_plain()) return ChatPrompt{.text = plain_prompt(messages, options.add_generation_prompt)};
+  const ChatOptions guarded{.add_generation_prompt = options.add_generation_prompt,
+                            .tools = marks_->guard(options.tools),
+                            .kwargs = marks_->guard(options.kwargs),
+                            .render = options.render};
+  PLAIT_TRY(const std::string text, render_raw(marks_->guard(adapted(messages, traits_)), guarded));
+  return marks_->unmark(text);
+}
+
+base::Result<std::string> ChatTemplate::render(const Json& messages, const ChatOptions& options) const {
+  PLAIT_TRY(ChatPrompt made, prompt(messages, options));
+  return std::move(made.text);
+}
+
+SpecialTexts special_texts(const Tokenizer& tokenizer) {
+  SpecialTexts special{.bos = std::string(tokenizer.piece(tokenizer.bos())),
+                       .eos = std::string(tokenizer.piece(tokenizer.eos()))};
+  for (const std::string_view text : tokenizer.control_texts()) special.control.emplace_back(text);
+  return special;
+}
+
+std::vector<base::TokenId> chat_tokens(const ChatPrompt& prompt, const Tokenizer& tokenizer) {
+  // Templates that write the begin token themselves must not get a second one.
+  const base::TokenId bos = tokenizer.bos();
+  const std::string_view text = tokenizer.piece(bos);
+  const bool marked = !prompt.control_at.empty() && prompt.control_at.front() == ByteRange{0, text.size()};
+  const bool begins = !text.empty() && prompt.text.starts_with(text) && (marked || !is_special(tokenizer.kind(bos)));
+  return tokenizer.encode(prompt.text, {.add_special = !begins, .control_at = prompt.control_at});
 }
 
 }  // namespace plait::models

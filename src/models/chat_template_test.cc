@@ -120,8 +120,16 @@ TEST(ChatTemplate, ToolsAndMoreVariablesReachTheTemplate) {
   options.kwargs = {{"enable_thinking", false}};
   EXPECT_TRUE(chat("qwen_tools").render(hi, options)->ends_with("<think>\n\n</think>\n\n"));
   EXPECT_FALSE(chat("qwen_tools").render(hi)->contains("<think>"));
-  options.kwargs = {{"bos_token", "<BOS>"}};
-  EXPECT_TRUE(chat("gemma").render(hi, options)->starts_with("<BOS>"));
+  for (const char* name : {"messages", "tools", "add_generation_prompt", "bos_token", "eos_token"}) {
+    options.kwargs = {{name, "<BOS>"}};
+    const auto refused = chat("gemma").render(hi, options);
+    ASSERT_FALSE(refused.has_value()) << name;
+    EXPECT_EQ(refused.error().code, ErrorCode::invalid_argument);
+    EXPECT_TRUE(refused.error().message.starts_with(std::string("chat_template_kwargs.") + name));
+  }
+  options.kwargs = Json::object();
+  for (int i = 0; i < 300; ++i) options.kwargs["v" + std::to_string(i)] = i;
+  EXPECT_EQ(chat("gemma").render(hi, options).error().code, ErrorCode::invalid_argument);
 }
 
 TEST(ChatTemplate, AModelWithoutOneGetsAPlainPrompt) {

@@ -7,6 +7,7 @@
 #include <deque>
 #include <utility>
 
+#include "base/check.h"
 #include "models/bpe.h"
 #include "models/sentencepiece.h"
 #include "models/tokenizer_special.h"
@@ -35,8 +36,9 @@ SpecialTokens special_tokens(const Vocabulary& vocabulary, bool every) {
   for (std::size_t id = 0; id < vocabulary.kinds.size(); ++id) {
     const TokenKind kind = vocabulary.kinds[id];
     if (!text::is_valid(vocabulary.texts[id])) continue;
-    if (kind == TokenKind::user_defined || (every && (kind == TokenKind::control || kind == TokenKind::unknown))) {
-      entries.push_back({vocabulary.texts[id], TokenId(static_cast<std::int32_t>(id))});
+    const bool control = is_special(kind);
+    if (kind == TokenKind::user_defined || (every && control)) {
+      entries.push_back({vocabulary.texts[id], TokenId(static_cast<std::int32_t>(id)), control});
     }
   }
   return SpecialTokens(std::move(entries));
@@ -44,8 +46,8 @@ SpecialTokens special_tokens(const Vocabulary& vocabulary, bool every) {
 
 /// Cuts `text` at its special tokens and hands each piece between them to `encode(piece, behind_special)`.
 template <class Encode>
-void encode_between(std::string_view text, const SpecialTokens& special, std::vector<TokenId>& out,
-                    const Encode& encode) {
+void encode_between(std::string_view text, const SpecialTokens& special, const ControlPlaces& control_at,
+                    std::vector<TokenId>& out, const Encode& encode) {
   std::size_t at = 0;
   bool behind_special = true;  // the beginning counts as one
   const auto piece = [&](std::size_t end) {
@@ -53,13 +55,41 @@ void encode_between(std::string_view text, const SpecialTokens& special, std::ve
     encode(text.substr(at, end - at), behind_special);
     behind_special = false;
   };
-  for (const SpecialTokens::Match& match : special.find(text)) {
+  for (const SpecialTokens::Match& match : special.find(text, control_at)) {
     piece(match.begin);
     out.push_back(match.id);
     behind_special = true;
     at = match.end;
   }
   piece(text.size());
+}
+
+/// Some vocabularies have control tokens that merging makes: "</s>", an ordinary word of the one that named it. Behind
+/// `begin` they are spelt out, character by character. A character that is a control token all by itself is left out.
+template <class Encode>
+void spell_out_control(const Vocabulary& vocabulary, std::size_t begin, std::vector<TokenId>& out,
+                       const Encode& encode) {
+  const auto is_control = [&](TokenId id) {
+    return vocabulary.kinds[static_cast<std::size_t>(id.value())] == TokenKind::control;
+  };
+  const auto from = out.begin() + static_cast<std::ptrdiff_t>(begin);
+  if (std::none_of(from, out.end(), is_control)) return;
+  const std::vector<TokenId> made(from, out.end());
+  out.erase(from, out.end());
+  for (const TokenId id : made) {
+    if (!is_control(id)) {
+      out.push_back(id);
+      continue;
+    }
+    const std::string_view text = vocabulary.pieces[static_cast<std::size_t>(id.value())];
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t character = at;
+      at += text::decode(text.substr(at)).length;
+      const std::size_t before = out.size();
+      encode(text.substr(character, at - character));
+      out.erase(std::remove_if(out.begin() + static_cast<std::ptrdiff_t>(before), out.end(), is_control), out.end());
+    }
+  }
 }
 
 }  // namespace
@@ -96,6 +126,7 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions opti
   const Vocabulary& vocabulary = state_->vocabulary;
   std::string repaired;
   if (!text::is_valid(text)) {
+    PLAIT_CHECK(!options.control_at || options.control_at->empty());  // places would no longer fit
     repaired = text::sanitize(text);
     text = repaired;
   }
@@ -106,17 +137,25 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions opti
   if (state_->bpe != nullptr) {
     Bpe::Scratch scratch;
     scratch.repeats.start(text.size());
-    encode_between(text, special, out, [&](std::string_view piece, bool) { state_->bpe->encode(piece, scratch, out); });
+    encode_between(text, special, options.control_at, out, [&](std::string_view piece, bool) {
+      const std::size_t begin = out.size();
+      const auto encode = [&](std::string_view part) { state_->bpe->encode(part, scratch, out); };
+      encode(piece);
+      if (options.control_at) spell_out_control(vocabulary, begin, out, encode);
+    });
   } else {
     SentencePiece::Scratch scratch;
     scratch.repeats.start(text.size());
     std::deque<std::string> prefixed;  // stays in memory: the scratch remembers words by their place
-    encode_between(text, special, out, [&](std::string_view piece, bool behind_special) {
+    encode_between(text, special, options.control_at, out, [&](std::string_view piece, bool behind_special) {
       if (vocabulary.add_space_prefix && behind_special) {
         prefixed.emplace_back(1, ' ').append(piece);
         piece = prefixed.back();
       }
-      state_->pieces->encode(piece, scratch, out);
+      const std::size_t begin = out.size();
+      const auto encode = [&](std::string_view part) { state_->pieces->encode(part, scratch, out); };
+      encode(piece);
+      if (options.control_at) spell_out_control(vocabulary, begin, out, encode);
     });
   }
   if (options.add_special && vocabulary.add_eos && vocabulary.eos != base::kNoToken) out.push_back(vocabulary.eos);
@@ -138,6 +177,15 @@ std::string_view Tokenizer::piece(TokenId id) const {
 TokenKind Tokenizer::kind(TokenId id) const {
   const bool inside = id.value() >= 0 && static_cast<std::size_t>(id.value()) < size();
   return inside ? state_->vocabulary.kinds[static_cast<std::size_t>(id.value())] : TokenKind::undefined;
+}
+
+std::vector<std::string_view> Tokenizer::control_texts() const {
+  std::vector<std::string_view> texts;
+  for (std::size_t id = 0; id < size(); ++id) {
+    const std::string_view text = state_->vocabulary.texts[id];
+    if (is_special(state_->vocabulary.kinds[id]) && !text.empty() && text::is_valid(text)) texts.push_back(text);
+  }
+  return texts;
 }
 
 TokenId Tokenizer::find(std::string_view name) const {
@@ -165,7 +213,7 @@ Detokenizer::Detokenizer(const Tokenizer& tokenizer, bool keep_special)
 
 std::string Detokenizer::push(TokenId id) {
   const TokenKind kind = tokenizer_->kind(id);
-  if (!keep_special_ && (kind == TokenKind::control || kind == TokenKind::unknown)) return {};
+  if (!keep_special_ && is_special(kind)) return {};
   std::string_view piece = tokenizer_->piece(id);
   if (piece.empty()) return {};
   if (at_start_ && tokenizer_->add_space_prefix() && kind == TokenKind::normal && piece.front() == ' ') {

@@ -25,19 +25,10 @@
 #include "base/id.h"
 #include "base/result.h"
 #include "models/gguf.h"
+#include "models/token_kind.h"
+#include "models/tokenizer_special.h"
 
 namespace plait::models {
-
-/// What a word of the vocabulary is for. Values are the GGUF numbers.
-enum class TokenKind : std::uint8_t {
-  undefined = 0,     ///< No text of its own.
-  normal = 1,        ///< Made by merging.
-  unknown = 2,       ///< Special: stands for what cannot be written.
-  control = 3,       ///< Special: never part of the text a user sees; found in a prompt only with parse_special.
-  user_defined = 4,  ///< Found in every text before anything else is cut.
-  unused = 5,        ///< No text of its own.
-  byte = 6,          ///< `<0xHH>`: one byte of a character that has no token.
-};
 
 /// What a model file says about its tokenizer. Views are read during Tokenizer::make only.
 struct TokenizerSource {
@@ -60,6 +51,9 @@ struct TokenizerSource {
 struct EncodeOptions {
   bool add_special = true;    ///< Begin- and end-of-text tokens where the model wants them.
   bool parse_special = true;  ///< `<|im_end|>` in the text is that token. False for text from strangers.
+  /// With parse_special, in a text of which only a part is from strangers: the places of the control tokens, ascending;
+  /// elsewhere their text is text. Nothing: they are wherever their text is.
+  ControlPlaces control_at = {};
 };
 
 class Tokenizer {  // immutable; every method may be called from any thread
@@ -74,7 +68,8 @@ class Tokenizer {  // immutable; every method may be called from any thread
   Tokenizer(const Tokenizer&) = delete;
   Tokenizer& operator=(const Tokenizer&) = delete;
 
-  /// Never fails. O(n log n) in the bytes of `text`, whatever they are.
+  /// Never fails. O(n log n) in the bytes of `text`, whatever they are. With `control_at`, no other control tokens come
+  /// out but those of add_special, also where merging would make one. Requires: then, `text` is UTF-8.
   [[nodiscard]] std::vector<base::TokenId> encode(std::string_view text, EncodeOptions options = {}) const;
 
   /// The text of `ids`, as UTF-8 (ill-formed byte sequences become U+FFFD). Control and unknown tokens are left out
@@ -87,6 +82,8 @@ class Tokenizer {  // immutable; every method may be called from any thread
   [[nodiscard]] std::string_view piece(base::TokenId id) const;
   /// `undefined` outside the vocabulary.
   [[nodiscard]] TokenKind kind(base::TokenId id) const;
+  /// The texts that are a control token where parse_special finds them. Valid as long as the tokenizer.
+  [[nodiscard]] std::vector<std::string_view> control_texts() const;
   /// The token whose text in the model file is exactly `name`: find("<|im_end|>"). kNoToken if there is none.
   [[nodiscard]] base::TokenId find(std::string_view name) const;
 

@@ -67,6 +67,21 @@ Accepted<void> check_message(const Json& message, const std::string& where) {
   return bad_value(where + ".content", "must be a string or a list of parts");
 }
 
+// The field to blame is the one without which the template renders.
+std::unexpected<Refusal> refused_chat(const models::ChatTemplate& chat, const Json& messages,
+                                      models::ChatOptions options, bool only_effort, const base::Error& error) {
+  const auto refusal = [&](std::string param) {
+    std::string message = error.message.starts_with(param) ? error.message : param + ": " + error.message;
+    return std::unexpected(Refusal{.message = std::move(message), .param = std::move(param), .code = "invalid_value"});
+  };
+  constexpr std::string_view kKwargs = "chat_template_kwargs";
+  if (error.message.starts_with(kKwargs)) return refusal(error.message.substr(0, error.message.find(':')));
+  if (options.kwargs.empty()) return refusal("messages");
+  options.kwargs = Json::object();
+  if (!chat.prompt(messages, options)) return refusal("messages");
+  return refusal(only_effort ? "reasoning_effort" : std::string(kKwargs));
+}
+
 }  // namespace
 
 Accepted<std::vector<Prompt>> completion_prompts(Fields& fields, const Target& target, bool replaced) {
@@ -115,17 +130,14 @@ Accepted<std::vector<Prompt>> chat_prompts(Fields& fields, const Target& target,
   models::ChatOptions options;
   if (kwargs != nullptr) options.kwargs = *kwargs;
   if (effort) options.kwargs["reasoning_effort"] = *effort;
-  auto text = target.chat->render(adapted, options);
-  if (!text) {
-    return std::unexpected(
-        Refusal{.message = "messages: " + text.error().message, .param = "messages", .code = "invalid_value"});
+  auto prompt = target.chat->prompt(adapted, options);
+  if (!prompt) {
+    const bool only_effort = effort && (kwargs == nullptr || kwargs->empty());
+    return refused_chat(*target.chat, adapted, options, only_effort, prompt.error());
   }
-  // Templates that write the begin token themselves must not get a second one.
-  const std::string_view bos = target.tokenizer->piece(target.tokenizer->bos());
-  const bool begins = !bos.empty() && text->starts_with(bos);
-  auto tokens = target.tokenizer->encode(*text, {.add_special = !begins});
+  auto tokens = chat_tokens(*prompt, *target.tokenizer);
   if (tokens.empty()) return bad_value("messages", "must not render to an empty prompt");
-  prompts.push_back({.tokens = std::move(tokens), .text = *std::move(text)});
+  prompts.push_back({.tokens = std::move(tokens), .text = std::move(prompt->text)});
   return prompts;
 }
 

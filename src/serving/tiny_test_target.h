@@ -21,8 +21,8 @@ struct TinyTarget {
     const auto file = models::GgufFile::parse(bytes);
     PLAIT_CHECK(file.has_value());
     tokenizer = *models::Tokenizer::load(*file);
-    chat = std::make_unique<models::ChatTemplate>(
-        *models::ChatTemplate::make(file->get<std::string_view>("tokenizer.chat_template"), {}));
+    chat = std::make_unique<models::ChatTemplate>(*models::ChatTemplate::make(
+        file->get<std::string_view>("tokenizer.chat_template"), models::special_texts(*tokenizer)));
     target = {.model = "tiny",
               .tokenizer = tokenizer.get(),
               .chat = chat.get(),
