@@ -145,16 +145,16 @@ class LeaversTest(unittest.TestCase):
         running = self.enterContext(Server("--drain-seconds", "2", "--kv-memory", 60 * 368_640, "--rows", "16"))
         body = json.dumps(STREAM).encode()
         head = f"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
-        waiting = []
+        waiting, served = [], 0
         for number in range(LEAVERS):
             one = socket.create_connection((running.host, running.port), timeout=60)
             one.sendall(head.encode() + body)
             waiting.append(one)
             if len(waiting) == 20 or number == LEAVERS - 1:
-                self.leave(waiting)
+                served += self.leave(waiting)
         self.assertEqual(running.sequences_when_idle(), 0)
-        gone = running.wait_for(lambda metrics: metrics["plait_http_clients_gone_total"] >= LEAVERS)
-        self.assertEqual(gone["plait_http_clients_gone_total"], LEAVERS)
+        gone = running.wait_for(lambda metrics: metrics["plait_http_clients_gone_total"] >= served)
+        self.assertGreaterEqual(gone["plait_http_clients_gone_total"], served)
         self.assertEqual(gone["plait_http_requests_in_flight"], 1)
         status, last = running.json("POST", "/v1/completions", {"prompt": "Once upon a time", "ignore_eos": True,
                                                                 "max_tokens": 58 * 16 - 8})
@@ -163,14 +163,17 @@ class LeaversTest(unittest.TestCase):
         self.assertEqual(running.metrics()["plait_preemptions_total"], gone["plait_preemptions_total"])
 
     def leave(self, waiting):
-        """Some at once, some after the first event; half of them with a reset."""
+        """Some at once, some after the first event, which are counted; half of them with a reset."""
+        served = 0
         for number, one in enumerate(waiting):
             if number % 3 != 0:
                 self.assertTrue(one.recv(100).startswith(b"HTTP/1.1 200 "))
+                served += 1
             if number % 2 == 0:
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             one.close()
         waiting.clear()
+        return served
 
 
 class SilenceTest(unittest.TestCase):

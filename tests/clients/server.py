@@ -42,6 +42,7 @@ class Server:
         self.environment, self.context = environment or {}, context
         self.process = None
         self.scheme, self.host, self.port, self.name = "http", "127.0.0.1", 0, ""
+        self.headers = {}  # of every request() and json()
         self.said = []  # lines of stderr
 
     @property
@@ -131,7 +132,7 @@ class Server:
         """One exchange on a connection of its own: status, headers, body as bytes."""
         connection = self.connect()
         try:
-            return exchange(connection, method, path, body, headers)
+            return exchange(connection, method, path, body, self.headers | (headers or {}))
         finally:
             connection.close()
 
