@@ -254,6 +254,8 @@ def run_everything(tally: Tally, options: argparse.Namespace, fuzz_seconds: int)
             if options.all_models or options.long:
                 fetch_models(tally, MODELS)
         run_ctest(tally, "release", options.filter or ".")
+    with tally.section("installed and packaged"):
+        house.run_unittests(tally, house.find_unittests(ROOT / "tests/install"))
     with tally.section("the page in a browser"):
         run_page(tally)
     with tally.section("blocks of the documents"):

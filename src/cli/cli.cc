@@ -37,6 +37,8 @@ void add_common_options(CLI::App& app, Session& session) {
   app.add_flag("-q,--quiet", session.quiet, "Nothing on standard error but errors");
   app.add_flag("--json", session.json, "The result as JSON");
   app.add_flag("!--no-progress", session.progress, "No progress bars");
+  app.add_option("--config", session.config_file, "Settings come from this file alone, not from the usual plait.toml")
+      ->type_name("FILE");
   const auto set = [&session](const std::vector<std::string>& pairs) {
     for (const std::string& pair : pairs) {
       const std::size_t equals = std::min(pair.find('='), pair.size());
@@ -79,7 +81,12 @@ ExitCode act(CLI::App& app, Session& session) {
   } else {
     Config::Sources sources = Config::usual_sources();
     sources.command_line = session.overrides;
-    auto config = Config::load(sources);
+    if (!session.config_file.empty()) {
+      sources.files = {session.config_file};
+      sources.files_must_exist = true;
+    }
+    session.read_config = [sources = std::move(sources)] { return Config::load(sources); };
+    auto config = session.read_config();
     if (!config) return report(config.error(), session.verbose);
     session.config = *std::move(config);
     if (session.quiet) session.progress = false;

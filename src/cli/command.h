@@ -13,8 +13,8 @@
 //
 // and cli.cc calls it. The callback only stores what to do: cli::run() parses, reads the settings, then runs the action
 // and turns its Error into a line on standard error and an exit code (exit_code.h). The options that every verb has
-// (-v, -q,
-// --json, --no-progress, --set KEY=VALUE) belong to the program and may stand before or after the verb.
+// (-v, -q, --json, --no-progress, --config FILE, --set KEY=VALUE) belong to the program and may stand before or after
+// the verb.
 #pragma once
 
 #include <fmt/format.h>
@@ -43,7 +43,9 @@ struct Session {
   bool json = false;     ///< --json: the result as one JSON document (or one a line) on standard output.
   bool progress = true;  ///< False with --no-progress or -q. Bars also need a terminal: see os/terminal.h.
   std::vector<std::pair<std::string, std::string>> overrides = {};  ///< Settings given on the command line.
-  std::function<base::Result<void>()> action = {};  ///< What the chosen verb does; empty: print the help.
+  std::function<base::Result<void>()> action = {};         ///< What the chosen verb does; empty: print the help.
+  std::string config_file = {};                            ///< --config: the one settings file; empty: the usual ones.
+  std::function<base::Result<Config>()> read_config = {};  ///< The settings as they are now. Set when an action runs.
 };
 
 /// Gives `verb` an option that sets the setting `key`, with the setting's own line as help.

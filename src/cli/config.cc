@@ -63,6 +63,9 @@ constexpr std::array kSettings{
     Setting{"server.access_log", Kind::text, "", "",
             "File that gets a line of JSON for each request, without its contents; - for standard error; empty: none"},
     Setting{"server.aliases", Kind::text, "", "", "More names of models, as ALIAS=NAME with commas"},
+    Setting{"server.connections", Kind::number, "1024", "1..1000000", "Most connections at a time; others get 503"},
+    Setting{"server.connections_per_address", Kind::number, "256", "1..1000000",
+            "Most connections of one address at a time, or of 64 bits of an IPv6 one; others get 429"},
     Setting{"server.host", Kind::text, "127.0.0.1", "", "Address that `plait serve` listens on"},
     Setting{"server.hosts", Kind::text, "", "",
             "More names by which clients may call the server, with commas; the usual ones are allowed anyway"},
@@ -75,9 +78,14 @@ constexpr std::array kSettings{
             "Models that may be asked for besides the first one, with commas; empty: all that `plait model list` has"},
     Setting{"server.origins", Kind::text, "", "",
             "Origins of web pages that may use the server, with commas; * for all; empty: none"},
+    Setting{"server.ping", Kind::number, "15", "0..86400",
+            "Seconds of silence after which a stream of events gets a comment, so that proxies keep it; 0: never"},
     Setting{"server.port", Kind::number, "7524", "0..65535", "Port that `plait serve` listens on; 0: any free one"},
     Setting{"server.rows", Kind::number, "64", "1..512", "Most answers that the server generates at a time"},
     Setting{"server.socket", Kind::text, "", "", "Path of a Unix socket to listen on, besides host and port"},
+    Setting{"server.tls_cert", Kind::text, "", "",
+            "Certificate and its chain in PEM: the server speaks TLS; empty: plain HTTP"},
+    Setting{"server.tls_key", Kind::text, "", "", "Key of server.tls_cert in PEM, without a passphrase"},
     Setting{"threads", Kind::number, "0", "0..1024", "Threads that compute; 0: one for each usable core"},
 };
 static_assert(std::ranges::is_sorted(kSettings, {}, &Setting::key));
@@ -227,9 +235,17 @@ Result<Config> Config::load(const Sources& sources) {
     if (text.has_value()) PLAIT_TRY_VOID(config.set(setting.key, *text, name, kEnvironment));
   }
   int rank = kFirstFile;
-  for (const std::filesystem::path& file : sources.files) PLAIT_TRY_VOID(config.read_file(file, rank++));
+  for (const std::filesystem::path& file : sources.files) {
+    std::error_code error;
+    if (sources.files_must_exist && !std::filesystem::exists(file, error)) {
+      return fail(ErrorCode::invalid_argument, fmt::format("{}: there is no such settings file", file.string()));
+    }
+    PLAIT_TRY_VOID(config.read_file(file, rank++));
+  }
   return config;
 }
+
+void Config::take(std::string_view key, const Config& other) { values_[index_of(key)] = other.value(key); }
 
 Result<void> Config::set(std::string_view key, std::string value, std::string origin, int rank) {
   const Setting* setting = find_setting(key);
@@ -292,6 +308,19 @@ Result<Config> parse_config(std::string_view toml, const std::string& name) {
   Config config;
   PLAIT_TRY_VOID(config.read_toml(toml, name, 0));
   return config;
+}
+
+std::vector<std::string> split_list(std::string_view list) {
+  std::vector<std::string> parts;
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    std::string_view part = list.substr(0, comma);
+    while (part.starts_with(' ')) part.remove_prefix(1);
+    while (part.ends_with(' ')) part.remove_suffix(1);
+    if (!part.empty()) parts.emplace_back(part);
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return parts;
 }
 
 }  // namespace plait::cli

@@ -47,15 +47,18 @@ class Config {
   struct Sources {
     std::vector<std::pair<std::string, std::string>> command_line = {};  ///< (key, value); later ones win.
     std::function<std::optional<std::string>(const std::string& name)> environment = {};
-    std::vector<std::filesystem::path> files = {};  ///< The first that sets a key wins; absent files are skipped.
+    std::vector<std::filesystem::path> files = {};  ///< The first that sets a key wins.
+    bool files_must_exist = false;                  ///< Else absent files are skipped.
   };
   /// The command line's overrides, the process's environment, ./plait.toml and the user's plait.toml.
   [[nodiscard]] static Sources usual_sources();
 
   Config();  ///< Defaults only.
-  /// Errors: invalid_argument with file and line (or variable, or option) for an unknown key, a bad value or bad TOML;
-  /// io for a file that cannot be read.
+  /// Errors: invalid_argument with file and line (or variable, or option) for an unknown key, a bad value or bad TOML,
+  /// and for a file that must exist and does not; io for a file that cannot be read.
   [[nodiscard]] static base::Result<Config> load(const Sources& sources);
+  /// Says about `key` what `other` says. Requires: `key` is in known_settings().
+  void take(std::string_view key, const Config& other);
 
   /// The value as text. Requires: `key` is in known_settings().
   [[nodiscard]] const std::string& text(std::string_view key) const;
@@ -84,5 +87,8 @@ class Config {
 
 /// Settings from the text of one plait.toml alone; `name` stands for the file in errors. For tests and fuzzers.
 [[nodiscard]] base::Result<Config> parse_config(std::string_view toml, const std::string& name);
+
+/// Parts of a list with commas, without blanks around them.
+[[nodiscard]] std::vector<std::string> split_list(std::string_view list);
 
 }  // namespace plait::cli

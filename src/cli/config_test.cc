@@ -55,6 +55,26 @@ TEST(Config, TheFirstSourceThatSaysSomethingWins) {
   EXPECT_EQ(config->number("threads"), 2);
 }
 
+TEST(Config, FilesThatMustBeThere) {
+  const TempDir dir;
+  std::ofstream(dir / "there.toml") << "threads = 4\n";
+  Config::Sources sources{.files = {dir / "there.toml"}, .files_must_exist = true};
+  EXPECT_TRUE(Config::load(sources));
+  sources.files = {dir / "absent.toml"};
+  const auto config = Config::load(sources);
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().code, ErrorCode::invalid_argument);
+  EXPECT_NE(config.error().message.find("absent.toml"), std::string::npos);
+}
+
+TEST(Config, TakesOverOneSetting) {
+  Config mine = parse_config("threads = 1\ncontext = 1", "mine").value();
+  mine.take("threads", parse_config("threads = 2\ncontext = 2", "other").value());
+  EXPECT_EQ(mine.number("threads"), 2);
+  EXPECT_EQ(mine.origin("threads"), "other:1");
+  EXPECT_EQ(mine.number("context"), 1);
+}
+
 TEST(Config, DottedKeysAndTablesAreTheSame) {
   for (const char* toml : {"kernels.isa = \"avx2\"", "[kernels]\nisa = \"avx2\"", "kernels = {isa = \"avx2\"}"}) {
     const auto config = parse_config(toml, "x.toml");

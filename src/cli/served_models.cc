@@ -103,19 +103,6 @@ Result<std::vector<std::string>> offered(const Config& config) {
 
 }  // namespace
 
-std::vector<std::string> split_list(std::string_view list) {
-  std::vector<std::string> parts;
-  while (!list.empty()) {
-    const std::size_t comma = std::min(list.find(','), list.size());
-    std::string_view part = list.substr(0, comma);
-    while (part.starts_with(' ')) part.remove_prefix(1);
-    while (part.ends_with(' ')) part.remove_suffix(1);
-    if (!part.empty()) parts.emplace_back(part);
-    list.remove_prefix(std::min(comma + 1, list.size()));
-  }
-  return parts;
-}
-
 Result<std::vector<serving::ModelOffer>> model_offers(const Config& config) {
   std::vector<serving::ModelOffer> offers;
   PLAIT_TRY(const auto names, offered(config));

@@ -3,8 +3,7 @@
 // The models of `plait serve`, as the settings server.* and kv.* say.
 #pragma once
 
-#include <memory>
-#include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "cli/command.h"
@@ -21,8 +20,5 @@ namespace plait::cli {
 /// model_offers().
 [[nodiscard]] base::Result<serving::ServedModelsOptions> served_models_options(const Session& session,
                                                                                parallel::Team& team);
-
-/// Parts of a list with commas, without blanks around them.
-[[nodiscard]] std::vector<std::string> split_list(std::string_view list);
 
 }  // namespace plait::cli

@@ -18,11 +18,16 @@ std::atomic<bool> g_requested{false};
 std::atomic<bool> g_installed{false};
 struct sigaction g_previous_int;
 struct sigaction g_previous_term;
+std::atomic<bool> g_hung_up{false};
+std::atomic<bool> g_hangup_installed{false};
+struct sigaction g_previous_hangup;
 static_assert(std::atomic<bool>::is_always_lock_free);
 
 extern "C" void on_signal(int) {
   if (g_requested.exchange(true, std::memory_order_relaxed)) _exit(kInterruptedExitCode);
 }
+
+extern "C" void on_hangup(int) { g_hung_up.store(true, std::memory_order_relaxed); }
 
 }  // namespace
 
@@ -45,5 +50,24 @@ InterruptGuard::~InterruptGuard() {
 bool interrupt_requested() { return g_requested.load(std::memory_order_relaxed); }
 
 void clear_interrupt() { g_requested.store(false, std::memory_order_relaxed); }
+
+HangupGuard::HangupGuard() {
+  PLAIT_CHECK(!g_hangup_installed.exchange(true));
+  g_hung_up.store(false, std::memory_order_relaxed);
+  struct sigaction action{};
+  action.sa_handler = on_hangup;
+  action.sa_flags = SA_RESTART;  // nobody waits for it in a system call
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGHUP, &action, &g_previous_hangup);
+}
+
+HangupGuard::~HangupGuard() {
+  sigaction(SIGHUP, &g_previous_hangup, nullptr);
+  g_hangup_installed.store(false);
+}
+
+bool take_hangup() {
+  return g_hung_up.load(std::memory_order_relaxed) && g_hung_up.exchange(false, std::memory_order_relaxed);
+}
 
 }  // namespace plait::os

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Ctrl-C as a question that long work asks, instead of sudden death.
+// Ctrl-C as a question that long work asks, instead of sudden death; SIGHUP as one that a service asks.
 #pragma once
 
 namespace plait::os {
@@ -19,5 +19,18 @@ class InterruptGuard {
 [[nodiscard]] bool interrupt_requested();
 /// Forgets a signal that has been dealt with, so that the next one is the first again.
 void clear_interrupt();
+
+/// While one lives, SIGHUP only sets a flag: a service's wish to read its settings again. The handler of before comes
+/// back when it dies. At most one at a time.
+class HangupGuard {
+ public:
+  HangupGuard();
+  ~HangupGuard();
+  HangupGuard(const HangupGuard&) = delete;
+  HangupGuard& operator=(const HangupGuard&) = delete;
+};
+
+/// True once for each time, or several, that SIGHUP has come since the last call. Any thread; costs one load.
+[[nodiscard]] bool take_hangup();
 
 }  // namespace plait::os

@@ -165,6 +165,15 @@ TEST(Interrupt, FirstSetsTheFlagSecondEndsTheProgram) {
   EXPECT_EXIT(twice(), ::testing::ExitedWithCode(130), "");
 }
 
+TEST(Interrupt, HangupIsTakenOnce) {
+  const HangupGuard guard;
+  EXPECT_FALSE(take_hangup());
+  raise(SIGHUP);
+  raise(SIGHUP);
+  EXPECT_TRUE(take_hangup());
+  EXPECT_FALSE(take_hangup());
+}
+
 TEST(Paths, FollowTheEnvironment) {
   const testing::ScopedVariable cache("XDG_CACHE_HOME", "/x/cache");
   const testing::ScopedVariable config("XDG_CONFIG_HOME", "relative");

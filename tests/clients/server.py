@@ -32,24 +32,29 @@ def run_plait(*arguments) -> str:
 
 
 class Server:
-    """Use with `with`. At its end the server gets SIGTERM and must exit with code 0, unless a test did that already."""
+    """Use with `with`. At its end the server gets SIGTERM and must exit with code 0, unless a test did that already.
 
-    def __init__(self, *arguments):
+    `environment` is added to the server's; `context` is the ssl.SSLContext with which an https server is asked.
+    """
+
+    def __init__(self, *arguments, environment=None, context=None):
         self.arguments = [str(argument) for argument in arguments]
+        self.environment, self.context = environment or {}, context
         self.process = None
-        self.host, self.port, self.name = "127.0.0.1", 0, ""
+        self.scheme, self.host, self.port, self.name = "http", "127.0.0.1", 0, ""
+        self.headers = {}  # of every request() and json()
         self.said = []  # lines of stderr
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     def __enter__(self):
         if not default_model().exists():
             raise unittest.SkipTest("the default model is not in the cache")
         self.folder = tempfile.TemporaryDirectory(prefix="plait-clients-")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PLAIT")}
-        environment |= {"XDG_CONFIG_HOME": self.folder.name, "XDG_STATE_HOME": self.folder.name}
+        environment |= {"XDG_CONFIG_HOME": self.folder.name, "XDG_STATE_HOME": self.folder.name, **self.environment}
         self.process = subprocess.Popen([PROGRAM, "serve", "--port", "0", *self.arguments], env=environment,
                                         cwd=self.folder.name, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, text=True)
@@ -75,7 +80,7 @@ class Server:
         def read():
             for line in self.process.stderr:
                 self.said.append(line.rstrip("\n"))
-                if found := re.fullmatch(r"(\S+) at http://([\d.]+):(\d+)", self.said[-1]):
+                if found := re.fullmatch(r"(\S+) at (https?)://([\d.]+):(\d+)", self.said[-1]):
                     addresses.put(found)
             addresses.put(None)
 
@@ -86,7 +91,7 @@ class Server:
         except queue.Empty:
             found = None
         assert found, f"plait serve did not say where it listens: {self.said}"
-        self.name, self.host, self.port = found[1], found[2], int(found[3])
+        self.name, self.scheme, self.host, self.port = found[1], found[2], found[3], int(found[4])
 
     def _clean_up(self):
         if self.process.poll() is None:
@@ -105,13 +110,29 @@ class Server:
         return self.process.wait(timeout=STOP_SECONDS)
 
     def connect(self, timeout=60) -> http.client.HTTPConnection:
+        if self.scheme == "https":
+            return http.client.HTTPSConnection(self.host, self.port, timeout=timeout, context=self.context)
         return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+
+    def resident_bytes(self) -> int:
+        """Memory that the server holds, of mapped files only what is its own."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
+        return int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]) * 1024
+
+    def wait_until_said(self, text, seconds=20) -> bool:
+        """Whether a line of stderr has this text, now or before the time is over."""
+        end = time.monotonic() + seconds
+        while not any(text in line for line in self.said):
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.05)
+        return True
 
     def request(self, method, path, body=None, headers=None):
         """One exchange on a connection of its own: status, headers, body as bytes."""
         connection = self.connect()
         try:
-            return exchange(connection, method, path, body, headers)
+            return exchange(connection, method, path, body, self.headers | (headers or {}))
         finally:
             connection.close()
 

@@ -17,6 +17,8 @@ constexpr std::array<Known, kHttpRefusals> kKnown{{
     {HttpRefusal::connections, 503, "too_many_connections", "the server has no connection left; try again later"},
     {HttpRefusal::connections_per_address, 429, "too_many_connections_of_address",
      "your address has too many connections open"},
+    {HttpRefusal::tls, 400, "tls_required", "this address speaks TLS: use https://"},
+    {HttpRefusal::handshake, 0, "tls_handshake_failed", "the TLS handshake failed"},
     {HttpRefusal::header_slow, 408, "header_timeout", "the request's header did not come in time"},
     {HttpRefusal::header_large, 431, "header_too_large", "the request's header is too large"},
     {HttpRefusal::target_long, 414, "target_too_long", "the request's target is too long"},

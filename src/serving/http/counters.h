@@ -16,6 +16,8 @@ namespace plait::serving {
 enum class HttpRefusal : std::uint8_t {
   connections,              ///< 503: too many in all.
   connections_per_address,  ///< 429
+  tls,                      ///< 400: plain HTTP where TLS is spoken.
+  handshake,                ///< No answer: the TLS handshake failed, or did not come to its end in time.
   header_slow,              ///< 408
   header_large,             ///< 431
   target_long,              ///< 414

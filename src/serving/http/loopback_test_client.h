@@ -81,6 +81,7 @@ class TestClient {
   TestClient& operator=(const TestClient&) = delete;
 
   [[nodiscard]] bool connected() const { return connected_; }
+  [[nodiscard]] int descriptor() const { return socket_; }
   void close() {
     if (socket_ >= 0) ::close(socket_);
     socket_ = -1;

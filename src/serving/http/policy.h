@@ -5,11 +5,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "serving/http/api_keys.h"
 #include "serving/http/message.h"
+#include "serving/http/tls.h"
 
 namespace plait::serving {
 
@@ -36,6 +38,7 @@ struct HttpTimeouts {
   double body_rate = 256;   ///< Bytes per second on average.
   double idle = 75;         ///< Between two requests.
   double write_stall = 60;  ///< The client takes not one byte of what waits for it.
+  double ping = 15;         ///< A comment on a stream of events on which so long nothing was said; 0: none.
   double linger = 2;        ///< How long a refused client may go on sending before the connection is reset.
 };
 
@@ -51,7 +54,10 @@ struct HttpPolicy {
   HttpLimits limits = {};
   HttpTimeouts timeouts = {};
   HttpAccess access = {};
-  HttpKeys keys = {};            ///< None: no key is asked for.
+  HttpKeys keys = {};  ///< None: no key is asked for.
+  /// For TCP connections from now on: TLS, and what comes without it is told so. Nothing: plain HTTP. Unix sockets are
+  /// always plain.
+  std::optional<TlsIdentity> tls = {};
   HttpClientLimits anyone = {};  ///< For clients without a key, each address on its own.
   /// Paths that GET and HEAD may read without a key, as a page must be before anybody can type one in.
   std::vector<std::string> open_paths = {};

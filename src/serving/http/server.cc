@@ -2,6 +2,7 @@
 #include "serving/http/server.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -46,8 +47,9 @@ struct Port {
 
 // Several times within the shortest timeout.
 std::chrono::duration<double> tick_period(const HttpTimeouts& timeouts) {
-  const double shortest = std::min(
+  double shortest = std::min(
       {timeouts.header, timeouts.body, timeouts.body_grace, timeouts.idle, timeouts.write_stall, timeouts.linger});
+  if (timeouts.ping > 0) shortest = std::min(shortest, timeouts.ping);
   return std::chrono::duration<double>(std::clamp(shortest / 4, 0.01, 0.5));
 }
 
@@ -89,6 +91,10 @@ class Server final : public HttpServer {
 };
 
 void Server::run() {
+  sigset_t pipe;  // see Wire
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
   while (true) {
     try {
       hub_.io.run();
@@ -134,9 +140,10 @@ void Server::take(detail::Socket socket) {
   start_ticking();
 }
 
-// One attempt to say why: a client that is turned away costs no memory.
+// One attempt to say why: a client that is turned away costs no memory. Over TLS it would cost a handshake.
 void Server::turn_away(detail::Socket socket, HttpRefusal reason) {
   hub_.count_refusal(reason);
+  if (hub_.policy()->tls && detail::peer_address(socket.native_handle()) != "unix") return;
   HttpReply reply = reply_of(refusal_of(reason));
   reply.headers.add("retry-after", "1");
   const std::string text =

@@ -10,7 +10,8 @@
 // A request passes the gates in this order, and the first that does not open answers: number of connections; header
 // (size, time, shape); Host, against DNS rebinding; Origin, against foreign pages; API key; body (size, time); drain,
 // requests in flight, quota. Then the handler gets it. Every answer has an `x-request-id`; those of the gates are
-// refusal_body(). TLS is left to a proxy.
+// refusal_body(). Where HttpPolicy::tls has a certificate, connections over TCP begin with a TLS
+// handshake, which may take as long as a header.
 //
 // One thread of the server's own reads, writes and calls the handler. While a request is in flight the server goes on
 // reading, so that a client which closes its side is noticed and dropped: also one that closes only its sending half.

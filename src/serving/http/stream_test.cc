@@ -45,6 +45,30 @@ TEST(HttpStream, EventsComeAsTheyAreWritten) {
   EXPECT_EQ(client.answer().body, "kept");
 }
 
+TEST(HttpStream, ASilentStreamOfEventsIsKeptAwake) {
+  HeldResponders held;
+  HttpPolicy policy;
+  policy.timeouts.ping = 0.05;
+  const auto server = serve(held.handler(), policy);
+  TestClient client(server->addresses()[0]);
+  ASSERT_TRUE(client.send(get("/")));
+  {
+    const SseStream stream(held.take());
+    EXPECT_TRUE(client.receive_text(": ping\n\n\r\n8\r\n: ping\n\n\r\n")) << "each a chunk of its own";
+    stream.event("one");
+    EXPECT_TRUE(client.receive_text("data: one\n\n\r\n8\r\n: ping\n\n\r\n"));
+    stream.done();
+  }
+  EXPECT_TRUE(client.answer().body.ends_with("data: [DONE]\n\n"));
+  ASSERT_TRUE(client.send(get("/")));
+  const Responder text = held.take();
+  text.begin_stream(200, "text/plain");
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  text.write("only this");
+  text.end();
+  EXPECT_EQ(client.answer().body, "only this");
+}
+
 TEST(HttpStream, Http10EndsWithTheConnection) {
   HeldResponders held;
   const auto server = serve(held.handler());

@@ -8,9 +8,7 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/write.hpp>
 #include <utility>
 
 #include "base/clock.h"
@@ -22,8 +20,8 @@ namespace plait::serving::detail {
 namespace {
 
 namespace asio = boost::asio;
-using boost::system::error_code;
 
+constexpr std::size_t kIdleBytesMax = 4096;                     // a buffer that a silent connection may keep
 constexpr std::size_t kLingerBytesMax = std::size_t{4} << 20U;  // then a refused client's connection is reset
 
 // Notices the client's end behind bytes that nobody reads, if the system's buffer has room for all of them.
@@ -38,10 +36,10 @@ double now() { return base::steady_clock().now(); }
 
 Connection::Connection(Hub& hub, Socket socket)
     : hub_(hub),
-      socket_(std::move(socket)),
-      address_(peer_address(socket_.native_handle())),
+      wire_(std::move(socket)),
+      address_(peer_address(wire_.descriptor())),
       address_group_(address_group(address_)),
-      reached_(own_address(socket_.native_handle())),
+      reached_(own_address(wire_.descriptor())),
       policy_(hub.policy()) {}
 
 template <class Call>
@@ -59,9 +57,27 @@ void Connection::start() {
     ++hub_.connections_of[address_group_];
     hub_.connections.insert(shared_from_this());
     hub_.count([](HttpCounters& all) { ++all.connections, ++all.connections_open; });
+    if (policy_->tls && address_ != "unix") return begin_handshake();
     begin_request();
     read();
   });
+}
+
+void Connection::begin_handshake() {
+  enter(Phase::handshake);
+  wire_.handshake(*policy_->tls, [self = shared_from_this()](Wire::Handshake outcome) {
+    self->guarded([&] { self->on_handshake(outcome); });
+  });
+}
+
+void Connection::on_handshake(Wire::Handshake outcome) {
+  if (outcome == Wire::Handshake::failed) {
+    if (wire_.secure()) hub_.count_refusal(HttpRefusal::handshake);  // else the client has said nothing
+    return drop();
+  }
+  begin_request();
+  if (outcome == Wire::Handshake::plain) return refuse(HttpRefusal::tls);
+  read();
 }
 
 void Connection::drop() {
@@ -69,8 +85,7 @@ void Connection::drop() {
   const auto self = shared_from_this();
   const bool answering = phase_ == Phase::answer;
   phase_ = Phase::closed;
-  error_code ignored;
-  socket_.close(ignored);
+  wire_.close();
   hub_.bodies_bytes -= std::exchange(body_noted_, 0);
   if (hub_.connections.erase(self) != 0) {
     if (const auto at = hub_.connections_of.find(address_group_); --at->second == 0) hub_.connections_of.erase(at);
@@ -95,6 +110,9 @@ void Connection::tick(double at) {
       case Phase::idle:
         if (waited > limits.idle) drop();
         break;
+      case Phase::handshake:
+        if (waited > limits.header) on_handshake(Wire::Handshake::failed);
+        break;
       case Phase::head:
         if (waited > limits.header) in_.empty() ? drop() : refuse(HttpRefusal::header_slow);
         break;
@@ -105,7 +123,8 @@ void Connection::tick(double at) {
         }
         break;
       case Phase::answer:
-        if (!reading_ && !input_over_ && hung_up(socket_.native_handle())) return drop();
+        if (!reading_ && !input_over_ && hung_up(wire_.descriptor())) return drop();
+        if (!writing_ && limits.ping > 0 && at - progress_at_ >= limits.ping) ping();
         if (!writing_ || at - progress_at_ <= limits.write_stall) break;
         hub_.count_refusal(HttpRefusal::slow_reader);
         drop();
@@ -124,10 +143,10 @@ void Connection::read() {
   if (reading_ || input_over_ || phase_ == Phase::closed) return;
   if (phase_ == Phase::answer && in_.size() >= policy_->limits.pipelined_bytes) return;
   reading_ = true;
-  socket_.async_read_some(asio::buffer(incoming_), [self = shared_from_this()](error_code error, std::size_t bytes) {
+  wire_.receive(hub_.incoming, [self = shared_from_this()](std::size_t bytes) {
     self->guarded([&] {
       self->reading_ = false;
-      error ? self->on_input_end() : self->on_input(bytes);
+      bytes == 0 ? self->on_input_end() : self->on_input(bytes);
     });
   });
 }
@@ -138,7 +157,7 @@ void Connection::on_input(std::size_t bytes) {
     lingered_ += bytes;
     if (lingered_ > kLingerBytesMax) return drop();
   } else {
-    in_.append(incoming_.data(), bytes);
+    in_.append(hub_.incoming.data(), bytes);
     advance();
   }
   read();
@@ -323,6 +342,7 @@ void Connection::pump() {
   if (taken.head) {
     ready_share_ += taken.head->body.size();
     put_head(*taken.head, taken.stream);
+    answer_.events = taken.stream && taken.head->content_type.starts_with("text/event-stream");
   }
   ready_share_ += taken.bytes.size();
   put_piece(taken.bytes);
@@ -356,6 +376,13 @@ void Connection::put_piece(std::string_view bytes) {
   if (answer_.chunked) ready_ += "\r\n";
 }
 
+// A line that readers of events skip. Proxies take a stream on which nothing comes for dead.
+void Connection::ping() {
+  if (!answer_.events || answer_.ended) return;
+  put_piece(": ping\n\n");
+  write();
+}
+
 void Connection::write() {
   if (writing_ || ready_.empty()) return;
   writing_ = true;
@@ -363,25 +390,28 @@ void Connection::write() {
   out_share_ = std::exchange(ready_share_, 0);
   out_taken_ = 0;
   progress_at_ = now();
-  const auto self = shared_from_this();
-  // Asked before each piece.
-  const auto watch = [self](const error_code& error, std::size_t bytes) -> std::size_t {
-    if (bytes > self->out_taken_) self->progress_at_ = now();
-    self->out_taken_ = bytes;
-    return error ? 0 : self->out_.size();
-  };
-  asio::async_write(socket_, asio::buffer(out_), watch,
-                    [self](const error_code& error, std::size_t) { self->guarded([&] { self->on_written(error); }); });
+  send_rest();
 }
 
-void Connection::on_written(const error_code& error) {
+void Connection::send_rest() {
+  wire_.send(std::string_view(out_).substr(out_taken_),
+             [self = shared_from_this()](std::size_t bytes) { self->guarded([&] { self->on_sent(bytes); }); });
+}
+
+void Connection::on_sent(std::size_t bytes) {
+  hub_.count([&](HttpCounters& all) { all.bytes_out += bytes; });
+  if (bytes == 0) return drop();
+  out_taken_ += bytes;
+  progress_at_ = now();
+  out_taken_ == out_.size() ? on_written() : send_rest();
+}
+
+void Connection::on_written() {
   writing_ = false;
-  hub_.count([&](HttpCounters& all) { all.bytes_out += out_taken_; });
-  if (error) return drop();
   if (phase_ == Phase::answer) answer_.record.bytes += out_.size();
   if (answer_.outbox) answer_.outbox->sent(out_share_);
   out_.clear();
-  if (out_.capacity() > incoming_.size()) out_.shrink_to_fit();
+  if (out_.capacity() > kIdleBytesMax) out_ = {};
   if (!ready_.empty()) return write();
   if (phase_ == Phase::answer && answer_.ended) finish();
 }
@@ -394,6 +424,7 @@ void Connection::finish() {
   parser_.reset();
   answer_ = {};
   enter(Phase::idle);
+  if (in_.empty() && in_.capacity() > kIdleBytesMax) in_ = {};
   advance();
   read();
 }
@@ -421,8 +452,7 @@ void Connection::linger() {
   enter(Phase::linger);
   in_ = {};
   parser_.reset();
-  error_code ignored;
-  socket_.shutdown(Socket::shutdown_send, ignored);
+  wire_.end_sending();
   read();
 }
 

@@ -3,8 +3,6 @@
 // One client's connection: requests in, answers out, one at a time.
 #pragma once
 
-#include <array>
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -17,6 +15,7 @@
 #include "serving/http/detail/hub.h"
 #include "serving/http/detail/outbox.h"
 #include "serving/http/detail/request_parser.h"
+#include "serving/http/detail/wire.h"
 #include "serving/http/policy.h"
 
 namespace plait::serving::detail {
@@ -38,11 +37,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   // What is waited for.
   enum class Phase : std::uint8_t {
-    idle,    // the first byte of a request
-    head,    // the end of its header
-    body,    // the end of its body
-    answer,  // the answer, and that the client takes it
-    linger,  // the client's end: closing at once would reset what it has not read yet
+    idle,       // the first byte of a request
+    handshake,  // TLS
+    head,       // the end of the request's header
+    body,       // the end of its body
+    answer,     // the answer, and that the client takes it
+    linger,     // the client's end: closing at once would reset what it has not read yet
     closed,
   };
 
@@ -55,12 +55,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
     bool http_1_1 = true;
     bool chunked = false;
     bool close = false;
-    bool ended = false;  // all of it is in ready_
+    bool ended = false;   // all of it is in ready_
+    bool events = false;  // a stream of server-sent events
     std::string cors_origin;
   };
 
   template <class Call>
   void guarded(const Call& call);
+  void begin_handshake();
+  void on_handshake(Wire::Handshake outcome);
   void read();
   void on_input(std::size_t bytes);
   void on_input_end();
@@ -76,14 +79,17 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void pump();
   void put_head(const HttpReply& reply, bool stream);
   void put_piece(std::string_view bytes);
+  void ping();
   void write();
-  void on_written(const boost::system::error_code& error);
+  void send_rest();
+  void on_sent(std::size_t bytes);
+  void on_written();
   void finish();
   void log_answer(bool gone);
   void linger();
 
   Hub& hub_;
-  Socket socket_;
+  Wire wire_;
   const std::string address_;        // of the client
   const std::string address_group_;  // for HttpLimits::connections_per_address
   const std::string reached_;        // our own
@@ -91,7 +97,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Phase phase_ = Phase::idle;
   double phase_since_ = 0;
 
-  std::array<char, 16384> incoming_{};
   std::string in_;  // read and not yet parsed
   bool reading_ = false;
   bool input_over_ = false;
@@ -108,7 +113,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::size_t out_share_ = 0;
   bool writing_ = false;
   std::size_t out_taken_ = 0;
-  double progress_at_ = 0;
+  double progress_at_ = 0;  // when the client was last sent something, or took some of it
 };
 
 }  // namespace plait::serving::detail

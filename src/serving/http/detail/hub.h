@@ -3,8 +3,8 @@
 // What the connections of one server share.
 #pragma once
 
+#include <array>
 #include <atomic>
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -19,12 +19,12 @@
 
 #include "serving/http/counters.h"
 #include "serving/http/detail/admission.h"
+#include "serving/http/detail/wire.h"
 #include "serving/http/policy.h"
 #include "serving/http/responder.h"
 
 namespace plait::serving::detail {
 
-using Socket = boost::asio::generic::stream_protocol::socket;
 class Connection;
 
 /// Members without a word about threads belong to the server's thread.
@@ -54,6 +54,7 @@ class Hub {
   const std::function<void(std::string_view)> log;
   const std::shared_ptr<Admission> admission = std::make_shared<Admission>();  // any thread
   std::atomic<bool> draining = false;                                          // any thread
+  std::array<char, Wire::kRecordBytes> incoming{};                             // of whoever is read from just now
   std::size_t bodies_bytes = 0;                                                // of the bodies that are coming in
   std::unordered_set<std::shared_ptr<Connection>> connections;
   std::unordered_map<std::string, std::size_t> connections_of;  // by address_group()
