@@ -82,8 +82,11 @@ class RecordedExchange final : public HttpExchange {
 
 class ApiTest : public ::testing::Test {
  protected:
+  /// `context`: tokens of prompt and answer.
+  explicit ApiTest(std::size_t context = 256) { tiny_.target.context = context; }
   void SetUp() override {
-    model_ = *models::Model::load(*models::GgufFile::parse(tiny_.bytes), {.context = 256}, team_);
+    const std::size_t context = tiny_.target.context;
+    model_ = *models::Model::load(*models::GgufFile::parse(tiny_.bytes), {.context = context}, team_);
     runner_ = std::make_unique<engine::ModelRunner>(*model_, team_);
     engine_ = *engine::Engine::make(*runner_, {.kv_bytes = 1 << 24});
     loop_ = std::make_unique<EngineLoop>(*engine_);

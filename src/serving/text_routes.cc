@@ -39,7 +39,9 @@ Accepted<Json> read_body(const HttpRequest& request) {
 
 Accepted<std::vector<base::TokenId>> tokens_of(Fields& fields, const Target& target) {
   if (fields.find("messages") != nullptr) {
-    PLAIT_TRY(auto prompts, chat_prompts(fields, target, false));
+    std::vector<std::string> warnings;
+    PLAIT_TRY(const ToolSet tools, read_tools(fields, warnings));
+    PLAIT_TRY(auto prompts, chat_prompts(fields, target, false, tools));
     return std::move(prompts.front().tokens);
   }
   PLAIT_TRY(const auto content, fields.text("content"));
@@ -75,6 +77,13 @@ Accepted<HttpReply> detokenize(const HttpRequest& request, const Target& target)
   PLAIT_TRY(const auto tokens, token_list(*list, target.vocabulary, "tokens"));
   const std::string content = target.tokenizer->decode(tokens, true);
   return json_reply({{"content", content}, {"prompt", content}});
+}
+
+// Any model can be told of tools.
+Json capabilities(const Target& target) {
+  Json list = Json::array({"completion", "tools"});
+  if (thinks(target)) list.push_back("thinking");
+  return list;
 }
 
 HttpReply reply_or_refusal(Accepted<HttpReply> reply) { return reply ? *std::move(reply) : reply_of(reply.error()); }
@@ -128,7 +137,7 @@ HttpReply ollama_show_reply(const HttpRequest& request, const Target& target, st
   }
   return json_reply({{"details", {{"format", "gguf"}}},
                      {"model_info", {{"general.context_length", target.context}}},
-                     {"capabilities", Json::array({"completion"})}});
+                     {"capabilities", capabilities(target)}});
 }
 
 HttpReply ollama_version_reply(const HttpRequest& /*request*/, const Target& /*target*/, std::int64_t /*since*/) {
