@@ -158,16 +158,16 @@ class OllamaWording final : public Wording {
     responder.begin_stream(200, "application/x-ndjson", std::move(headers));
   }
   void part(const ChoicePart& part) override {
-    using Kind = models::AnswerEvent::Kind;
+    using Event = models::AnswerEvent::Kind;
     for (const models::AnswerEvent& event : part.events) {
-      if (event.kind == Kind::text) send(line(event.text, "", false));
-      if (event.kind == Kind::thought) send(line("", event.text, false));
-      if (event.kind == Kind::arguments) arguments_ += event.text;
-      if (event.kind == Kind::call) {
+      if (event.kind == Event::text) send(line(event.text, "", false));
+      if (event.kind == Event::thought) send(line("", event.text, false));
+      if (event.kind == Event::arguments) arguments_ += event.text;
+      if (event.kind == Event::call) {
         name_ = event.text;
         arguments_.clear();
       }
-      if (event.kind != Kind::call_end) continue;
+      if (event.kind != Event::call_end) continue;
       Json call = line("", "", false);
       add_call(call, name_, arguments_);
       send(call);
