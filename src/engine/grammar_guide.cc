@@ -3,8 +3,8 @@
 
 namespace plait::engine {
 
-GrammarGuide::GrammarGuide(models::MaskCache& masks, std::size_t tokens_max)
-    : masks_(masks), state_(masks.start()), limited_(tokens_max > 0), left_(tokens_max) {}
+GrammarGuide::GrammarGuide(models::MaskCache& masks, std::size_t tokens_max, models::GrammarState state)
+    : masks_(masks), state_(state), limited_(tokens_max > 0), left_(tokens_max) {}
 
 base::Result<std::span<const std::uint64_t>> GrammarGuide::mask() {
   PLAIT_TRY_VOID(masks_.check());
@@ -19,6 +19,10 @@ base::Result<std::span<const std::uint64_t>> GrammarGuide::mask() {
 std::span<const base::TokenId> GrammarGuide::accept(base::TokenId token) {
   if (state_ != models::kOffGrammar) state_ = masks_.advance(state_, token);
   if (left_ > 0) --left_;
+  return force();
+}
+
+std::span<const base::TokenId> GrammarGuide::force() {
   if (state_ == models::kOffGrammar) return {};
   const std::span<const base::TokenId> forced = masks_.forced(state_);
   if (forced.empty()) return {};

@@ -26,12 +26,17 @@ class GrammarGuide final : public Guide {  // for one generation; the engine's t
  public:
   /// `tokens_max` is that of GenerateOptions; 0: no limit but the context. The cache must outlive it, may serve other
   /// generations of the same thread, and keeps what was found out.
-  explicit GrammarGuide(models::MaskCache& masks, std::size_t tokens_max = 0);
+  explicit GrammarGuide(models::MaskCache& masks, std::size_t tokens_max = 0)
+      : GrammarGuide(masks, tokens_max, masks.start()) {}
+  /// In the middle of a text, with `tokens_max` tokens left.
+  GrammarGuide(models::MaskCache& masks, std::size_t tokens_max, models::GrammarState state);
 
   /// A copy: others may be asked for theirs before it is used. Errors: those of MaskCache::mask_within(); internal
   /// (a token was chosen that the mask forbids).
   [[nodiscard]] base::Result<std::span<const std::uint64_t>> mask() override;
   [[nodiscard]] std::span<const base::TokenId> accept(base::TokenId token) override;
+  /// Goes on with what must follow, as accept() does behind its token.
+  [[nodiscard]] std::span<const base::TokenId> force();
 
   /// The text so far is complete.
   [[nodiscard]] bool complete() const;

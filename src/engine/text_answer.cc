@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/text_answer.h"
 
+#include <algorithm>
+
 namespace plait::engine {
 
 base::Result<TextAnswer> TextAnswer::make(const models::Tokenizer& tokenizer, models::StopOptions stop, Show show,
-                                          bool ignore_end) {
+                                          bool ignore_end, std::vector<base::TokenId> marks) {
   std::vector<base::TokenId> ids = stop.ids;
   if (!ignore_end) {
     const auto ends = tokenizer.end_of_generation();
@@ -12,7 +14,8 @@ base::Result<TextAnswer> TextAnswer::make(const models::Tokenizer& tokenizer, mo
   }
   PLAIT_TRY(auto stream, models::StopStream::make(std::move(stop)));
   // In place: under the thread sanitizer GCC 12 takes the ending that is not there for one that is moved.
-  return base::Result<TextAnswer>(std::in_place, Key(), tokenizer, std::move(stream), std::move(show), std::move(ids));
+  return base::Result<TextAnswer>(std::in_place, Key(), tokenizer, std::move(stream), std::move(show), std::move(ids),
+                                  std::move(marks));
 }
 
 bool TextAnswer::give(const models::StopStream::Piece& piece) {
@@ -24,10 +27,15 @@ bool TextAnswer::give(const models::StopStream::Piece& piece) {
   return !piece.stopped;
 }
 
+std::string TextAnswer::text_of(base::TokenId token) {
+  if (std::ranges::find(marks_, token) == marks_.end()) return detokenizer_.push(token);
+  return detokenizer_.flush() + std::string(tokenizer_->piece(token));
+}
+
 bool TextAnswer::on_token(SequenceId /*sequence*/, const models::Sample& sample) {
   tokens_.push_back(sample.token);
   if (sample.logprobs) logprobs_.push_back(*sample.logprobs);
-  return give(stop_.push(detokenizer_.push(sample.token)));
+  return give(stop_.push(text_of(sample.token)));
 }
 
 void TextAnswer::on_end(SequenceId /*sequence*/, const Ending& ending) {

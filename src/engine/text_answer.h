@@ -27,10 +27,11 @@ class TextAnswer final : public Listener {
   using Show = std::function<void(std::string_view)>;
 
   /// `show` gets each piece of text that may be shown, never part of a stop string; may be empty. `ignore_end`: the
-  /// model's own ends of text are tokens like others. The tokenizer must outlive it.
-  /// Errors: those of StopStream::make.
+  /// model's own ends of text are tokens like others. `marks`: control tokens that are text here, by their names. The
+  /// tokenizer must outlive it. Errors: those of StopStream::make.
   [[nodiscard]] static base::Result<TextAnswer> make(const models::Tokenizer& tokenizer, models::StopOptions stop,
-                                                     Show show, bool ignore_end = false);
+                                                     Show show, bool ignore_end = false,
+                                                     std::vector<base::TokenId> marks = {});
 
   /// For GenerateOptions::stop.
   [[nodiscard]] std::vector<base::TokenId> stop_ids() const { return stop_ids_; }
@@ -53,16 +54,24 @@ class TextAnswer final : public Listener {
  public:
   /// For make().
   TextAnswer(Key /*key*/, const models::Tokenizer& tokenizer, models::StopStream stop, Show show,
-             std::vector<base::TokenId> stop_ids)
-      : detokenizer_(tokenizer), stop_(std::move(stop)), show_(std::move(show)), stop_ids_(std::move(stop_ids)) {}
+             std::vector<base::TokenId> stop_ids, std::vector<base::TokenId> marks)
+      : tokenizer_(&tokenizer),
+        detokenizer_(tokenizer),
+        stop_(std::move(stop)),
+        show_(std::move(show)),
+        stop_ids_(std::move(stop_ids)),
+        marks_(std::move(marks)) {}
 
  private:
   bool give(const models::StopStream::Piece& piece);
+  std::string text_of(base::TokenId token);
 
+  const models::Tokenizer* tokenizer_;
   models::Detokenizer detokenizer_;
   models::StopStream stop_;
   Show show_;
   std::vector<base::TokenId> stop_ids_;
+  std::vector<base::TokenId> marks_;
   std::string text_;
   std::vector<base::TokenId> tokens_;
   std::vector<models::Logprobs> logprobs_;

@@ -175,6 +175,7 @@ base::Result<ChatTemplate> ChatTemplate::make(std::optional<std::string_view> so
     chat.special_ = {.bos = special.bos, .eos = special.eos};
     chat.traits_ = chat.probe();
     chat.take_marks(*source, *marks);
+    chat.traits_.thinks = source->contains(kThoughtClosing);
   }
   chat.marks_ = std::move(marks);
   return chat;
@@ -241,6 +242,12 @@ ChatTemplate::Traits ChatTemplate::probe() const {
   traits.wants_argument_objects = objects && !texts;
   traits.wants_argument_text = texts && !objects;
   traits.prints_tool_calls = objects || texts;
+  const auto call = render_raw(
+      Json::array({user_says(content), call_with(objects ? Json{{kNeedle, "x"}} : Json(R"({"nEEdle": "x"})"))}),
+      options);
+  if (call && traits.prints_tool_calls) traits.tool_format = tool_format_of(*call, "probe_function");
+  traits.takes_system =
+      !reads_text || shows(Json::array({{{"role", "system"}, {"content", kNeedle}}, user_says(content)}), kNeedle);
   options.tools = probe_tool();
   traits.prints_tools = shows(Json::array({user_says(content)}), "probe_function");
   return traits;

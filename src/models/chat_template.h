@@ -34,6 +34,7 @@
 #include "base/id.h"
 #include "base/result.h"
 #include "models/control_marks.h"
+#include "models/tool_format.h"
 #include "models/tokenizer.h"
 #include "text/json.h"
 #include "text/template.h"
@@ -80,8 +81,11 @@ class ChatTemplate {  // immutable, cheap to copy; every method may be called fr
     bool wants_argument_text = false;
     bool reads_content_lists = false;
     bool needs_content_lists = false;
-    bool prints_tools = false;       ///< Mentions the tools it is given.
-    bool prints_tool_calls = false;  ///< Mentions the assistant's tool calls.
+    bool prints_tools = false;                  ///< Mentions the tools it is given.
+    bool prints_tool_calls = false;             ///< Mentions the assistant's tool calls.
+    bool takes_system = true;                   ///< Does not refuse a system message.
+    bool thinks = false;                        ///< Knows of thoughts in <think> and </think>.
+    ToolFormat tool_format = ToolFormat::json;  ///< How it prints calls; json: in no way known here, or not at all.
     friend bool operator==(const Traits&, const Traits&) = default;
   };
   [[nodiscard]] const Traits& traits() const { return traits_; }

@@ -34,6 +34,12 @@ bool bytes_are_words(const text::Grammar& grammar, const TokenTrie& trie) {
 
 }  // namespace
 
+bool TokenMaskTable::is_text(TokenId token) const {
+  const TokenKind kind = tokenizer.kind(token);
+  const bool text = kind == TokenKind::normal || kind == TokenKind::user_defined || kind == TokenKind::byte;
+  return (text && !tokenizer.is_end_of_generation(token)) || std::ranges::find(marks, token) != marks.end();
+}
+
 MaskCache::MaskCache(std::shared_ptr<const text::Grammar> grammar, std::shared_ptr<const TokenMaskTable> table,
                      const MaskCacheOptions& options)
     : table_(std::move(table)),
@@ -183,12 +189,8 @@ base::Result<MaskCache::Mask> MaskCache::mask_within(StateId state, std::size_t 
 }
 
 StateId MaskCache::advance(StateId state, TokenId token) {
-  const TokenKind kind = table_->tokenizer.kind(token);
-  const bool text = kind == TokenKind::normal || kind == TokenKind::user_defined || kind == TokenKind::byte;
   const std::string_view piece = table_->tokenizer.piece(token);
-  if (!text || piece.empty() || piece.size() > TokenTrie::kLongest || table_->tokenizer.is_end_of_generation(token)) {
-    return kRefused;
-  }
+  if (!table_->is_text(token) || piece.empty() || piece.size() > TokenTrie::kLongest) return kRefused;
   for (const char byte : piece) {
     state = states_.advance(state, static_cast<std::uint8_t>(byte));
     if (state == kRefused) return state;
@@ -256,11 +258,11 @@ std::span<const TokenId> MaskCache::forced(StateId state) {
 /// As the tokenizer writes it, if that is the same text: it may put a space before it, or not know a character.
 void MaskCache::write_forced(std::string_view bytes) {
   if (!text::is_valid(bytes)) return write_fewest(bytes);
-  forced_ = table_->tokenizer.encode(bytes, {.add_special = false, .parse_special = false});
+  forced_ = table_->tokenizer.encode(bytes, {.add_special = false, .parse_special = !table_->marks.empty()});
   std::string_view rest = bytes;
   for (const TokenId token : forced_) {
     const std::string_view piece = table_->tokenizer.piece(token);
-    const bool plain = !piece.empty() && table_->tokenizer.kind(token) != TokenKind::unknown;
+    const bool plain = !piece.empty() && table_->is_text(token);
     if (!plain || !rest.starts_with(piece)) return write_fewest(bytes);
     rest.remove_prefix(piece.size());
   }

@@ -18,6 +18,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/id.h"
@@ -34,8 +35,14 @@ inline constexpr GrammarState kOffGrammar = text::kRefused;
 
 /// What masks need to know of a vocabulary. The tokenizer must outlive it.
 struct TokenMaskTable {  // immutable; any thread
-  explicit TokenMaskTable(const Tokenizer& words) : tokenizer(words), trie(words) {}
+  /// `marks`: control tokens that a grammar's text may have, by their names.
+  explicit TokenMaskTable(const Tokenizer& words, std::vector<base::TokenId> text_marks = {})
+      : tokenizer(words), marks(std::move(text_marks)), trie(words, marks) {}
+  /// Stands for text. Ends of generation do not.
+  [[nodiscard]] bool is_text(base::TokenId token) const;
+
   const Tokenizer& tokenizer;
+  std::vector<base::TokenId> marks;
   TokenTrie trie;
 };
 
@@ -74,6 +81,7 @@ class MaskCache {  // one thread; may serve many generations
   [[nodiscard]] base::Result<void> check() const { return states_.check(); }
 
   [[nodiscard]] text::GrammarStates& states() { return states_; }
+  [[nodiscard]] const TokenMaskTable& table() const { return *table_; }
   [[nodiscard]] std::size_t masks_made() const { return made_; }
 
  private:

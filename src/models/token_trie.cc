@@ -8,12 +8,13 @@ namespace plait::models {
 
 using base::TokenId;
 
-TokenTrie::TokenTrie(const Tokenizer& tokenizer) {
+TokenTrie::TokenTrie(const Tokenizer& tokenizer, std::span<const TokenId> marks) {
   std::vector<std::pair<std::string_view, TokenId>> words;
   for (std::size_t i = 0; i < tokenizer.size(); ++i) {
     const TokenId id(static_cast<std::int32_t>(i));
     const TokenKind kind = tokenizer.kind(id);
-    const bool text = kind == TokenKind::normal || kind == TokenKind::user_defined || kind == TokenKind::byte;
+    const bool text = kind == TokenKind::normal || kind == TokenKind::user_defined || kind == TokenKind::byte ||
+                      std::ranges::find(marks, id) != marks.end();
     const std::string_view piece = tokenizer.piece(id);
     if (!text || piece.empty() || piece.size() > kLongest || tokenizer.is_end_of_generation(id)) continue;
     words.emplace_back(piece, id);

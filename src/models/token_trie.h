@@ -15,7 +15,7 @@
 namespace plait::models {
 
 /// Only words that stand for text: control, unknown and unused ones, ends of generation and words above 1,024 bytes are
-/// left out. A word that a model file calls user-defined is text.
+/// left out. A word that a model file calls user-defined is text, and so are control words named as marks.
 class TokenTrie {  // immutable; any thread
  public:
   struct Node {
@@ -32,7 +32,7 @@ class TokenTrie {  // immutable; any thread
   [[nodiscard]] static std::uint32_t class_of(std::uint8_t byte);
 
   /// O(bytes of the vocabulary, sorted).
-  explicit TokenTrie(const Tokenizer& tokenizer);
+  explicit TokenTrie(const Tokenizer& tokenizer, std::span<const base::TokenId> marks = {});
 
   /// In preorder, children by byte; node 0 is the empty text.
   [[nodiscard]] std::uint32_t size() const { return static_cast<std::uint32_t>(nodes_.size() - 1); }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Anthropic's /v1/messages: read as a chat in OpenAI's shape, answered in its own.
+#include <limits>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -13,20 +15,117 @@ namespace {
 using text::dump_json;
 using text::Json;
 
-// A text, or a list of blocks of which only those of type text are known.
-Accepted<std::string> text_of(const Json& content, const std::string& param) {
-  if (content.is_string()) return content.get<std::string>();
-  if (!content.is_array()) return bad_value(param, "must be a string or a list of blocks");
+// The blocks of a message by what they are for.
+struct Blocks {
+  std::string text = {};
+  std::string thought = {};
+  Json calls = Json::array();    // tool_use, as OpenAI's API has calls
+  Json results = Json::array();  // tool_result, as its messages of the role `tool`
+};
+
+Accepted<std::string> text_member(const Json& block, const char* member, const std::string& name) {
+  const Json value = block.value(member, Json());
+  if (!value.is_string()) return bad_value(name + '.' + member, "must be a string");
+  return value.get<std::string>();
+}
+
+Accepted<std::string> text_of(const Json& content, const std::string& param);
+
+Accepted<void> add_call(const Json& block, const std::string& name, Blocks& blocks) {
+  PLAIT_TRY(std::string id, text_member(block, "id", name));
+  PLAIT_TRY(std::string tool, text_member(block, "name", name));
+  const Json input = block.value("input", Json());
+  if (!input.is_object()) return bad_value(name + ".input", "must be an object");
+  blocks.calls.push_back({{"id", std::move(id)},
+                          {"type", "function"},
+                          {"function", {{"name", std::move(tool)}, {"arguments", dump_json(input)}}}});
+  return {};
+}
+
+Accepted<void> add_result(const Json& block, const std::string& name, Blocks& blocks) {
+  PLAIT_TRY(std::string id, text_member(block, "tool_use_id", name));
+  const Json content = block.value("content", Json());
   std::string text;
-  for (std::size_t i = 0; i < content.size(); ++i) {
-    const Json& block = content[i];
-    const std::string name = param + '[' + std::to_string(i) + ']';
-    if (!block.is_object() || !block.contains("type")) return bad_value(name, "must be an object with a type");
-    if (block["type"] != "text") return not_supported(name, "only blocks of the type `text` are built yet");
-    if (!block.contains("text") || !block["text"].is_string()) return bad_value(name + ".text", "must be a string");
-    text += block["text"].get<std::string>();
+  if (!content.is_null()) {
+    PLAIT_TRY(text, text_of(content, name + ".content"));
   }
-  return text;
+  if (block.value("is_error", Json()) == Json(true)) text.insert(0, "Error: ");
+  blocks.results.push_back({{"role", "tool"}, {"tool_call_id", std::move(id)}, {"content", std::move(text)}});
+  return {};
+}
+
+Accepted<void> add_block(const Json& block, const std::string& name, Blocks& blocks) {
+  if (!block.is_object() || !block.contains("type")) return bad_value(name, "must be an object with a type");
+  const Json& type = block["type"];
+  if (type == "text") {
+    PLAIT_TRY(const std::string text, text_member(block, "text", name));
+    blocks.text += text;
+    return {};
+  }
+  if (type == "thinking") {
+    PLAIT_TRY(const std::string thought, text_member(block, "thinking", name));
+    blocks.thought += thought;
+    return {};
+  }
+  if (type == "redacted_thinking") return {};
+  if (type == "tool_use") return add_call(block, name, blocks);
+  if (type == "tool_result") return add_result(block, name, blocks);
+  return not_supported(name, "blocks of this type are not built yet");
+}
+
+// A text, or a list of blocks.
+Accepted<Blocks> blocks_of(const Json& content, const std::string& param) {
+  Blocks blocks;
+  if (content.is_string()) {
+    blocks.text = content.get<std::string>();
+    return blocks;
+  }
+  if (!content.is_array()) return bad_value(param, "must be a string or a list of blocks");
+  for (std::size_t i = 0; i < content.size(); ++i) {
+    PLAIT_TRY_VOID(add_block(content[i], param + '[' + std::to_string(i) + ']', blocks));
+  }
+  return blocks;
+}
+
+Accepted<std::string> text_of(const Json& content, const std::string& param) {
+  PLAIT_TRY(Blocks blocks, blocks_of(content, param));
+  if (!blocks.calls.empty() || !blocks.results.empty()) return bad_value(param, "must have blocks of text");
+  return std::move(blocks.text);
+}
+
+Accepted<void> add_message(const Json& message, const std::string& name, Json& messages) {
+  if (!message.is_object()) return bad_value(name, "must be an object");
+  Fields inner(message, name + '.');
+  PLAIT_TRY(const auto role, inner.text("role"));
+  const bool assistant = role == "assistant";
+  if (!assistant && role != "user") return bad_value(name + ".role", "must be user or assistant");
+  const Json* content = inner.find("content");
+  if (content == nullptr) return bad_value(name + ".content", "must be a string or a list of blocks");
+  PLAIT_TRY(Blocks blocks, blocks_of(*content, name + ".content"));
+  if (!(assistant ? blocks.results : blocks.calls).empty()) {
+    return bad_value(name + ".content", "calls are the assistant's, and results the user's");
+  }
+  const bool only_results = !blocks.results.empty() && blocks.text.empty();
+  for (Json& result : blocks.results) messages.push_back(std::move(result));
+  if (only_results) return {};
+  Json chat{{"role", assistant ? "assistant" : "user"}, {"content", std::move(blocks.text)}};
+  if (!blocks.thought.empty()) chat["reasoning_content"] = std::move(blocks.thought);
+  if (!blocks.calls.empty()) chat["tool_calls"] = std::move(blocks.calls);
+  messages.push_back(std::move(chat));
+  return {};
+}
+
+// Results say which tool they are of: some templates print that.
+void name_results(Json& messages) {
+  std::map<std::string, Json> names;
+  for (Json& message : messages) {
+    if (message.contains("tool_calls")) {
+      for (const Json& call : message["tool_calls"]) names[call["id"].get<std::string>()] = call["function"]["name"];
+    }
+    if (!message.contains("tool_call_id")) continue;
+    const auto name = names.find(message["tool_call_id"].get<std::string>());
+    if (name != names.end()) message["name"] = name->second;
+  }
 }
 
 Accepted<Json> chat_messages(Fields& fields) {
@@ -38,19 +137,79 @@ Accepted<Json> chat_messages(Fields& fields) {
   const Json* list = fields.find("messages");
   if (list == nullptr || !list->is_array() || list->empty()) return bad_value("messages", "must be a list of messages");
   for (std::size_t i = 0; i < list->size(); ++i) {
-    const Json& message = (*list)[i];
-    const std::string name = "messages[" + std::to_string(i) + ']';
-    if (!message.is_object()) return bad_value(name, "must be an object");
-    Fields inner(message, name + '.');
-    PLAIT_TRY(const auto role, inner.text("role"));
-    if (!role || (*role != "user" && *role != "assistant"))
-      return bad_value(name + ".role", "must be user or assistant");
-    const Json* content = inner.find("content");
-    if (content == nullptr) return bad_value(name + ".content", "must be a string or a list of blocks");
-    PLAIT_TRY(std::string text, text_of(*content, name + ".content"));
-    messages.push_back({{"role", *role}, {"content", std::move(text)}});
+    PLAIT_TRY_VOID(add_message((*list)[i], "messages[" + std::to_string(i) + ']', messages));
   }
+  name_results(messages);
   return messages;
+}
+
+Accepted<void> add_tools(Fields& fields, Json& chat) {
+  const Json* tools = fields.find("tools");
+  chat.erase("tools");
+  if (tools == nullptr) return {};
+  if (!tools->is_array()) return bad_value("tools", "must be a list of tools");
+  Json list = Json::array();
+  for (std::size_t i = 0; i < tools->size(); ++i) {
+    const std::string name = "tools[" + std::to_string(i) + ']';
+    const Json& tool = (*tools)[i];
+    if (!tool.is_object()) return bad_value(name, "must be an object");
+    const Json type = tool.value("type", Json());
+    if (!type.is_null() && type != "custom") return not_supported(name + ".type", "only tools of the client are there");
+    Json function = Json::object();
+    for (const auto& [theirs, ours] : {std::pair("name", "name"), std::pair("description", "description"),
+                                       std::pair("input_schema", "parameters"), std::pair("strict", "strict")}) {
+      if (tool.contains(theirs)) function[ours] = tool[theirs];
+    }
+    list.push_back({{"type", "function"}, {"function", std::move(function)}});
+  }
+  chat["tools"] = std::move(list);
+  return {};
+}
+
+Accepted<void> add_tool_choice(Fields& fields, Json& chat) {
+  PLAIT_TRY(const Json* given, fields.object("tool_choice"));
+  chat.erase("tool_choice");
+  if (given == nullptr) return {};
+  Fields inner(*given, "tool_choice.");
+  PLAIT_TRY(const auto type, inner.text("type"));
+  PLAIT_TRY(const auto name, inner.text("name"));
+  PLAIT_TRY(const auto one, inner.flag("disable_parallel_tool_use"));
+  if (one.value_or(false)) chat["parallel_tool_calls"] = false;
+  const std::string kind = type.value_or("");
+  if (kind == "auto" || kind == "none") {
+    chat["tool_choice"] = kind;
+  } else if (kind == "any") {
+    chat["tool_choice"] = "required";
+  } else if (kind == "tool" && name) {
+    chat["tool_choice"] = {{"type", "function"}, {"function", {{"name", *name}}}};
+  } else {
+    return bad_value("tool_choice", "must be of the type auto, any, none, or tool with a name");
+  }
+  return {};
+}
+
+// As there, a model thinks when it is asked to.
+Accepted<void> add_thinking(Fields& fields, std::int64_t tokens_max, Json& chat) {
+  PLAIT_TRY(const Json* given, fields.object("thinking"));
+  chat.erase("thinking");
+  std::string kind = "disabled";
+  if (given != nullptr) {
+    Fields inner(*given, "thinking.");
+    PLAIT_TRY(const auto type, inner.text("type"));
+    PLAIT_TRY(const auto budget, inner.whole("budget_tokens", 1, std::numeric_limits<std::int64_t>::max()));
+    kind = type.value_or("");
+    if (kind != "enabled" && kind != "disabled" && kind != "adaptive") {
+      return bad_value("thinking.type", "must be enabled, disabled or adaptive");
+    }
+    if (kind == "enabled" && !budget) return bad_value("thinking.budget_tokens", "is required");
+    if (budget && *budget >= tokens_max) return bad_value("thinking.budget_tokens", "must be below max_tokens");
+    Json& additions = chat["plait"];
+    if (budget && (additions.is_object() || additions.is_null())) additions["thinking_budget"] = *budget;
+  }
+  Json& kwargs = chat["chat_template_kwargs"];
+  const bool open = kwargs.is_object() || kwargs.is_null();
+  if (open && !kwargs.contains("enable_thinking")) kwargs["enable_thinking"] = kind != "disabled";
+  return {};
 }
 
 // The request in OpenAI's shape; what is not known here stays as it is and becomes a warning there.
@@ -60,10 +219,6 @@ Accepted<Json> as_chat(const Json& body) {
   PLAIT_TRY(Json messages, chat_messages(fields));
   PLAIT_TRY(const auto tokens, fields.whole("max_tokens", 1, std::numeric_limits<std::int64_t>::max()));
   if (!tokens) return bad_value("max_tokens", "is required");
-  for (const char* name : {"tools", "tool_choice"}) {
-    const Json* value = fields.find(name);
-    if (value != nullptr && !value->empty()) return not_supported(name, "tool calls are not built yet");
-  }
   Json chat = body;
   chat.erase("system");
   chat["messages"] = std::move(messages);
@@ -74,12 +229,9 @@ Accepted<Json> as_chat(const Json& body) {
   PLAIT_TRY(const Json* metadata, fields.object("metadata"));
   if (metadata != nullptr && metadata->contains("user_id")) chat["user"] = (*metadata)["user_id"];
   chat.erase("metadata");
-  if (const Json* thinking = fields.find("thinking"); thinking != nullptr) {
-    if (thinking->is_object() && thinking->value("type", "") == "enabled") {
-      return not_supported("thinking", "is not built yet");
-    }
-    chat.erase("thinking");
-  }
+  PLAIT_TRY_VOID(add_tools(fields, chat));
+  PLAIT_TRY_VOID(add_tool_choice(fields, chat));
+  PLAIT_TRY_VOID(add_thinking(fields, *tokens, chat));
   return chat;
 }
 
@@ -99,9 +251,10 @@ class AnthropicWording final : public Wording {
 
   [[nodiscard]] HttpReply whole(const Exchange& exchange) const override {
     if (const auto refusal = exchange.refusal()) return anthropic_refusal(*refusal);
+    const models::Answer answer = exchange.answer(0);
     Json message = head();
-    message["content"].push_back({{"type", "text"}, {"text", exchange.text(0)}});
-    add_stop(message, exchange);
+    message["content"] = blocks_of_answer(answer);
+    add_stop(message, exchange, !answer.calls.empty());
     message["usage"] = usage_of(exchange.usage());
     return {.body = dump_json(message)};
   }
@@ -112,17 +265,16 @@ class AnthropicWording final : public Wording {
     message["stop_sequence"] = nullptr;
     message["usage"] = {{"input_tokens", prompt_tokens_}, {"output_tokens", 0}};
     send({{"type", "message_start"}, {"message", std::move(message)}});
-    send({{"type", "content_block_start"}, {"index", 0}, {"content_block", {{"type", "text"}, {"text", ""}}}});
     send({{"type", "ping"}});
   }
   void part(const ChoicePart& part) override {
-    if (part.text.empty()) return;
-    send({{"type", "content_block_delta"}, {"index", 0}, {"delta", {{"type", "text_delta"}, {"text", part.text}}}});
+    for (const models::AnswerEvent& event : part.events) tell(event);
   }
   void close(const Exchange& exchange) override {
-    send({{"type", "content_block_stop"}, {"index", 0}});
+    if (blocks_ == 0) begin_block(Kind::text, {{"type", "text"}, {"text", ""}});
+    end_block();
     Json delta = Json::object();
-    add_stop(delta, exchange);
+    add_stop(delta, exchange, called_);
     send({{"type", "message_delta"}, {"delta", std::move(delta)}, {"usage", usage_of(exchange.usage())}});
     send({{"type", "message_stop"}});
     stream_->end();
@@ -136,10 +288,59 @@ class AnthropicWording final : public Wording {
   [[nodiscard]] Json head() const {
     return {{"id", id_}, {"type", "message"}, {"role", "assistant"}, {"model", model_}, {"content", Json::array()}};
   }
-  static void add_stop(Json& json, const Exchange& exchange) {
+  using Kind = models::AnswerEvent::Kind;
+
+  // A call that was cut off has no input that could be read, and is left out.
+  static Json blocks_of_answer(const models::Answer& answer) {
+    Json blocks = Json::array();
+    if (!answer.thought.empty()) {
+      blocks.push_back({{"type", "thinking"}, {"thinking", answer.thought}, {"signature", ""}});
+    }
+    if (!answer.text.empty()) blocks.push_back({{"type", "text"}, {"text", answer.text}});
+    for (const models::Answer::Call& call : answer.calls) {
+      auto input = text::parse_json(call.arguments);
+      if (!call.complete || !input) continue;
+      blocks.push_back({{"type", "tool_use"}, {"id", call.id}, {"name", call.name}, {"input", *std::move(input)}});
+    }
+    if (blocks.empty()) blocks.push_back({{"type", "text"}, {"text", ""}});
+    return blocks;
+  }
+  void begin_block(Kind kind, Json block) {
+    end_block();
+    open_ = kind;
+    send({{"type", "content_block_start"}, {"index", blocks_++}, {"content_block", std::move(block)}});
+  }
+  void end_block() {
+    if (open_) send({{"type", "content_block_stop"}, {"index", blocks_ - 1}});
+    open_.reset();
+  }
+  void delta(Json delta) {
+    send({{"type", "content_block_delta"}, {"index", blocks_ - 1}, {"delta", std::move(delta)}});
+  }
+  void tell(const models::AnswerEvent& event) {
+    switch (event.kind) {
+      case Kind::text:
+        if (open_ != Kind::text) begin_block(Kind::text, {{"type", "text"}, {"text", ""}});
+        return delta({{"type", "text_delta"}, {"text", event.text}});
+      case Kind::thought:
+        if (open_ != Kind::thought) {
+          begin_block(Kind::thought, {{"type", "thinking"}, {"thinking", ""}, {"signature", ""}});
+        }
+        return delta({{"type", "thinking_delta"}, {"thinking", event.text}});
+      case Kind::call:
+        called_ = true;
+        return begin_block(Kind::call,
+                           {{"type", "tool_use"}, {"id", event.id}, {"name", event.text}, {"input", Json::object()}});
+      case Kind::arguments:
+        return delta({{"type", "input_json_delta"}, {"partial_json", event.text}});
+      case Kind::call_end:
+        return end_block();
+    }
+  }
+  static void add_stop(Json& json, const Exchange& exchange, bool called) {
     const auto stop = exchange.stop_string(0);
     const bool full = exchange.reason(0) == engine::EndReason::length;
-    json["stop_reason"] = stop ? "stop_sequence" : full ? "max_tokens" : "end_turn";
+    json["stop_reason"] = stop ? "stop_sequence" : full ? "max_tokens" : called ? "tool_use" : "end_turn";
     json["stop_sequence"] = stop ? Json(*stop) : Json();
   }
   void send(const Json& event) { stream_->event(event["type"].get_ref<const std::string&>(), dump_json(event)); }
@@ -148,13 +349,26 @@ class AnthropicWording final : public Wording {
   std::string model_;
   std::size_t prompt_tokens_;
   std::optional<SseStream> stream_;
+  std::optional<Kind> open_ = {};  // the block at hand
+  std::size_t blocks_ = 0;         // so far
+  bool called_ = false;
 };
+
+// What a refusal calls the field in OpenAI's shape, as this one has it.
+void rename(Refusal& refusal, std::string_view ours, std::string_view theirs) {
+  for (std::string* text : {&refusal.message, &refusal.param}) {
+    const std::size_t at = text->find(ours);
+    if (at != std::string::npos) text->replace(at, ours.size(), theirs);
+  }
+}
 
 Accepted<Asked> read_message(const Json& body, const AskContext& context) {
   PLAIT_TRY(const Json chat, as_chat(body));
   auto request = read_request(Endpoint::chat_completions, chat, context.target, context.seed);
   if (!request) {
     if (request.error().param == "stop") request.error().param = "stop_sequences";
+    rename(request.error(), ".function.parameters", ".input_schema");
+    rename(request.error(), ".function.name", ".name");
     return std::unexpected(request.error());
   }
   if (request->prompts.front().samples != 1) return bad_value("n", "is not a field of this API");

@@ -83,24 +83,34 @@ class RecordedExchange final : public HttpExchange {
 /// The tiny model with an engine.
 class TinyModel final : public ReadyModel {
  public:
-  TinyModel() { tiny_.target.grammars = &grammars_; }
+  /// `context`: tokens of prompt and answer.
+  explicit TinyModel(std::size_t context = 256) {
+    tiny_.target.grammars = &grammars_;
+    tiny_.target.context = context;
+    model_ = *models::Model::load(*models::GgufFile::parse(tiny_.bytes), {.context = context}, team_);
+    runner_ = std::make_unique<engine::ModelRunner>(*model_, team_);
+    engine_ = *engine::Engine::make(*runner_, {.kv_bytes = 1 << 24});
+  }
 
   [[nodiscard]] const Target& target() const override { return tiny_.target; }
   [[nodiscard]] engine::Engine& engine() override { return *engine_; }
   [[nodiscard]] base::Bytes bytes() const override { return 1 << 24; }
+  /// While nothing is asked.
+  void use_chat(std::string_view source) { *tiny_.chat = *models::ChatTemplate::make(source, {}); }
 
  private:
   TinyTarget tiny_;
   Grammars grammars_{*tiny_.tokenizer};
   parallel::Team team_{1};
-  std::unique_ptr<models::Model> model_ =
-      *models::Model::load(*models::GgufFile::parse(tiny_.bytes), {.context = 256}, team_);
-  engine::ModelRunner runner_{*model_, team_};
-  std::unique_ptr<engine::Engine> engine_ = *engine::Engine::make(runner_, {.kv_bytes = 1 << 24});
+  std::unique_ptr<models::Model> model_;
+  std::unique_ptr<engine::ModelRunner> runner_;
+  std::unique_ptr<engine::Engine> engine_;
 };
 
 class ApiTest : public ::testing::Test {
  protected:
+  /// `context`: tokens of prompt and answer.
+  explicit ApiTest(std::size_t context = 256) : made_(std::make_unique<TinyModel>(context)) {}
   void SetUp() override {
     ASSERT_TRUE(models_.preload());
     api_.add_routes(router_);
@@ -146,11 +156,13 @@ class ApiTest : public ::testing::Test {
   }
   std::size_t running() { return models_.counters().sequences; }
 
+  std::unique_ptr<TinyModel> made_;  // until it is served
+  TinyModel* model_ = made_.get();
   EngineThread engines_;
   ServedModels models_{engines_,
                        {.offers = {{.name = "tiny", .aliases = {"small"}}},
                         .usual = "tiny",
-                        .make = [](const ModelOffer&, base::Bytes) { return std::make_unique<TinyModel>(); }}};
+                        .make = [this](const ModelOffer&, base::Bytes) { return std::move(made_); }}};
   Api api_{models_, {.seed = 7, .requests_max = 100}};
   HttpRouter router_;
   std::jthread thread_;

@@ -11,11 +11,41 @@ namespace {
 using text::dump_json;
 using text::Json;
 
+/// A piece of a chat's answer. Each call has its index, and with its beginning its id and name.
+std::string delta_of(std::span<const models::AnswerEvent> events) {
+  using Kind = models::AnswerEvent::Kind;
+  std::string text, thought;
+  Json calls = Json::array();
+  for (const models::AnswerEvent& event : events) {
+    if (event.kind == Kind::text) text += event.text;
+    if (event.kind == Kind::thought) thought += event.text;
+    if (event.kind == Kind::call) {
+      calls.push_back({{"index", event.call},
+                       {"id", event.id},
+                       {"type", "function"},
+                       {"function", {{"name", event.text}, {"arguments", ""}}}});
+    }
+    if (event.kind != Kind::arguments) continue;
+    if (calls.empty() || calls.back()["index"] != event.call) {
+      calls.push_back({{"index", event.call}, {"function", {{"arguments", ""}}}});
+    }
+    calls.back()["function"]["arguments"].get_ref<std::string&>() += event.text;
+  }
+  std::string members;
+  const auto add = [&](std::string_view name, const Json& value) {
+    members += fmt::format(R"({}"{}":{})", members.empty() ? "" : ",", name, dump_json(value));
+  };
+  if (!thought.empty()) add("reasoning_content", thought);
+  if (!text.empty()) add("content", text);
+  if (!calls.empty()) add("tool_calls", calls);
+  return fmt::format(R"("delta":{{{}}})", members);
+}
+
 }  // namespace
 
 ChunkWriter::ChunkWriter(const ReplyHead& head, const ReplyShape& shape, std::size_t prompts, std::size_t choices,
                          const models::Tokenizer& tokenizer)
-    : tokenizer_(tokenizer), shape_(shape), samples_(choices / prompts) {
+    : tokenizer_(tokenizer), shape_(shape), samples_(choices / prompts), calls_(choices) {
   const bool chat = shape.endpoint == Endpoint::chat_completions;
   head_ = dump_json(Json{{"id", head.id},
                          {"object", chat ? "chat.completion.chunk" : "text_completion"},
@@ -58,14 +88,12 @@ std::string ChunkWriter::part(const ChoicePart& part) {
     TextPlace& place = places_.empty() ? none : places_[part.choice];
     logprobs = logprobs_body(shape_.endpoint, part.tokens, part.logprobs, tokenizer_, place);
   }
-  const std::string text = part.text.empty() ? "" : dump_json(Json(part.text));
-  std::string content;
-  if (shape_.endpoint == Endpoint::completions) {
-    content = fmt::format(R"("text":{})", text.empty() ? "\"\"" : text);
-  } else {
-    content = text.empty() ? R"("delta":{})" : fmt::format(R"("delta":{{"content":{}}})", text);
+  const bool chat = shape_.endpoint == Endpoint::chat_completions;
+  const std::string content = chat ? delta_of(part.events) : fmt::format(R"("text":{})", dump_json(Json(part.text)));
+  for (const models::AnswerEvent& event : part.events) {
+    if (event.kind == models::AnswerEvent::Kind::call) calls_[part.choice] = true;
   }
-  const std::string_view finish = part.ending == nullptr ? "" : name(part.ending->reason);
+  const std::string_view finish = part.ending == nullptr ? "" : finish_reason(part.ending->reason, calls_[part.choice]);
   return object(part.choice, content, logprobs, finish, part.tokens);
 }
 

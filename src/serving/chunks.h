@@ -41,6 +41,7 @@ class ChunkWriter {
   std::size_t samples_;            // of a prompt
   std::string head_;               // up to the choices
   std::vector<TextPlace> places_;  // [choice]; only where log-probabilities need them
+  std::vector<bool> calls_;        // [choice]: a tool was called
 };
 
 }  // namespace plait::serving

@@ -79,7 +79,7 @@ TEST_F(DialectTest, AMessageStreamsInNamedEvents) {
     if (name != "content_block_delta") order += name + ' ';
   }
   EXPECT_EQ(text, whole["content"][0]["text"].get<std::string>());
-  EXPECT_EQ(order, "message_start content_block_start ping content_block_stop message_delta message_stop ");
+  EXPECT_EQ(order, "message_start ping content_block_start content_block_stop message_delta message_stop ");
   EXPECT_EQ(events[events.size() - 2].second["delta"]["stop_reason"], "max_tokens");
 }
 
@@ -147,7 +147,8 @@ TEST_F(DialectTest, OllamaIsRefusedWithAText) {
   EXPECT_TRUE(json_of(reply)["error"].is_string());
   EXPECT_EQ(post("/api/generate", ollama({{"prompt", 1}}, 5)).status, 400);
   EXPECT_EQ(post("/api/chat", ollama({{"messages", 1}}, 5)).status, 400);
-  EXPECT_EQ(post("/api/chat", ollama({{"messages", Json::array()}, {"tools", Json::array({1})}}, 5)).status, 400);
+  EXPECT_EQ(post("/api/chat", ollama({{"messages", message(1)["messages"]}, {"tools", Json::array({1})}}, 5)).status,
+            400);
   EXPECT_EQ(post("/api/show", {{"model", "other"}}).status, 404);
   EXPECT_EQ(post("/api/show", {{"model", "tiny:latest"}}).status, 200);
   EXPECT_EQ(json_of(send(HttpMethod::get, "/api/tags")->wait())["models"][0]["name"], "tiny");

@@ -49,16 +49,29 @@ Accepted<std::unique_ptr<Exchange>> Exchange::start(engine::Engine& engine, cons
   return exchange;
 }
 
+/// The ids of a choice's calls differ between choices and between turns of a conversation, and repeat with the seed.
+std::uint64_t Exchange::id_seed(const engine::Request& prompt, std::size_t sample) {
+  std::uint64_t hash = prompt.generate.sampler.seed;
+  for (const base::TokenId token : prompt.prompt) {
+    hash = base::mix64(hash ^ static_cast<std::uint32_t>(token.value())) + 1;
+  }
+  return base::child_seed(hash, sample);
+}
+
 Accepted<void> Exchange::submit(engine::Request& prompt) {
   const std::size_t first = choices_.size();
+  const bool plain = request_.syntax.is_plain();
   for (std::size_t i = 0; i < prompt.samples; ++i) {
-    auto answer = engine::TextAnswer::make(tokenizer_, request_.stop, {}, request_.ignore_eos);
+    auto marks = plain ? std::vector<base::TokenId>() : models::answer_marks(tokenizer_);
+    auto answer = engine::TextAnswer::make(tokenizer_, request_.stop, {}, request_.ignore_eos, std::move(marks));
     if (!answer) return std::unexpected(refusal_of(answer.error()));
-    choices_.push_back({.answer = *std::move(answer)});
+    Told& told = choices_.emplace_back(Told{.answer = *std::move(answer), .syntax = request_.syntax});
+    told.syntax.id_seed = id_seed(prompt, i);
+    if (!plain) told.parser.emplace(told.syntax);
   }
   prompt.generate.stop = choices_[first].answer.stop_ids();
   prompt.generate.listener = this;
-  if (request_.grammar) return submit_guided(prompt, first);
+  if (is_guided()) return submit_guided(prompt, first);
   const auto ids = engine_.submit(prompt);
   if (!ids) {
     while (choices_.size() > first) choices_.pop_back();
@@ -71,26 +84,27 @@ Accepted<void> Exchange::submit(engine::Request& prompt) {
 
 // A guide is for one generation, so each sample is submitted by itself, with the seed that it would have had.
 Accepted<void> Exchange::submit_guided(const engine::Request& prompt, std::size_t first) {
-  if (!masks_) masks_ = request_.grammar->masks();
+  if (!masks_ && request_.grammar) masks_ = request_.grammar->masks();
+  const models::TokenMaskTable& table = request_.table ? *request_.table : masks_->table();
   const std::size_t tokens_max = prompt.generate.tokens_max;
-  const std::size_t least = masks_->tokens_to_end(masks_->start());
-  if (tokens_max < least) {
-    while (choices_.size() > first) choices_.pop_back();
-    return std::unexpected(Refusal{
-        .message = fmt::format("the shortest answer in this format has {} tokens: {} are too few", least, tokens_max),
-        .param = "max_tokens",
-        .code = "invalid_value"});
-  }
   for (std::size_t i = 0; i < prompt.samples; ++i) {
     engine::Request one = prompt;
     one.samples = 1;
     if (i > 0) one.generate.sampler.seed = base::child_seed(prompt.generate.sampler.seed, i);
-    one.generate.guide = &guides_.emplace_back(*masks_, tokens_max);
-    const auto id = engine_.submit(one);
-    if (!id) {
+    engine::AnswerGuide& guide = guides_.emplace_back(table, masks_.get(), request_.guide, tokens_max);
+    const auto refuse = [&](Refusal refusal) {
       while (choices_.size() > first + i) choices_.pop_back();
-      return std::unexpected(refusal_of(id.error()));
+      return std::unexpected(std::move(refusal));
+    };
+    if (const std::size_t least = guide.tokens_min(); tokens_max < least) {
+      return refuse({.message = fmt::format("the shortest answer in this format has {} tokens: {} are too few", least,
+                                            tokens_max),
+                     .param = "max_tokens",
+                     .code = "invalid_value"});
     }
+    one.generate.guide = &guide;
+    const auto id = engine_.submit(one);
+    if (!id) return refuse(refusal_of(id.error()));
     sequences_.emplace_back(id->front(), first + i);
     ++running_;
   }
@@ -108,14 +122,24 @@ void Exchange::tell(std::size_t choice) {
   Told& told = choices_[choice];
   const engine::TextAnswer& answer = told.answer;
   const bool over = answer.ending().has_value();
-  if (!events_.part || (!over && answer.text().size() == told.text)) return;
+  const std::string_view text = std::string_view(answer.text()).substr(told.text);
+  if (!events_.part || (!over && text.empty())) return;
+  told.text = answer.text().size();
+  std::vector<models::AnswerEvent> events;
+  if (told.parser) {
+    events = told.parser->push(text);
+    if (over) std::ranges::move(told.parser->finish(), std::back_inserter(events));
+    if (!over && events.empty()) return;
+  } else if (!text.empty()) {
+    events.push_back({.text = std::string(text)});
+  }
   const std::size_t first = std::min(told.tokens, answer.logprobs().size());
   const ChoicePart part{.choice = choice,
-                        .text = std::string_view(answer.text()).substr(told.text),
+                        .text = text,
+                        .events = events,
                         .tokens = std::span(answer.tokens()).subspan(told.tokens),
                         .logprobs = std::span(answer.logprobs()).subspan(first),
                         .ending = over ? &*answer.ending() : nullptr};
-  told.text = answer.text().size();
   told.tokens = answer.tokens().size();
   events_.part(part);
 }
@@ -134,6 +158,10 @@ void Exchange::on_end(engine::SequenceId sequence, const engine::Ending& ending)
   if (--running_ == 0 && events_.done) events_.done();
 }
 
+models::Answer Exchange::answer(std::size_t choice) const {
+  return models::read_answer(choices_[choice].answer.text(), choices_[choice].syntax);
+}
+
 std::size_t Exchange::generated_tokens() const {
   std::size_t tokens = 0;
   for (const Told& choice : choices_) tokens += choice.answer.tokens().size();
@@ -145,8 +173,7 @@ std::vector<Choice> Exchange::choices() const {
   std::vector<Choice> choices;
   for (const Told& told : choices_) {
     const engine::TextAnswer& answer = told.answer;
-    choices.push_back({.text = answer.text(),
-                       .tokens = answer.tokens(),
+    choices.push_back({.tokens = answer.tokens(),
                        .logprobs = answer.logprobs(),
                        .reason = answer.ending()->reason,
                        .usage = answer.ending()->usage});
@@ -170,8 +197,9 @@ std::optional<std::string> Exchange::stop_string(std::size_t choice) const {
 }
 
 Reply Exchange::reply(const ReplyHead& head) const {
-  const std::vector<Choice> answers = choices();
+  std::vector<Choice> answers = choices();
   if (const auto failed = refusal()) return {.status = failed->status, .body = refusal_body(*failed)};
+  for (std::size_t i = 0; i < answers.size(); ++i) answers[i].answer = answer(i);
   return {.status = 200, .body = reply_body(head, request_.reply, request_.prompts, answers, tokenizer_)};
 }
 

@@ -15,9 +15,10 @@
 #include <utility>
 #include <vector>
 
+#include "engine/answer_guide.h"
 #include "engine/engine.h"
-#include "engine/grammar_guide.h"
 #include "engine/text_answer.h"
+#include "models/answer_parser.h"
 #include "serving/reply.h"
 #include "serving/request.h"
 
@@ -32,15 +33,16 @@ struct Reply {
 /// What has come of one choice since the last time. Valid during the call.
 struct ChoicePart {
   std::size_t choice = 0;
-  std::string_view text = {};                       ///< Whole UTF-8, never part of a stop string.
-  std::span<const base::TokenId> tokens = {};       ///< Those that made it.
-  std::span<const models::Logprobs> logprobs = {};  ///< One for each token, or none.
-  const engine::Ending* ending = nullptr;           ///< Set in the choice's last part, which may be without text.
+  std::string_view text = {};                        ///< As the model wrote it. Whole UTF-8, no stop string's part.
+  std::span<const models::AnswerEvent> events = {};  ///< What it means. More text may have come than they tell.
+  std::span<const base::TokenId> tokens = {};        ///< Those that made it.
+  std::span<const models::Logprobs> logprobs = {};   ///< One for each token, or none.
+  const engine::Ending* ending = nullptr;            ///< Set in the choice's last part, which may be without text.
 };
 
 /// Who wants to know. Called inside Engine::step(), cancel() or close(); must not destroy the exchange.
 struct ExchangeEvents {
-  std::function<void(const ChoicePart&)> part = {};  ///< For each piece of text and each ending.
+  std::function<void(const ChoicePart&)> part = {};  ///< For what is certain of the text, and for each ending.
   std::function<void()> done = {};                   ///< Once, when the last choice has ended.
 };
 
@@ -68,7 +70,8 @@ class Exchange final : private engine::Listener {
   [[nodiscard]] text::Json usage() const;
   /// Why there is no answer, if a choice failed.
   [[nodiscard]] std::optional<Refusal> refusal() const;
-  [[nodiscard]] const std::string& text(std::size_t choice) const { return choices_[choice].answer.text(); }
+  /// What the choice says.
+  [[nodiscard]] models::Answer answer(std::size_t choice) const;
   [[nodiscard]] engine::EndReason reason(std::size_t choice) const { return choices_[choice].answer.ending()->reason; }
   /// The stop string that ended the choice, if one did.
   [[nodiscard]] std::optional<std::string> stop_string(std::size_t choice) const;
@@ -80,13 +83,17 @@ class Exchange final : private engine::Listener {
 
  private:
   Exchange(engine::Engine& engine, const Target& target, Request request, ExchangeEvents events);
+  static std::uint64_t id_seed(const engine::Request& prompt, std::size_t sample);
   Accepted<void> submit(engine::Request& prompt);
   Accepted<void> submit_guided(const engine::Request& prompt, std::size_t first);
+  [[nodiscard]] bool is_guided() const { return request_.grammar || request_.table; }
   bool on_token(engine::SequenceId sequence, const models::Sample& sample) override;
   void on_end(engine::SequenceId sequence, const engine::Ending& ending) override;
   /// A choice, and how much of it has been told.
   struct Told {
     engine::TextAnswer answer;
+    models::AnswerSyntax syntax = {};
+    std::optional<models::AnswerParser> parser = {};  // where there is more than text
     std::size_t text = 0;
     std::size_t tokens = 0;
   };
@@ -99,7 +106,7 @@ class Exchange final : private engine::Listener {
   Request request_;
   ExchangeEvents events_;
   std::shared_ptr<models::MaskCache> masks_;                           // where the request has a grammar
-  std::deque<engine::GrammarGuide> guides_;                            // one for each choice then
+  std::deque<engine::AnswerGuide> guides_;                             // one for each choice of a guided request
   std::deque<Told> choices_;                                           // [choice]; they must stay where they are
   std::vector<std::pair<engine::SequenceId, std::size_t>> sequences_;  // ascending, with their choice
   std::size_t running_ = 0;

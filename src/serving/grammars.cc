@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serving/grammars.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "text/grammar/ebnf.h"
@@ -18,7 +20,7 @@ std::shared_ptr<models::MaskCache> AnswerGrammar::masks() {
 }
 
 Accepted<std::shared_ptr<AnswerGrammar>> Grammars::find(std::string key, const std::string& param,
-                                                        const Compile& compile) {
+                                                        const Compile& compile, bool marked) {
   {
     const std::scoped_lock lock(mutex_);
     const auto at = std::ranges::find(kept_, key, &std::pair<std::string, std::shared_ptr<AnswerGrammar>>::first);
@@ -32,12 +34,35 @@ Accepted<std::shared_ptr<AnswerGrammar>> Grammars::find(std::string key, const s
     return std::unexpected(
         Refusal{.message = param + ": " + grammar.error().message, .param = param, .code = "invalid_value"});
   }
-  std::call_once(table_made_, [&] { table_ = std::make_shared<const models::TokenMaskTable>(tokenizer_); });
-  auto made = std::make_shared<AnswerGrammar>(std::make_shared<const text::Grammar>(*std::move(grammar)), table_);
+  auto made = std::make_shared<AnswerGrammar>(std::make_shared<const text::Grammar>(*std::move(grammar)),
+                                              marked ? marked_table() : plain_table());
   const std::scoped_lock lock(mutex_);
   kept_.emplace_front(std::move(key), made);
   if (kept_.size() > kKept) kept_.pop_back();
   return made;
+}
+
+std::shared_ptr<const models::TokenMaskTable> Grammars::plain_table() {
+  std::call_once(table_made_, [&] { table_ = std::make_shared<const models::TokenMaskTable>(tokenizer_); });
+  return table_;
+}
+
+std::shared_ptr<const models::TokenMaskTable> Grammars::marked_table() {
+  std::call_once(marked_table_made_, [&] {
+    auto marks = models::answer_marks(tokenizer_);
+    marked_table_ =
+        marks.empty() ? plain_table() : std::make_shared<const models::TokenMaskTable>(tokenizer_, std::move(marks));
+  });
+  return marked_table_;
+}
+
+Accepted<std::shared_ptr<AnswerGrammar>> Grammars::of_tools(models::ToolFormat format,
+                                                            std::span<const models::ToolSchema> tools,
+                                                            const models::ToolGrammarOptions& options) {
+  std::string key = fmt::format("tools {} {:d} {:d}", models::name(format), options.several, options.behind_thought);
+  for (const models::ToolSchema& tool : tools) key += '\n' + tool.name + ' ' + text::dump_json(tool.parameters);
+  const auto compile = [&] { return models::tool_grammar(format, tools, options); };
+  return find(std::move(key), "tools", compile, true);
 }
 
 Accepted<std::shared_ptr<AnswerGrammar>> Grammars::of_format(const Json& format) {

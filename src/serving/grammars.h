@@ -7,12 +7,14 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <utility>
 
 #include "base/result.h"
 #include "models/token_mask.h"
 #include "models/tokenizer.h"
+#include "models/tool_grammar.h"
 #include "serving/fields.h"
 #include "text/grammar/grammar.h"
 #include "text/json.h"
@@ -43,15 +45,23 @@ class Grammars {
   /// Of the field `response_format`: {"type": "json_object"}, {"type": "json_schema", "json_schema": {"schema"}},
   /// {"type": "regex", "pattern"} or {"type": "grammar", "grammar"}. Null for {"type": "text"}.
   [[nodiscard]] Accepted<std::shared_ptr<AnswerGrammar>> of_format(const text::Json& format);
+  /// Of calls. A refusal names `tools`.
+  [[nodiscard]] Accepted<std::shared_ptr<AnswerGrammar>> of_tools(models::ToolFormat format,
+                                                                  std::span<const models::ToolSchema> tools,
+                                                                  const models::ToolGrammarOptions& options);
+  /// What masks know of the vocabulary, with the marks of calls and thoughts as text.
+  [[nodiscard]] std::shared_ptr<const models::TokenMaskTable> marked_table();
 
  private:
   using Compile = std::function<base::Result<text::Grammar>()>;
-  Accepted<std::shared_ptr<AnswerGrammar>> find(std::string key, const std::string& param, const Compile& compile);
+  Accepted<std::shared_ptr<AnswerGrammar>> find(std::string key, const std::string& param, const Compile& compile,
+                                                bool marked = false);
+  std::shared_ptr<const models::TokenMaskTable> plain_table();
 
   static constexpr std::size_t kKept = 64;
   const models::Tokenizer& tokenizer_;
-  std::once_flag table_made_;
-  std::shared_ptr<const models::TokenMaskTable> table_;
+  std::once_flag table_made_, marked_table_made_;
+  std::shared_ptr<const models::TokenMaskTable> table_, marked_table_;  // one, where no mark is a control token
   std::mutex mutex_;
   std::deque<std::pair<std::string, std::shared_ptr<AnswerGrammar>>> kept_;  // under mutex_, the last used one in front
 };

@@ -131,6 +131,7 @@ std::vector<ModelStanding> ServedModels::list() const {
     one.state = ModelStanding::State::ready;
     one.since = entry->served->since;
     one.context = entry->served->target.context;
+    one.thinks = thinks(entry->served->target);
     one.counters = entry->served->loop->counters();
     if (entry->leases == 0 && entry->keep_alive >= 0 && entry->offer.name != options_.usual) {
       one.seconds_left = std::max(0.0, entry->used_at + entry->keep_alive - clock_.now());

@@ -6,6 +6,7 @@
 
 #include <charconv>
 #include <ctime>
+#include <deque>
 #include <utility>
 
 #include "serving/dialect.h"
@@ -47,7 +48,7 @@ Accepted<void> add_options(Fields& fields, Json& asked) {
 }
 
 Accepted<void> refuse_unbuilt(Fields& fields) {
-  for (const char* name : {"tools", "images", "suffix"}) {
+  for (const char* name : {"images", "suffix"}) {
     const Json* value = fields.find(name);
     if (value == nullptr || *value == "" || (value->is_array() && value->empty())) continue;
     return not_supported(name, "is not built yet");
@@ -66,10 +67,55 @@ void add_format(Fields& fields, Json& asked) {
   }
 }
 
+// Calls have no ids here: results are those of the last calls, in their order. Nine characters are what every template
+// takes.
+void add_call_ids(Json& message, std::size_t& calls, std::deque<Json>& open) {
+  const auto list = message.find("tool_calls");
+  if (list != message.end() && list->is_array()) {
+    open.clear();
+    for (Json& call : *list) {
+      if (!call.is_object()) continue;
+      if (!call.contains("id")) call["id"] = fmt::format("call{:05}", calls++ % 100'000);
+      call["type"] = "function";
+      open.push_back(call["id"]);
+    }
+  }
+  if (message.value("role", Json()) != "tool") return;
+  if (message.contains("tool_name")) message["name"] = message["tool_name"];
+  if (!message.contains("tool_call_id") && !open.empty()) message["tool_call_id"] = open.front();
+  if (!open.empty()) open.pop_front();
+}
+
 Accepted<Json> read_chat(Fields& fields) {
   const Json* messages = fields.find("messages");
-  if (messages == nullptr) return bad_value("messages", "must be a list of messages");
-  return Json{{"messages", *messages}};
+  if (messages == nullptr || !messages->is_array()) return bad_value("messages", "must be a list of messages");
+  Json adapted = *messages;
+  std::size_t calls = 0;
+  std::deque<Json> open;
+  for (std::size_t i = 0; i < adapted.size(); ++i) {
+    Json& message = adapted[i];
+    if (!message.is_object()) continue;  // is refused where all are
+    const Json images = message.value("images", Json());
+    if (images.is_array() && !images.empty())
+      return not_supported(fmt::format("messages[{}].images", i), "is not built yet");
+    if (message.contains("thinking")) message["reasoning_content"] = message["thinking"];
+    add_call_ids(message, calls, open);
+  }
+  Json asked{{"messages", std::move(adapted)}};
+  for (const char* name : {"tools", "tool_choice"}) {  // the second one is not ollama's, but of use
+    if (const Json* value = fields.find(name); value != nullptr) asked[name] = *value;
+  }
+  return asked;
+}
+
+// true, false, or how much.
+Accepted<void> add_thinking(Fields& fields, Json& asked) {
+  const Json* think = fields.find("think");
+  if (think == nullptr) return {};
+  if (!think->is_boolean() && !think->is_string()) return bad_value("think", "must be true, false or a level");
+  asked["chat_template_kwargs"] = {{"enable_thinking", *think != Json(false)}};
+  if (think->is_string()) asked["reasoning_effort"] = *think;
+  return {};
 }
 
 Accepted<Json> read_generate(Fields& fields, Endpoint& endpoint) {
@@ -120,7 +166,9 @@ class OllamaWording final : public Wording {
 
   [[nodiscard]] HttpReply whole(const Exchange& exchange) const override {
     if (const auto refusal = exchange.refusal()) return ollama_refusal(*refusal);
-    Json line = this->line(exchange.text(0), true);
+    const models::Answer answer = exchange.answer(0);
+    Json line = this->line(answer.text, answer.thought, true);
+    for (const models::Answer::Call& call : answer.calls) add_call(line, call.name, call.arguments);
     add_end(line, exchange);
     return {.content_type = "application/json; charset=utf-8", .body = dump_json(line)};
   }
@@ -129,10 +177,23 @@ class OllamaWording final : public Wording {
     responder.begin_stream(200, "application/x-ndjson", std::move(headers));
   }
   void part(const ChoicePart& part) override {
-    if (!part.text.empty()) send(line(part.text, false));
+    using Event = models::AnswerEvent::Kind;
+    for (const models::AnswerEvent& event : part.events) {
+      if (event.kind == Event::text) send(line(event.text, "", false));
+      if (event.kind == Event::thought) send(line("", event.text, false));
+      if (event.kind == Event::arguments) arguments_ += event.text;
+      if (event.kind == Event::call) {
+        name_ = event.text;
+        arguments_.clear();
+      }
+      if (event.kind != Event::call_end) continue;
+      Json call = line("", "", false);
+      add_call(call, name_, arguments_);
+      send(call);
+    }
   }
   void close(const Exchange& exchange) override {
-    Json line = this->line("", true);
+    Json line = this->line("", "", true);
     add_end(line, exchange);
     send(line);
     responder_->end();
@@ -143,7 +204,7 @@ class OllamaWording final : public Wording {
   }
 
  private:
-  [[nodiscard]] Json line(std::string_view text, bool done) const {
+  [[nodiscard]] Json line(std::string_view text, std::string_view thought, bool done) const {
     const std::time_t now = std::time(nullptr);
     Json line{{"model", model_}, {"created_at", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now))}};
     if (kind_ == Kind::chat) {
@@ -151,8 +212,16 @@ class OllamaWording final : public Wording {
     } else {
       line["response"] = text;
     }
+    if (!thought.empty()) (kind_ == Kind::chat ? line["message"] : line)["thinking"] = thought;
     line["done"] = done;
     return line;
+  }
+  // Whole calls only: what was cut off is no object.
+  static void add_call(Json& line, const std::string& name, const std::string& arguments) {
+    auto object = text::parse_json(arguments);
+    if (!object) return;
+    Json& calls = line["message"]["tool_calls"];
+    calls.push_back({{"function", {{"name", name}, {"arguments", *std::move(object)}}}});
   }
   static void add_end(Json& line, const Exchange& exchange) {
     const engine::Usage& usage = exchange.engine_usage(0);
@@ -169,6 +238,7 @@ class OllamaWording final : public Wording {
   Kind kind_;
   std::string model_;
   std::optional<Responder> responder_;
+  std::string name_, arguments_;  // of the call at hand
 };
 
 Accepted<Asked> read_ollama(Kind kind, const Json& body, const AskContext& context) {
@@ -183,6 +253,7 @@ Accepted<Asked> read_ollama(Kind kind, const Json& body, const AskContext& conte
   asked["stream"] = stream.value_or(true);
   PLAIT_TRY_VOID(add_options(fields, asked));
   add_format(fields, asked);
+  if (endpoint == Endpoint::chat_completions) PLAIT_TRY_VOID(add_thinking(fields, asked));
   if (endpoint == Endpoint::completions && !asked.contains("max_tokens")) {
     asked["max_tokens"] = 128;  // ollama goes on until the model ends; a raw text may never do
   }

@@ -51,6 +51,22 @@ Accepted<void> check_parts(const Json& parts, const std::string& where) {
   return {};
 }
 
+Accepted<void> check_calls(const Json& calls, const std::string& where) {
+  if (calls.is_null()) return {};
+  if (!calls.is_array()) return bad_value(where, "must be a list");
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    const std::string param = fmt::format("{}[{}].function", where, i);
+    const Json function = calls[i].is_object() ? calls[i].value("function", Json()) : Json();
+    if (!function.is_object()) return bad_value(param, "must be an object");
+    if (!function.value("name", Json()).is_string()) return bad_value(param + ".name", "must be a string");
+    const Json arguments = function.value("arguments", Json("{}"));
+    if (!arguments.is_string() && !arguments.is_object()) {
+      return bad_value(param + ".arguments", "must be JSON as a string, or an object");
+    }
+  }
+  return {};
+}
+
 Accepted<void> check_message(const Json& message, const std::string& where) {
   if (!message.is_object()) return bad_value(where, "must be an object");
   const Json role = message.value("role", Json());
@@ -58,7 +74,7 @@ Accepted<void> check_message(const Json& message, const std::string& where) {
     return bad_value(where + ".role", fmt::format("must be one of {}", fmt::join(kRoles, ", ")));
   }
   const Json calls = message.value("tool_calls", Json());
-  if (!calls.is_null() && !calls.is_array()) return bad_value(where + ".tool_calls", "must be a list");
+  PLAIT_TRY_VOID(check_calls(calls, where + ".tool_calls"));
   const Json content = message.value("content", Json());
   if (content.is_array()) return check_parts(content, where + ".content");
   if (content.is_string()) return {};
@@ -112,7 +128,7 @@ Accepted<std::vector<Prompt>> completion_prompts(Fields& fields, const Target& t
   return prompts;
 }
 
-Accepted<std::vector<Prompt>> chat_prompts(Fields& fields, const Target& target, bool replaced) {
+Accepted<std::vector<Prompt>> chat_prompts(Fields& fields, const Target& target, bool replaced, const ToolSet& tools) {
   const Json* messages = fields.find("messages");
   PLAIT_TRY(const Json* kwargs, fields.object("chat_template_kwargs"));
   PLAIT_TRY(const auto effort, fields.text("reasoning_effort"));
@@ -130,6 +146,8 @@ Accepted<std::vector<Prompt>> chat_prompts(Fields& fields, const Target& target,
   models::ChatOptions options;
   if (kwargs != nullptr) options.kwargs = *kwargs;
   if (effort) options.kwargs["reasoning_effort"] = *effort;
+  if (effort == "none" && !options.kwargs.contains("enable_thinking")) options.kwargs["enable_thinking"] = false;
+  put_tools(tools, target.chat->traits(), adapted, options);
   auto prompt = target.chat->prompt(adapted, options);
   if (!prompt) {
     const bool only_effort = effort && (kwargs == nullptr || kwargs->empty());

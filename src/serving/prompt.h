@@ -7,6 +7,7 @@
 #include "base/id.h"
 #include "serving/fields.h"
 #include "serving/request.h"
+#include "serving/tools.h"
 
 namespace plait::serving {
 
@@ -20,8 +21,9 @@ struct Prompt {
 /// else is the prompt; then the field may be missing and nothing is returned.
 [[nodiscard]] Accepted<std::vector<Prompt>> completion_prompts(Fields& fields, const Target& target, bool replaced);
 
-/// The fields `messages`, `chat_template_kwargs` and `reasoning_effort`, as the model's template renders them: one
-/// prompt.
-[[nodiscard]] Accepted<std::vector<Prompt>> chat_prompts(Fields& fields, const Target& target, bool replaced);
+/// The fields `messages`, `chat_template_kwargs` and `reasoning_effort`, and the tools, as the model's template renders
+/// them: one prompt. An effort of "none" is `enable_thinking: false` where nothing else is said about that.
+[[nodiscard]] Accepted<std::vector<Prompt>> chat_prompts(Fields& fields, const Target& target, bool replaced,
+                                                         const ToolSet& tools);
 
 }  // namespace plait::serving

@@ -88,22 +88,36 @@ Json ids_json(std::span<const TokenId> tokens) {
   return ids;
 }
 
+Json message_json(const models::Answer& answer) {
+  const bool calls = !answer.calls.empty();
+  Json message{{"role", "assistant"}, {"content", answer.text}, {"refusal", nullptr}};
+  if (calls && answer.text.empty()) message["content"] = nullptr;
+  if (!answer.thought.empty()) message["reasoning_content"] = answer.thought;
+  if (!calls) return message;
+  Json& list = message["tool_calls"] = Json::array();
+  for (const models::Answer::Call& call : answer.calls) {
+    list.push_back(
+        {{"id", call.id}, {"type", "function"}, {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
+  }
+  return message;
+}
+
 Json choice_json(const Choice& choice, std::size_t index, std::string_view echo, const ReplyShape& shape,
                  const models::Tokenizer& tokenizer) {
   PLAIT_CHECK(choice.reason == engine::EndReason::stop || choice.reason == engine::EndReason::length);
   Json json{{"index", index}};
   Json logprobs;
   if (shape.endpoint == Endpoint::completions) {
-    json["text"] = std::string(echo) + std::string(choice.text);
+    json["text"] = std::string(echo) + choice.answer.text;
   } else {
-    json["message"] = {{"role", "assistant"}, {"content", choice.text}, {"refusal", nullptr}};
+    json["message"] = message_json(choice.answer);
   }
   if (shape.logprobs) {
     TextPlace place{.detokenizer = models::Detokenizer(tokenizer), .characters = count_characters(echo)};
     logprobs = logprobs_body(shape.endpoint, choice.tokens, choice.logprobs, tokenizer, place);
   }
   json["logprobs"] = std::move(logprobs);
-  json["finish_reason"] = name(choice.reason);
+  json["finish_reason"] = finish_reason(choice.reason, !choice.answer.calls.empty());
   if (shape.token_ids) json["plait"] = {{"token_ids", ids_json(choice.tokens)}};
   return json;
 }
@@ -119,6 +133,10 @@ Json additions(const ReplyShape& shape, std::span<const engine::Request> prompts
 }
 
 }  // namespace
+
+std::string_view finish_reason(engine::EndReason reason, bool calls) {
+  return calls && reason == engine::EndReason::stop ? "tool_calls" : name(reason);
+}
 
 std::size_t count_characters(std::string_view utf8) {
   return static_cast<std::size_t>(

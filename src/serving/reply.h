@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "models/answer_parser.h"
 #include "models/sampler.h"
 #include "models/tokenizer.h"
 #include "serving/request.h"
@@ -19,7 +20,7 @@ namespace plait::serving {
 
 /// One finished answer. What it points to must outlive its use.
 struct Choice {
-  std::string_view text = {};
+  models::Answer answer = {};
   std::span<const base::TokenId> tokens = {};       ///< Those of a stop string that ended it included.
   std::span<const models::Logprobs> logprobs = {};  ///< One for each token, or none.
   engine::EndReason reason = engine::EndReason::stop;
@@ -44,6 +45,9 @@ struct TextPlace {
 [[nodiscard]] text::Json logprobs_body(Endpoint endpoint, std::span<const base::TokenId> tokens,
                                        std::span<const models::Logprobs> logprobs, const models::Tokenizer& tokenizer,
                                        TextPlace& place);
+
+/// "stop", "length", or "tool_calls" of an answer with calls that came to its end.
+[[nodiscard]] std::string_view finish_reason(engine::EndReason reason, bool calls);
 
 /// Characters of UTF-8.
 [[nodiscard]] std::size_t count_characters(std::string_view utf8);

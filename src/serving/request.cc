@@ -121,28 +121,12 @@ Accepted<void> read_without_effect(Fields& fields, ReplyShape& reply) {
     reply.stream_usage = usage.value_or(false);
   }
   PLAIT_TRY_VOID(fields.text("service_tier"));
-  PLAIT_TRY_VOID(fields.flag("parallel_tool_calls"));
-  return {};
-}
-
-Accepted<void> refuse_tools(Fields& fields) {
-  for (const char* name : {"tools", "functions"}) {
-    const Json* tools = fields.find(name);
-    if (tools == nullptr || (tools->is_array() && tools->empty())) continue;
-    return not_supported(name, "tool calls are not built yet");
-  }
-  for (const char* name : {"tool_choice", "function_call"}) {
-    const Json* choice = fields.find(name);
-    if (choice == nullptr || *choice == "none" || *choice == "auto") continue;
-    return not_supported(name, "tool calls are not built yet");
-  }
   return {};
 }
 
 // What plait will do one day and does not do yet must not be passed over in silence.
 Accepted<void> refuse_unbuilt(Fields& fields, Endpoint endpoint, std::int64_t choices) {
   if (endpoint == Endpoint::chat_completions) {
-    PLAIT_TRY_VOID(refuse_tools(fields));
     const Json* modalities = fields.find("modalities");
     if (modalities != nullptr && *modalities != Json::array({"text"})) {
       return not_supported("modalities", "plait writes text only");
@@ -184,6 +168,7 @@ struct Additions {
   bool returns = false;
   bool token_ids = false;
   bool include_stop = false;
+  std::optional<std::size_t> thinking_budget = {};
   const Json* prompt_ids = nullptr;
 };
 
@@ -201,6 +186,8 @@ Accepted<Additions> read_additions(Fields& outer, std::vector<std::string>& unkn
   PLAIT_TRY(const auto token_ids, fields.flag("return_token_ids"));
   PLAIT_TRY(const auto include_stop, fields.flag("stop_include"));
   PLAIT_TRY(const auto priority, fields.whole("priority", 0, engine::Fairness::kLevels - 1));
+  PLAIT_TRY(const auto budget, fields.whole("thinking_budget", 0, kAnyWhole));
+  if (budget) additions.thinking_budget = static_cast<std::size_t>(*budget);
   PLAIT_TRY_VOID(fields.text("rollout_id"));  // no answers are cached that it could keep apart
   for (const char* name : {"strategy", "strategy_options", "parent"}) {
     if (fields.find(name) != nullptr) return not_supported(fields.full_name(name), "is not built yet");
@@ -257,9 +244,9 @@ Accepted<void> set_limits(const Target& target, Endpoint endpoint, std::optional
 }
 
 Accepted<std::vector<Prompt>> read_prompts(Fields& fields, const Json* prompt_ids, const Target& target,
-                                           Endpoint endpoint) {
+                                           Endpoint endpoint, const ToolSet& tools) {
   auto prompts = endpoint == Endpoint::completions ? completion_prompts(fields, target, prompt_ids != nullptr)
-                                                   : chat_prompts(fields, target, prompt_ids != nullptr);
+                                                   : chat_prompts(fields, target, prompt_ids != nullptr, tools);
   if (!prompts || prompt_ids == nullptr) return prompts;
   PLAIT_TRY(auto tokens, token_list(*prompt_ids, target.vocabulary, "plait.prompt_token_ids"));
   if (tokens.empty()) return bad_value("plait.prompt_token_ids", "must not be empty");
@@ -280,6 +267,44 @@ Accepted<void> read_echo(Fields& fields, const std::vector<Prompt>& prompts, Rep
   return {};
 }
 
+bool ends_with(std::string_view prompt, std::string_view mark) {
+  const std::size_t end = prompt.find_last_not_of(" \n");
+  return end != std::string_view::npos && prompt.substr(0, end + 1).ends_with(mark);
+}
+
+// How answers are read, and what keeps them in shape.
+Accepted<void> plan_answer(const ToolSet& tools, std::optional<std::size_t> thinking_budget, std::string_view prompt,
+                           const Target& target, Request& request) {
+  const bool calls = tools.choice != ToolChoice::none;
+  models::AnswerSyntax& syntax = request.syntax;
+  engine::AnswerGuideOptions& guide = request.guide;
+  syntax.thinks = thinks(target);
+  syntax.thought_open = syntax.thinks && ends_with(prompt, models::kThoughtOpening);
+  guide = {.may_think = syntax.thinks && !syntax.thought_open && !ends_with(prompt, models::kThoughtClosing),
+           .thinks = syntax.thought_open,
+           .thought_tokens_max = thinking_budget};
+  if (request.grammar) guide.grammar_at = engine::GrammarAt::start;
+  if (calls) {
+    const models::ToolFormat format = format_for(target.chat->traits());
+    syntax.tools = format;
+    for (const models::ToolSchema& tool : tools.callable) syntax.names.push_back(tool.name);
+    if (request.grammar) return not_supported("response_format", "not together with tools");
+    if (request.ignore_eos) return bad_value("ignore_eos", "cannot be true where calls end an answer");
+    const bool required = tools.choice == ToolChoice::required;
+    if (target.grammars == nullptr) {
+      return required ? Accepted<void>(not_supported("tool_choice", "nothing can be required here")) : Accepted<void>();
+    }
+    PLAIT_TRY(request.grammar, target.grammars->of_tools(format, tools.callable,
+                                                         {.several = tools.several, .behind_thought = syntax.thinks}));
+    guide.grammar_at = required ? engine::GrammarAt::start : engine::GrammarAt::opening;
+    guide.opening = models::opening_of(format);
+  }
+  const bool closes_thoughts = syntax.thinks && thinking_budget;
+  if ((request.grammar || closes_thoughts) && target.grammars != nullptr)
+    request.table = target.grammars->marked_table();
+  return {};
+}
+
 }  // namespace
 
 std::string_view path_of(Endpoint endpoint) {
@@ -291,6 +316,10 @@ std::optional<Endpoint> find_endpoint(std::string_view path) {
     if (path == path_of(endpoint)) return endpoint;
   }
   return std::nullopt;
+}
+
+bool thinks(const Target& target) {
+  return target.chat->traits().thinks || target.tokenizer->find(models::kThoughtOpening) != base::kNoToken;
 }
 
 Accepted<Request> read_request(Endpoint endpoint, const Json& body, const Target& given, std::uint64_t seed) {
@@ -314,6 +343,12 @@ Accepted<Request> read_request(Endpoint endpoint, const Json& body, const Target
   PLAIT_TRY(const auto ignore_eos, fields.flag("ignore_eos"));
   request.ignore_eos = ignore_eos.value_or(false);
   PLAIT_TRY(request.grammar, read_format(fields, target, request.ignore_eos));
+  if (request.grammar) request.guide.grammar_at = engine::GrammarAt::start;
+  std::vector<std::string> faults;
+  ToolSet tools;
+  if (endpoint == Endpoint::chat_completions) {
+    PLAIT_TRY(tools, read_tools(fields, faults));
+  }
   PLAIT_TRY(const auto tokens_max, read_tokens_max(fields, endpoint));
   std::vector<std::string> unknown;
   PLAIT_TRY(const Additions additions, read_additions(fields, unknown));
@@ -323,7 +358,10 @@ Accepted<Request> read_request(Endpoint endpoint, const Json& body, const Target
   base.generate.returns = additions.returns;
   request.stop.include_text = additions.include_stop;
   request.reply.token_ids = additions.token_ids;
-  PLAIT_TRY(auto prompts, read_prompts(fields, additions.prompt_ids, target, endpoint));
+  PLAIT_TRY(auto prompts, read_prompts(fields, additions.prompt_ids, target, endpoint, tools));
+  if (endpoint == Endpoint::chat_completions) {
+    PLAIT_TRY_VOID(plan_answer(tools, additions.thinking_budget, prompts.front().text, target, request));
+  }
   PLAIT_TRY_VOID(read_echo(fields, prompts, request.reply));
   if (prompts.size() * base.samples > kGenerationsMax) {
     return bad_value(
@@ -336,6 +374,7 @@ Accepted<Request> read_request(Endpoint endpoint, const Json& body, const Target
   }
   std::ranges::move(fields.unknown(), std::back_inserter(unknown));
   warn(unknown, request.reply.warnings);
+  std::ranges::move(faults, std::back_inserter(request.reply.warnings));
   return request;
 }
 

@@ -5,9 +5,8 @@
 //   PLAIT_TRY(auto request, read_request(Endpoint::chat_completions, body, target, seed));
 //   PLAIT_TRY(auto exchange, Exchange::start(engine, target, std::move(request), {}));       // serving/exchange.h
 //
-// A field is one of four: read; known and without effect here (`stream`, `service_tier`, …); known and not built yet
-// (`tools`, `response_format` with a schema, …), which is refused by name; or unknown, which gives a warning. A field
-// that is null is absent.
+// A field is one of four: read; known and without effect here (`service_tier`, …); known and not built yet (`suffix`,
+// …), which is refused by name; or unknown, which gives a warning. A field that is null is absent.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +17,9 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/answer_guide.h"
 #include "engine/engine.h"
+#include "models/answer_parser.h"
 #include "models/chat_template.h"
 #include "models/stop.h"
 #include "models/tokenizer.h"
@@ -63,10 +64,16 @@ struct Request {
   std::vector<engine::Request> prompts = {};
   models::StopOptions stop = {};
   bool ignore_eos = false;
-  std::shared_ptr<AnswerGrammar> grammar = {};  ///< What answers keep to, if to anything.
-  std::string model_asked = {};                 ///< What the field `model` says. Nobody compares it here.
+  models::AnswerSyntax syntax = {};             ///< What answers are made of. Its id_seed is not set.
+  std::shared_ptr<AnswerGrammar> grammar = {};  ///< What answers keep to, if to anything, and from where on.
+  engine::AnswerGuideOptions guide = {};
+  std::shared_ptr<const models::TokenMaskTable> table = {};  ///< For the guide; null: none is needed.
+  std::string model_asked = {};                              ///< What the field `model` says. Nobody compares it here.
   ReplyShape reply = {};
 };
+
+/// The model may begin its answers with a thought in <think> and </think>.
+[[nodiscard]] bool thinks(const Target& target);
 
 /// Reads a request. `seed` is taken where the request has none. Without a limit the answer may fill the context, in
 /// completions 16 tokens. Cost: rendering and tokenising of the prompts.

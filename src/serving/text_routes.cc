@@ -28,7 +28,9 @@ Accepted<Json> read_body(const HttpRequest& request) {
 
 Accepted<std::vector<base::TokenId>> tokens_of(Fields& fields, const Target& target) {
   if (fields.find("messages") != nullptr) {
-    PLAIT_TRY(auto prompts, chat_prompts(fields, target, false));
+    std::vector<std::string> warnings;
+    PLAIT_TRY(const ToolSet tools, read_tools(fields, warnings));
+    PLAIT_TRY(auto prompts, chat_prompts(fields, target, false, tools));
     return std::move(prompts.front().tokens);
   }
   PLAIT_TRY(const auto content, fields.text("content"));
@@ -66,6 +68,7 @@ Accepted<HttpReply> detokenize(const HttpRequest& request, const Target& target)
   return json_reply({{"content", content}, {"prompt", content}});
 }
 
+// Any model can be told of tools.
 HttpReply reply_or_refusal(Accepted<HttpReply> reply) { return reply ? *std::move(reply) : reply_of(reply.error()); }
 
 }  // namespace

@@ -66,22 +66,21 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 15> kTypeOfK
 
 class SchemaParser {
  public:
-  SchemaParser(const Json& document, const JsonSchemaOptions& options)
-      : document_(document), options_(options), text_(source_, options.space) {}
+  SchemaParser(GrammarSource& source, const Json& document, const JsonSchemaOptions& options)
+      : document_(document), options_(options), source_(source), text_(source_, options.space) {}
 
-  Result<GrammarSource> parse() {
+  Result<RuleId> parse() {
     const RuleId root = source_.declare("root");
     references_.emplace("#", root);
     PLAIT_TRY(const ExprId expr, schema(document_, ""));
     source_.define(root, expr);
-    source_.set_root(root);
     while (!open_.empty()) {
       const auto [rule, target, path] = std::move(open_.back());
       open_.pop_back();
       PLAIT_TRY(const ExprId body, schema(*target, path));
       source_.define(rule, body);
     }
-    return std::move(source_);
+    return root;
   }
 
  private:
@@ -366,7 +365,7 @@ class SchemaParser {
 
   const Json& document_;
   JsonSchemaOptions options_;
-  GrammarSource source_;
+  GrammarSource& source_;
   JsonText text_;
   std::map<std::string, RuleId> references_;
   std::vector<Open> open_;
@@ -375,8 +374,16 @@ class SchemaParser {
 
 }  // namespace
 
+Result<ExprId> add_json_schema(GrammarSource& source, const Json& schema, const JsonSchemaOptions& options) {
+  PLAIT_TRY(const RuleId rule, SchemaParser(source, schema, options).parse());
+  return source.rule(rule);
+}
+
 Result<GrammarSource> parse_json_schema(const Json& schema, const JsonSchemaOptions& options) {
-  return SchemaParser(schema, options).parse();
+  GrammarSource source;
+  PLAIT_TRY(const RuleId root, SchemaParser(source, schema, options).parse());
+  source.set_root(root);
+  return source;
 }
 
 Result<Grammar> json_schema_grammar(const Json& schema, const JsonSchemaOptions& options) {

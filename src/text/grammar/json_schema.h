@@ -37,6 +37,11 @@ struct JsonSchemaOptions {
   CompileLimits limits = {};
 };
 
+/// Adds the texts of a schema to a larger grammar. Errors: those of parse_json_schema(); then some of it may have been
+/// added.
+[[nodiscard]] base::Result<ExprId> add_json_schema(GrammarSource& source, const Json& schema,
+                                                   const JsonSchemaOptions& options = {});
+
 /// Errors: unsupported (a keyword, by its place), invalid_argument (a keyword of the wrong kind, a $ref to nowhere),
 /// out_of_resources.
 [[nodiscard]] base::Result<GrammarSource> parse_json_schema(const Json& schema, const JsonSchemaOptions& options = {});
