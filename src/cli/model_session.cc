@@ -154,10 +154,7 @@ base::Result<GenerationOptions> generation_options(const SamplingFlags& flags, c
 
 base::Result<std::vector<base::TokenId>> chat_prompt(const LoadedModel& loaded, const text::Json& messages) {
   PLAIT_TRY(const std::string text, loaded.chat->render(messages));
-  // Templates that write the begin token themselves must not get a second one.
-  const std::string_view bos = loaded.tokenizer->piece(loaded.tokenizer->bos());
-  const bool begins = !bos.empty() && text.starts_with(bos);
-  return loaded.tokenizer->encode(text, {.add_special = !begins});
+  return models::encode_chat(*loaded.tokenizer, text);
 }
 
 }  // namespace plait::cli

@@ -19,6 +19,7 @@
 #include "serving/http/server.h"
 #include "serving/key_file.h"
 #include "serving/page.h"
+#include "serving/strand_routes.h"
 
 namespace plait::cli {
 namespace {
@@ -147,6 +148,8 @@ Result<void> run(const ServeFlags& flags, const LoadedModel& loaded, engine::Eng
   serving::Api api(loop, target, {});
   serving::HttpRouter router;
   api.add_routes(router);
+  serving::StrandRoutes strands(loop, target, {});
+  strands.add_routes(router);
   serving::add_page(router);
   PLAIT_TRY(const auto server, serving::HttpServer::make({.listen = std::move(listen),
                                                           .policy = policy_of(config, keys),
@@ -156,8 +159,10 @@ Result<void> run(const ServeFlags& flags, const LoadedModel& loaded, engine::Eng
   say_where(loaded, *server, session);
   std::jthread drainer;  // the engine must go on while the server drains
   loop.run([&] {
+    strands.tick();
     if (os::interrupt_requested() && !drainer.joinable()) {
       note(session, "finishing what runs");
+      strands.end_streams();
       drainer = std::jthread([&] {
         server->drain(flags.drain_seconds);
         loop.stop();

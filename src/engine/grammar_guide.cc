@@ -3,8 +3,8 @@
 
 namespace plait::engine {
 
-GrammarGuide::GrammarGuide(models::MaskCache& masks, std::size_t tokens_max)
-    : masks_(masks), state_(masks.start()), limited_(tokens_max > 0), left_(tokens_max) {}
+GrammarGuide::GrammarGuide(models::MaskCache& masks, std::size_t tokens_max, std::optional<models::GrammarState> at)
+    : masks_(masks), state_(at.value_or(masks.start())), limited_(tokens_max > 0), left_(tokens_max) {}
 
 base::Result<std::span<const std::uint64_t>> GrammarGuide::mask() {
   PLAIT_TRY_VOID(masks_.check());

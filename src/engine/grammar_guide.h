@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -26,7 +27,9 @@ class GrammarGuide final : public Guide {  // for one generation; the engine's t
  public:
   /// `tokens_max` is that of GenerateOptions; 0: no limit but the context. The cache must outlive it, may serve other
   /// generations of the same thread, and keeps what was found out.
-  explicit GrammarGuide(models::MaskCache& masks, std::size_t tokens_max = 0);
+  /// `at`: where the text stands already; nothing: at the grammar's beginning.
+  explicit GrammarGuide(models::MaskCache& masks, std::size_t tokens_max = 0,
+                        std::optional<models::GrammarState> at = {});
 
   /// A copy: others may be asked for theirs before it is used. Errors: those of MaskCache::mask_within(); internal
   /// (a token was chosen that the mask forbids).

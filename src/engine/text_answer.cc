@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/text_answer.h"
 
+#include <algorithm>
+
 namespace plait::engine {
 
 base::Result<TextAnswer> TextAnswer::make(const models::Tokenizer& tokenizer, models::StopOptions stop, Show show,
@@ -26,8 +28,12 @@ bool TextAnswer::give(const models::StopStream::Piece& piece) {
 
 bool TextAnswer::on_token(SequenceId /*sequence*/, const models::Sample& sample) {
   tokens_.push_back(sample.token);
-  if (sample.logprobs) logprobs_.push_back(*sample.logprobs);
-  return give(stop_.push(detokenizer_.push(sample.token)));
+  // Only the first token is never forced.
+  if (sample.logprobs || !logprobs_.empty()) logprobs_.push_back(sample.logprobs.value_or(models::Logprobs()));
+  std::string text = detokenizer_.push(sample.token);
+  const std::size_t left_out = std::min(left_out_, text.size());
+  left_out_ -= left_out;
+  return give(stop_.push(text.erase(0, left_out)));
 }
 
 void TextAnswer::on_end(SequenceId /*sequence*/, const Ending& ending) {

@@ -124,6 +124,12 @@ std::string plain_prompt(const Json& messages, bool add_generation_prompt) {
 
 }  // namespace
 
+std::vector<base::TokenId> encode_chat(const Tokenizer& tokenizer, std::string_view rendered) {
+  const std::string_view bos = tokenizer.piece(tokenizer.bos());
+  const bool begins = !bos.empty() && rendered.starts_with(bos);
+  return tokenizer.encode(rendered, {.add_special = !begins});
+}
+
 base::Result<ChatTemplate> ChatTemplate::make(std::optional<std::string_view> source, SpecialTexts special) {
   ChatTemplate chat;
   chat.special_ = std::move(special);

@@ -24,8 +24,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "base/id.h"
 #include "base/result.h"
+#include "models/tokenizer.h"
 #include "text/json.h"
 #include "text/template.h"
 
@@ -44,6 +47,9 @@ struct ChatOptions {
       text::Json::object();  ///< More variables (`enable_thinking`, ...); win over bos_token and eos_token.
   text::RenderOptions render = {};
 };
+
+/// Tokens of a rendered text. Templates that write the begin token themselves do not get a second one. Any thread.
+[[nodiscard]] std::vector<base::TokenId> encode_chat(const Tokenizer& tokenizer, std::string_view rendered);
 
 class ChatTemplate {  // immutable, cheap to copy; every method may be called from any thread
  public:

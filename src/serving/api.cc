@@ -13,6 +13,7 @@
 
 #include "base/random.h"
 #include "parallel/executor.h"
+#include "serving/client.h"
 #include "serving/dialect.h"
 #include "serving/exchange.h"
 #include "serving/metrics.h"
@@ -39,16 +40,6 @@ HttpHeaders warning_headers(const ReplyShape& shape) {
   HttpHeaders headers;
   for (const std::string& warning : shape.warnings) headers.add("x-plait-warning", warning);
   return headers;
-}
-
-// Who pays, where the request itself says nothing more exact: the key, else the field `user`, else the address.
-void set_client(const HttpClient& client, Request& request) {
-  for (engine::Request& prompt : request.prompts) {
-    if (!client.key_name.empty() || prompt.options.client.empty()) prompt.options.client = client.name();
-    prompt.options.weight = client.limits.weight;
-    if (!client.key_name.empty()) prompt.options.salt = client.key_name + '\0' + prompt.options.salt;
-    prompt.generate.patient = !request.reply.stream;
-  }
 }
 
 Refusal unknown_model(const std::string& asked, const std::string& there) {
@@ -144,7 +135,10 @@ void Api::State::prepare(const FlightPointer& flight, const HttpRequest& http) {
   if (!request.model_asked.empty() && request.model_asked != target_.model) {
     return refuse(*flight, unknown_model(request.model_asked, target_.model));
   }
-  set_client(http.client, request);
+  for (engine::Request& prompt : request.prompts) {
+    set_client(http.client, prompt.options);
+    prompt.generate.patient = !request.reply.stream;
+  }
   flight->streams = request.reply.stream;
   flight->headers = warning_headers(request.reply);
   flight->wording = std::move(asked->wording);

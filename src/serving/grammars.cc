@@ -17,6 +17,11 @@ std::shared_ptr<models::MaskCache> AnswerGrammar::masks() {
   return masks_;
 }
 
+std::shared_ptr<const models::TokenMaskTable> Grammars::table() {
+  std::call_once(table_made_, [&] { table_ = std::make_shared<const models::TokenMaskTable>(tokenizer_); });
+  return table_;
+}
+
 Accepted<std::shared_ptr<AnswerGrammar>> Grammars::find(std::string key, const std::string& param,
                                                         const Compile& compile) {
   {
@@ -32,8 +37,7 @@ Accepted<std::shared_ptr<AnswerGrammar>> Grammars::find(std::string key, const s
     return std::unexpected(
         Refusal{.message = param + ": " + grammar.error().message, .param = param, .code = "invalid_value"});
   }
-  std::call_once(table_made_, [&] { table_ = std::make_shared<const models::TokenMaskTable>(tokenizer_); });
-  auto made = std::make_shared<AnswerGrammar>(std::make_shared<const text::Grammar>(*std::move(grammar)), table_);
+  auto made = std::make_shared<AnswerGrammar>(std::make_shared<const text::Grammar>(*std::move(grammar)), table());
   const std::scoped_lock lock(mutex_);
   kept_.emplace_front(std::move(key), made);
   if (kept_.size() > kKept) kept_.pop_back();

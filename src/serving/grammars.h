@@ -43,6 +43,8 @@ class Grammars {
   /// Of the field `response_format`: {"type": "json_object"}, {"type": "json_schema", "json_schema": {"schema"}},
   /// {"type": "regex", "pattern"} or {"type": "grammar", "grammar"}. Null for {"type": "text"}.
   [[nodiscard]] Accepted<std::shared_ptr<AnswerGrammar>> of_format(const text::Json& format);
+  /// What masks need to know of the vocabulary; made when it is first asked for.
+  [[nodiscard]] std::shared_ptr<const models::TokenMaskTable> table();
 
  private:
   using Compile = std::function<base::Result<text::Grammar>()>;

@@ -120,10 +120,7 @@ Accepted<std::vector<Prompt>> chat_prompts(Fields& fields, const Target& target,
     return std::unexpected(
         Refusal{.message = "messages: " + text.error().message, .param = "messages", .code = "invalid_value"});
   }
-  // Templates that write the begin token themselves must not get a second one.
-  const std::string_view bos = target.tokenizer->piece(target.tokenizer->bos());
-  const bool begins = !bos.empty() && text->starts_with(bos);
-  auto tokens = target.tokenizer->encode(*text, {.add_special = !begins});
+  auto tokens = models::encode_chat(*target.tokenizer, *text);
   if (tokens.empty()) return bad_value("messages", "must not render to an empty prompt");
   prompts.push_back({.tokens = std::move(tokens), .text = *std::move(text)});
   return prompts;
