@@ -20,6 +20,7 @@
 #include "serving/http/server.h"
 #include "serving/models.h"
 #include "serving/page.h"
+#include "serving/strand_routes.h"
 
 namespace plait::cli {
 namespace {
@@ -39,12 +40,22 @@ void say_where(const std::string& model, const serving::HttpServer& server, cons
   note(session, "Ctrl-C ends it when what runs is finished; a second one at once");
 }
 
+/// Strands live in the first model. Requires: it was loaded.
+serving::ModelLease first_model(serving::ServedModels& models) {
+  serving::ModelLease first;
+  models.acquire({}, {}, [&](serving::Accepted<serving::ModelLease> lease) { first = *std::move(lease); });
+  return first;
+}
+
 /// Serves until a signal comes, then finishes what is in flight.
 Result<void> run(const ServeFlags& flags, serving::EngineThread& thread, serving::ServedModels& models,
                  ServerSettings& settings, const Session& session) {
   serving::Api api(models, {});
   serving::HttpRouter router;
   api.add_routes(router);
+  const serving::ModelLease first = first_model(models);
+  serving::StrandRoutes strands(*first->loop, first->target, {});
+  strands.add_routes(router);
   serving::add_page(router);
   PLAIT_TRY(const auto server, serving::HttpServer::make({.listen = settings.addresses(),
                                                           .policy = settings.policy(),
@@ -55,9 +66,11 @@ Result<void> run(const ServeFlags& flags, serving::EngineThread& thread, serving
   os::notify_service_manager(fmt::format("READY=1\nSTATUS={} answers", models.usual()));
   std::jthread drainer;  // the engine must go on while the server drains
   thread.run([&] {
+    strands.tick();
     if (os::interrupt_requested() && !drainer.joinable()) {
       note(session, "finishing what runs");
       os::notify_service_manager("STOPPING=1");
+      strands.end_streams();
       drainer = std::jthread([&] {
         server->drain(flags.drain_seconds);
         thread.stop();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/text_answer.h"
 #include "models/tokenizer.h"
 #include "testing/scripted_runner.h"
 #include "text/grammar/regex.h"
@@ -94,6 +95,28 @@ TEST_F(GrammarGuideTest, WhatMustFollowIsNotSampled) {
   EXPECT_EQ(tokens_.size(), 1U + 1 + 20 + 1);
   EXPECT_EQ(tokens_[1], tokenizer_->find("true"));
   EXPECT_EQ(ending_->reason, EndReason::stop);
+}
+
+TEST_F(GrammarGuideTest, LogProbabilitiesAreThoseBeforeTheMask) {
+  models::MaskCache masks(grammar("^(a|b)true!{3}(x|y)$"), table_);
+  GrammarGuide guide(masks, 0);
+  auto answer = TextAnswer::make(*tokenizer_, {}, {}).value();
+  std::vector<TokenId> tokens{TokenId(7), TokenId(5)};
+  ASSERT_TRUE(engine_->submit({.prompt = tokens,
+                               .generate = {.sampler = {.temperature = 1, .seed = 3, .top_logprobs = 0},
+                                            .stop = answer.stop_ids(),
+                                            .guide = &guide,
+                                            .listener = &answer}}));
+  while (engine_->step()) {
+  }
+  ASSERT_EQ(answer.tokens().size(), 6U) << answer.text();
+  ASSERT_EQ(answer.logprobs().size(), 6U);
+  for (std::size_t i = 0; i < 6; ++i) {
+    const bool forced = i > 0 && i < 5;
+    const auto whole = models::log_probabilities(runner_->logits(tokens), answer.tokens()[i], 0);
+    EXPECT_EQ(answer.logprobs()[i].chosen, forced ? 0 : whole->chosen) << i;
+    tokens.push_back(answer.tokens()[i]);
+  }
 }
 
 TEST_F(GrammarGuideTest, TooFewTokensCutTheText) {

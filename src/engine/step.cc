@@ -381,7 +381,8 @@ void Engine::State::choose() {
 void Engine::State::choose_token(Choice& choice) {
   if (!choice.sample) return;  // its guide failed
   Generation& generation = *choice.sequence->generation;
-  std::span<const float> logits = std::span(logits_).subspan(choice.row * runner.vocabulary(), runner.vocabulary());
+  const auto given = std::span<const float>(logits_).subspan(choice.row * runner.vocabulary(), runner.vocabulary());
+  std::span<const float> logits = given;
   std::vector<float> masked;
   if (!choice.mask.empty()) {
     masked.assign(logits.begin(), logits.end());
@@ -391,8 +392,8 @@ void Engine::State::choose_token(Choice& choice) {
     }
     logits = masked;
   }
-  choice.sample =
-      generation.sampler.sample(logits, {.tokens = choice.sequence->tokens, .prompt_length = generation.prompt_length});
+  choice.sample = generation.sampler.sample(
+      logits, {.tokens = choice.sequence->tokens, .prompt_length = generation.prompt_length, .given = given});
 }
 
 /// The row is for the sequence and for those who share its prompt.

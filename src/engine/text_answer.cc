@@ -34,8 +34,12 @@ std::string TextAnswer::text_of(base::TokenId token) {
 
 bool TextAnswer::on_token(SequenceId /*sequence*/, const models::Sample& sample) {
   tokens_.push_back(sample.token);
-  if (sample.logprobs) logprobs_.push_back(*sample.logprobs);
-  return give(stop_.push(text_of(sample.token)));
+  // Only the first token is never forced.
+  if (sample.logprobs || !logprobs_.empty()) logprobs_.push_back(sample.logprobs.value_or(models::Logprobs()));
+  std::string text = text_of(sample.token);
+  const std::size_t left_out = std::min(left_out_, text.size());
+  left_out_ -= left_out;
+  return give(stop_.push(text.erase(0, left_out)));
 }
 
 void TextAnswer::on_end(SequenceId /*sequence*/, const Ending& ending) {

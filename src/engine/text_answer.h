@@ -36,12 +36,15 @@ class TextAnswer final : public Listener {
   /// For GenerateOptions::stop.
   [[nodiscard]] std::vector<base::TokenId> stop_ids() const { return stop_ids_; }
 
+  /// The first bytes of the text are not shown: they stood there before. Requires: no token yet.
+  void leave_out(std::size_t bytes) { left_out_ = bytes; }
+
   bool on_token(SequenceId sequence, const models::Sample& sample) override;
   void on_end(SequenceId sequence, const Ending& ending) override;
 
   [[nodiscard]] const std::string& text() const { return text_; }
   [[nodiscard]] const std::vector<base::TokenId>& tokens() const { return tokens_; }
-  /// One for each token, if they were asked for.
+  /// One for each token, if they were asked for; 0 for a token that was forced.
   [[nodiscard]] const std::vector<models::Logprobs>& logprobs() const { return logprobs_; }
   /// Which stop string ended it, if one did: an index into StopOptions::strings.
   [[nodiscard]] std::optional<std::size_t> stop_string() const { return stop_string_; }
@@ -72,6 +75,7 @@ class TextAnswer final : public Listener {
   Show show_;
   std::vector<base::TokenId> stop_ids_;
   std::vector<base::TokenId> marks_;
+  std::size_t left_out_ = 0;
   std::string text_;
   std::vector<base::TokenId> tokens_;
   std::vector<models::Logprobs> logprobs_;

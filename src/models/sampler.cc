@@ -134,8 +134,8 @@ base::Result<Sample> Sampler::sample(std::span<const float> logits, SampleContex
     PLAIT_TRY(sample.token, draw(effective, base::random_unit(options_.seed, generated)));
   }
   if (options_.top_logprobs) {
-    PLAIT_TRY(sample.logprobs,
-              log_probabilities(logits, sample.token, static_cast<std::size_t>(*options_.top_logprobs)));
+    PLAIT_TRY(sample.logprobs, log_probabilities(context.given.empty() ? logits : context.given, sample.token,
+                                                 static_cast<std::size_t>(*options_.top_logprobs)));
   }
   return sample;
 }

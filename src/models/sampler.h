@@ -44,6 +44,8 @@ struct SamplerOptions {
 struct SampleContext {
   std::span<const base::TokenId> tokens = {};
   std::size_t prompt_length = 0;
+  /// What the model gave, where the logits to choose from are a masked copy of it; empty: they are it.
+  std::span<const float> given = {};
 };
 
 struct TokenLogprob {
@@ -51,7 +53,7 @@ struct TokenLogprob {
   float logprob = 0;  ///< Natural logarithm.
 };
 
-/// Log-probabilities of the distribution the model gave: before bias, penalties, temperature and cuts.
+/// Log-probabilities of the distribution the model gave: before masks, bias, penalties, temperature and cuts.
 struct Logprobs {
   float chosen = 0;
   std::vector<TokenLogprob> top = {};  ///< Most likely first; ties by id.

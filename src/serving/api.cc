@@ -13,6 +13,7 @@
 
 #include "base/random.h"
 #include "parallel/executor.h"
+#include "serving/client.h"
 #include "serving/dialect.h"
 #include "serving/exchange.h"
 #include "serving/metrics.h"
@@ -40,16 +41,6 @@ HttpHeaders warning_headers(const ReplyShape& shape) {
   HttpHeaders headers;
   for (const std::string& warning : shape.warnings) headers.add("x-plait-warning", warning);
   return headers;
-}
-
-// Who pays, where the request itself says nothing more exact: the key, else the field `user`, else the address.
-void set_client(const HttpClient& client, Request& request) {
-  for (engine::Request& prompt : request.prompts) {
-    if (!client.key_name.empty() || prompt.options.client.empty()) prompt.options.client = client.name();
-    prompt.options.weight = client.limits.weight;
-    if (!client.key_name.empty()) prompt.options.salt = client.key_name + '\0' + prompt.options.salt;
-    prompt.generate.patient = !request.reply.stream;
-  }
 }
 
 // What the body says of its model. Another kind of value is refused later, by whoever reads the rest.
@@ -162,7 +153,10 @@ void Api::State::read(const FlightPointer& flight, Accepted<ModelLease> lease) {
                                                    .seed = base::random_u64(options_.seed, number)});
   if (!asked) return refuse(*flight, asked.error());
   Request& request = asked->request;
-  set_client(flight->request.client, request);
+  for (engine::Request& prompt : request.prompts) {
+    set_client(flight->request.client, prompt.options);
+    prompt.generate.patient = !request.reply.stream;
+  }
   flight->body = {};
   flight->streams = request.reply.stream;
   flight->headers = warning_headers(request.reply);

@@ -113,12 +113,14 @@ class ApiTest : public ::testing::Test {
   explicit ApiTest(std::size_t context = 256) : made_(std::make_unique<TinyModel>(context)) {}
   void SetUp() override {
     ASSERT_TRUE(models_.preload());
+    models_.acquire({}, {}, [&](Accepted<ModelLease> lease) { lease_ = *std::move(lease); });
     api_.add_routes(router_);
     thread_ = std::jthread([&] { engines_.run(); });
   }
   void TearDown() override {
     engines_.stop();
     thread_.join();
+    lease_.reset();
   }
 
   std::shared_ptr<RecordedExchange> send(HttpMethod method, std::string path, const text::Json& body = {}) {
@@ -163,6 +165,7 @@ class ApiTest : public ::testing::Test {
                        {.offers = {{.name = "tiny", .aliases = {"small"}}},
                         .usual = "tiny",
                         .make = [this](const ModelOffer&, base::Bytes) { return std::move(made_); }}};
+  ModelLease lease_;
   Api api_{models_, {.seed = 7, .requests_max = 100}};
   HttpRouter router_;
   std::jthread thread_;

@@ -9,9 +9,7 @@
 #include "base/random.h"
 
 namespace plait::serving {
-namespace {
 
-// What the engine says, as the client is to see it.
 Refusal refusal_of(const base::Error& error) {
   switch (error.code) {
     case base::ErrorCode::invalid_argument:
@@ -22,8 +20,6 @@ Refusal refusal_of(const base::Error& error) {
       return {.status = 500, .message = error.message, .code = "generation_failed"};
   }
 }
-
-}  // namespace
 
 std::optional<Refusal> refusal_of(const engine::Ending& ending) {
   if (ending.reason == engine::EndReason::stop || ending.reason == engine::EndReason::length) return std::nullopt;

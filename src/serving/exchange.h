@@ -46,6 +46,8 @@ struct ExchangeEvents {
   std::function<void()> done = {};                   ///< Once, when the last choice has ended.
 };
 
+/// What the engine says, as the client is to see it.
+[[nodiscard]] Refusal refusal_of(const base::Error& error);
 /// What the client is to see of an ending; nothing if it is an answer: stop or length.
 [[nodiscard]] std::optional<Refusal> refusal_of(const engine::Ending& ending);
 

@@ -49,14 +49,15 @@ class Grammars {
   [[nodiscard]] Accepted<std::shared_ptr<AnswerGrammar>> of_tools(models::ToolFormat format,
                                                                   std::span<const models::ToolSchema> tools,
                                                                   const models::ToolGrammarOptions& options);
-  /// What masks know of the vocabulary, with the marks of calls and thoughts as text.
+  /// What masks know of the vocabulary, made when it is first asked for; the other one has the marks of calls and
+  /// thoughts as text.
+  [[nodiscard]] std::shared_ptr<const models::TokenMaskTable> plain_table();
   [[nodiscard]] std::shared_ptr<const models::TokenMaskTable> marked_table();
 
  private:
   using Compile = std::function<base::Result<text::Grammar>()>;
   Accepted<std::shared_ptr<AnswerGrammar>> find(std::string key, const std::string& param, const Compile& compile,
                                                 bool marked = false);
-  std::shared_ptr<const models::TokenMaskTable> plain_table();
 
   static constexpr std::size_t kKept = 64;
   const models::Tokenizer& tokenizer_;

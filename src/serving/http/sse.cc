@@ -31,9 +31,10 @@ SseStream::SseStream(Responder responder, HttpHeaders headers) : responder_(std:
   responder_.begin_stream(200, "text/event-stream; charset=utf-8", std::move(headers));
 }
 
-void SseStream::event(std::string_view name, std::string_view data) const {
+void SseStream::event(std::string_view name, std::string_view data, std::string_view id) const {
   std::string event;
-  event.reserve(name.size() + data.size() + 32);
+  event.reserve(name.size() + data.size() + id.size() + 32);
+  if (!id.empty()) event.append("id: ").append(one_line(id)).append("\n");
   if (!name.empty()) event.append("event: ").append(one_line(name)).append("\n");
   append_lines(event, data);
   responder_.write(std::move(event += "\n"));

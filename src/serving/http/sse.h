@@ -16,7 +16,9 @@ class SseStream {
   /// Line breaks in `data` are kept: every line gets its own field.
   void event(std::string_view data) const { event({}, data); }
   /// Line breaks in `name` become spaces.
-  void event(std::string_view name, std::string_view data) const;
+  void event(std::string_view name, std::string_view data) const { event(name, data, {}); }
+  /// `id`: from where a client that lost its connection asks to go on (`last-event-id`). As `name`.
+  void event(std::string_view name, std::string_view data, std::string_view id) const;
   /// A line that clients skip; it keeps proxies from closing a silent connection.
   void comment(std::string_view text = "keep-alive") const;
   /// "data: [DONE]", as OpenAI's streams end, and the end of the stream.
