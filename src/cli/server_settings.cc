@@ -128,7 +128,8 @@ Result<void> ServerSettings::take(const Config& config) {
   serving::HttpPolicy policy;
   PLAIT_TRY(policy.keys, read_keys(config.text("server.keys")));
   PLAIT_TRY(policy.tls, read_identity(config));
-  policy.access = {.hosts = split_list(config.text("server.hosts")), .origins = split_list(config.text("server.origins"))};
+  policy.access = {.hosts = split_list(config.text("server.hosts")),
+                   .origins = split_list(config.text("server.origins"))};
   policy.limits.connections = static_cast<std::size_t>(config.number("server.connections"));
   if (options_.open_files_max > 2 * kOtherFiles) {  // beyond, they would wait for a descriptor instead of being told
     policy.limits.connections = std::min(policy.limits.connections, options_.open_files_max - kOtherFiles);

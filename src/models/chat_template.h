@@ -34,8 +34,8 @@
 #include "base/id.h"
 #include "base/result.h"
 #include "models/control_marks.h"
-#include "models/tool_format.h"
 #include "models/tokenizer.h"
+#include "models/tool_format.h"
 #include "text/json.h"
 #include "text/template.h"
 

@@ -101,9 +101,8 @@ HttpReply ollama_show_reply(const HttpRequest& request, const ServedModels& mode
   if (model.context) info["general.context_length"] = *model.context;
   Json capabilities = Json::array({"completion", "tools"});
   if (model.thinks) capabilities.push_back("thinking");
-  return json_reply({{"details", {{"format", "gguf"}}},
-                     {"model_info", std::move(info)},
-                     {"capabilities", std::move(capabilities)}});
+  return json_reply(
+      {{"details", {{"format", "gguf"}}}, {"model_info", std::move(info)}, {"capabilities", std::move(capabilities)}});
 }
 
 HttpReply ollama_version_reply(const HttpRequest& /*request*/, const ServedModels& /*models*/) {
