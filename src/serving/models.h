@@ -69,6 +69,7 @@ struct ModelStanding {
   std::int64_t since = 0;                   ///< As ServedModel::since.
   std::optional<double> seconds_left = {};  ///< Until it goes, if nobody asks.
   std::optional<std::size_t> context = {};  ///< Of a ready one.
+  bool thinks = false;                      ///< A ready one that has thoughts before its answers.
   std::optional<engine::EngineCounters> counters = {};
 };
 

@@ -88,7 +88,7 @@ Accepted<reasoning::Piece> messages_piece(const Json& body, Fields& fields, cons
     }
   }
   Fields inner(adapted);
-  PLAIT_TRY(auto prompts, chat_prompts(inner, target, false));
+  PLAIT_TRY(auto prompts, chat_prompts(inner, target, false, {}));
   PLAIT_TRY(const Json* kwargs, fields.object("chat_template_kwargs"));
   PLAIT_TRY(const auto effort, fields.text("reasoning_effort"));
   reasoning::Piece piece{.kind = reasoning::Piece::Kind::messages,
