@@ -9,8 +9,8 @@
 
 #include "cli/engine_settings.h"
 #include "cli/model_session.h"
+#include "cli/served_models.h"
 #include "cli/server_settings.h"
-#include "engine/engine.h"
 #include "os/interrupt.h"
 #include "os/open_files.h"
 #include "os/service_manager.h"
@@ -18,6 +18,7 @@
 #include "serving/api.h"
 #include "serving/engine_loop.h"
 #include "serving/http/server.h"
+#include "serving/models.h"
 #include "serving/page.h"
 
 namespace plait::cli {
@@ -30,21 +31,18 @@ struct ServeFlags {
   double drain_seconds = 30;
 };
 
-void say_where(const LoadedModel& loaded, const serving::HttpServer& server, const ServerSettings& settings,
+void say_where(const std::string& model, const serving::HttpServer& server, const ServerSettings& settings,
                const Session& session) {
   for (const std::string& address : server.addresses()) {
-    note(session, fmt::format("{} at {}{}", loaded.name, settings.scheme(address), address));
+    note(session, fmt::format("{} at {}{}", model, settings.scheme(address), address));
   }
   note(session, "Ctrl-C ends it when what runs is finished; a second one at once");
 }
 
 /// Serves until a signal comes, then finishes what is in flight.
-Result<void> run(const ServeFlags& flags, const LoadedModel& loaded, engine::Engine& engine, ServerSettings& settings,
-                 const Session& session) {
-  serving::Grammars grammars(*loaded.tokenizer);
-  const serving::Target target = target_of(loaded, engine, grammars);
-  serving::EngineLoop loop(engine);
-  serving::Api api(loop, target, {});
+Result<void> run(const ServeFlags& flags, serving::EngineThread& thread, serving::ServedModels& models,
+                 ServerSettings& settings, const Session& session) {
+  serving::Api api(models, {});
   serving::HttpRouter router;
   api.add_routes(router);
   serving::add_page(router);
@@ -53,16 +51,16 @@ Result<void> run(const ServeFlags& flags, const LoadedModel& loaded, engine::Eng
                                                           .log = [&](std::string_view line) { settings.log(line); }},
                                                          router.handler()));
   api.set_http_counters([&] { return server->counters(); });
-  say_where(loaded, *server, settings, session);
-  os::notify_service_manager(fmt::format("READY=1\nSTATUS={} answers", loaded.name));
+  say_where(models.usual(), *server, settings, session);
+  os::notify_service_manager(fmt::format("READY=1\nSTATUS={} answers", models.usual()));
   std::jthread drainer;  // the engine must go on while the server drains
-  loop.run([&] {
+  thread.run([&] {
     if (os::interrupt_requested() && !drainer.joinable()) {
       note(session, "finishing what runs");
       os::notify_service_manager("STOPPING=1");
       drainer = std::jthread([&] {
         server->drain(flags.drain_seconds);
-        loop.stop();
+        thread.stop();
       });
     }
     settings.follow(*server);
@@ -79,18 +77,12 @@ Result<void> serve(const ServeFlags& flags, const Session& session) {
   const os::InterruptGuard guard;
   std::optional<os::HangupGuard> hangup;  // in a terminal, its end is the server's
   if (!os::is_terminal(os::StandardStream::error)) hangup.emplace();
-  const auto rows = static_cast<std::size_t>(session.config.number("server.rows"));
-  PLAIT_TRY(const LoadedModel loaded, load_model(session));
-  engine::ModelRunner runner(*loaded.model, *loaded.team);
-  PLAIT_TRY(const EngineSettings settings,
-            EngineSettings::make(session.config, runner, {.sequences = rows + rows / 8 + 1}));
-  engine::EngineOptions options = settings.options();
-  // An eighth more for clients of which nothing runs: a crowd of one client's requests must not keep others waiting.
-  options.rows_newcomers = std::min(std::max<std::size_t>(rows / 8, 1), models::kStepRows - rows);
-  options.rows_max = rows + options.rows_newcomers;
-  options.rates = cost_rates(*loaded.model);
-  PLAIT_TRY(const auto engine, engine::Engine::make(runner, options));
-  return run(flags, loaded, *engine, *server_settings, session);
+  PLAIT_TRY(const auto team, start_team(thread_count(session)));
+  PLAIT_TRY(serving::ServedModelsOptions options, served_models_options(session, *team));
+  serving::EngineThread thread;
+  serving::ServedModels models(thread, std::move(options));
+  PLAIT_TRY_VOID(models.preload());
+  return run(flags, thread, models, *server_settings, session);
 }
 
 }  // namespace
@@ -109,6 +101,10 @@ void add_serve(CLI::App& app, Session& session) {
   add_setting(*verb, session, "--tls-key", "server.tls_key");
   add_setting(*verb, session, "--connections", "server.connections");
   add_setting(*verb, session, "--rows", "server.rows");
+  add_setting(*verb, session, "--models", "server.models");
+  add_setting(*verb, session, "--aliases", "server.aliases");
+  add_setting(*verb, session, "--memory", "server.memory");
+  add_setting(*verb, session, "--keep-alive", "server.keep_alive");
   verb->add_flag("--insecure", flags->insecure, "Listen on an address that others can reach, without keys");
   verb->add_option("--drain-seconds", flags->drain_seconds, "How long the end waits for what runs")
       ->check(CLI::Range(0.0, 86400.0))

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "cli/served_models.h"
 #include "os/file.h"
 #include "os/interrupt.h"
 #include "os/service_manager.h"
@@ -28,19 +29,6 @@ constexpr std::array<std::string_view, 9> kLive{
 
 // Descriptors that are not connections: models, logs, listeners, the swap file.
 constexpr std::size_t kOtherFiles = 64;
-
-std::vector<std::string> split(std::string_view list) {
-  std::vector<std::string> parts;
-  while (!list.empty()) {
-    const std::size_t comma = std::min(list.find(','), list.size());
-    std::string_view part = list.substr(0, comma);
-    while (part.starts_with(' ')) part.remove_prefix(1);
-    while (part.ends_with(' ')) part.remove_suffix(1);
-    if (!part.empty()) parts.emplace_back(part);
-    list.remove_prefix(std::min(comma + 1, list.size()));
-  }
-  return parts;
-}
 
 bool is_loopback(std::string_view host) {
   return host == "localhost" || host == "::1" || host == "[::1]" || host.starts_with("127.");
@@ -141,7 +129,8 @@ Result<void> ServerSettings::take(const Config& config) {
   serving::HttpPolicy policy;
   PLAIT_TRY(policy.keys, read_keys(config.text("server.keys")));
   PLAIT_TRY(policy.tls, read_identity(config));
-  policy.access = {.hosts = split(config.text("server.hosts")), .origins = split(config.text("server.origins"))};
+  policy.access = {.hosts = split_list(config.text("server.hosts")),
+                   .origins = split_list(config.text("server.origins"))};
   policy.limits.connections = static_cast<std::size_t>(config.number("server.connections"));
   if (options_.open_files_max > 2 * kOtherFiles) {  // beyond, they would wait for a descriptor instead of being told
     policy.limits.connections = std::min(policy.limits.connections, options_.open_files_max - kOtherFiles);
