@@ -136,6 +136,15 @@ class Load:
                 client.tokens += usage["prompt_tokens"] - cached + usage["completion_tokens"]
 
 
+def fill_cache(running: Server, seed: int) -> None:
+    """Asks until all pages of keys and values have been in use: from then on memory has no reason to grow."""
+    dice = random.Random(seed)
+    while (metrics := running.metrics())["plait_kv_pages_free"] > 0.05 * metrics["plait_kv_pages"]:
+        prompt = " ".join(str(dice.randrange(10**6)) for _ in range(200))
+        status, reply = running.json("POST", "/v1/completions", {"prompt": prompt, "max_tokens": 1})
+        assert status == 200, reply
+
+
 def watch(load: Load, seconds: float) -> list[int]:
     """The server's memory, about once a second after the warm-up."""
     memory = []
@@ -180,6 +189,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=1800)
     parser.add_argument("--rows", type=int, default=16, help="answers that the server generates at a time")
     parser.add_argument("--load", type=float, default=2, help="requests under way, as a multiple of the rows")
+    parser.add_argument("--kv-memory", type=int, default=200_000_000,
+                        help="bytes of keys and values, which are all put to use before the measuring begins")
     parser.add_argument("--weights", default="1,2,4", help="of the clients")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
@@ -192,8 +203,10 @@ def main() -> int:
         clients = [Client(f"w{weight}", float(weight), run_plait("key", "add", f"w{weight}", "--file", keys, "--weight",
                                                                  weight).strip())
                    for weight in options.weights.split(",")]
-        running = stack.enter_context(Server("--rows", options.rows, "--keys", keys, "--drain-seconds", "5"))
+        running = stack.enter_context(Server("--rows", options.rows, "--keys", keys, "--kv-memory", options.kv_memory,
+                                             "--drain-seconds", "5"))
         running.headers = {"authorization": f"Bearer {clients[0].key}"}
+        fill_cache(running, options.seed)
         with Load(running, clients, round(options.load * options.rows), options.seed) as load:
             print(f"{len(load.threads)} requests under way on {options.rows} rows for {options.seconds:g} s",
                   flush=True)

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "cli/served_models.h"
 #include "os/file.h"
 #include "os/interrupt.h"
 #include "os/service_manager.h"

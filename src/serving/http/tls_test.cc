@@ -151,9 +151,9 @@ TEST(Tls, AnswersKeepTheConnection) {
 TEST(Tls, LargeBodiesBothWays) {
   const auto server = serve(echo, with(Certificate("one")));
   TlsTestClient client(server->addresses()[0]);
-  const std::string body(3'000'000, 'b');
+  const std::string body(3'000'000, 'x');
   ASSERT_TRUE(client.send(post("/", body + "end")));
-  const std::string answer = client.receive("bend");
+  const std::string answer = client.receive("end");
   EXPECT_TRUE(answer.ends_with(body + "end"));
 }
 
