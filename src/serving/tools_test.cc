@@ -197,6 +197,115 @@ TEST_F(ToolsTest, CallsAndResultsReachThePrompt) {
   EXPECT_TRUE(printed.contains("<|im_start|>tool\ndone")) << printed;
 }
 
+// The bodies that Anthropic's and ollama's clients send for the same question.
+Json anthropic_body(const Json& more) {
+  Json tools = Json::array();
+  for (const Json& tool : two_tools()) {
+    tools.push_back({{"name", tool["function"]["name"]}, {"input_schema", tool["function"]["parameters"]}});
+  }
+  Json body{{"model", "tiny"}, {"max_tokens", 140},
+            {"seed", 3},       {"messages", Json::array({{{"role", "user"}, {"content", "x"}}})},
+            {"tools", tools},  {"tool_choice", {{"type", "any"}}}};
+  body.update(more);
+  return body;
+}
+
+TEST_F(ToolsTest, AnthropicsClientsGetBlocks) {
+  use(kHermes);
+  const Json same =
+      ask(chat({{"tools", two_tools()}, {"tool_choice", "required"}}))["choices"][0]["message"]["tool_calls"];
+  const Json whole = json_of(post("/v1/messages", anthropic_body(Json::object())));
+  EXPECT_EQ(whole["stop_reason"], "tool_use") << whole;
+  ASSERT_EQ(whole["content"].size(), same.size());
+  for (std::size_t i = 0; i < same.size(); ++i) {
+    const Json& block = whole["content"][i];
+    EXPECT_EQ(block["type"], "tool_use");
+    EXPECT_EQ(block["id"], same[i]["id"]);
+    EXPECT_EQ(block["input"], *text::parse_json(same[i]["function"]["arguments"].get<std::string>()));
+  }
+  const HttpReply stream = post("/v1/messages", anthropic_body({{"stream", true}}));
+  std::vector<std::string> inputs;
+  std::string_view rest = stream.body;
+  std::string stop;
+  for (std::size_t at = rest.find("data: "); at != rest.npos; at = rest.find("data: ")) {
+    rest.remove_prefix(at + 6);
+    const Json event = *text::parse_json(rest.substr(0, rest.find('\n')));
+    if (event["type"] == "content_block_start") inputs.emplace_back();
+    if (event["type"] == "content_block_delta") inputs.back() += event["delta"]["partial_json"].get<std::string>();
+    if (event["type"] == "message_delta") stop = event["delta"]["stop_reason"].get<std::string>();
+  }
+  EXPECT_EQ(stop, "tool_use");
+  ASSERT_EQ(inputs.size(), same.size());
+  for (std::size_t i = 0; i < same.size(); ++i) EXPECT_EQ(inputs[i], same[i]["function"]["arguments"]);
+}
+
+TEST_F(ToolsTest, AnthropicsBlocksReachThePrompt) {
+  use(kHermes);
+  const Json call{{"type", "tool_use"}, {"id", "c1"}, {"name", "stop"}, {"input", Json::object()}};
+  const Json result{{"type", "tool_result"}, {"tool_use_id", "c1"}, {"content", "done"}, {"is_error", true}};
+  const auto count = [&](const Json& messages) {
+    return json_of(post("/v1/messages/count_tokens", anthropic_body({{"messages", messages}})))["input_tokens"];
+  };
+  const Json user{{"role", "user"}, {"content", "x"}};
+  const Json with = count(Json::array({user,
+                                       {{"role", "assistant"}, {"content", Json::array({call})}},
+                                       {{"role", "user"}, {"content", Json::array({result})}}}));
+  const Json openai_call{{"id", "c1"}, {"type", "function"}, {"function", {{"name", "stop"}, {"arguments", "{}"}}}};
+  const Json messages =
+      Json::array({user,
+                   {{"role", "assistant"}, {"content", ""}, {"tool_calls", Json::array({openai_call})}},
+                   {{"role", "tool"}, {"tool_call_id", "c1"}, {"content", "Error: done"}}});
+  EXPECT_EQ(with, json_of(post("/tokenize", {{"messages", messages}, {"tools", two_tools()}}))["count"]);
+  for (const Json& bad : {Json{{"type", "tool_use"}}, Json{{"type", "tool_result"}}, Json{{"type", "image"}}}) {
+    const Json refused = Json::array({{{"role", "user"}, {"content", Json::array({bad})}}});
+    EXPECT_EQ(post("/v1/messages", anthropic_body({{"messages", refused}})).status, 400) << bad;
+  }
+  for (const Json& bad :
+       {Json{{"tools", Json::array({{{"type", "bash_20250124"}}})}}, Json{{"tool_choice", {{"type", "x"}}}},
+        Json{{"thinking", {{"type", "enabled"}}}}, Json{{"thinking", {{"type", "enabled"}, {"budget_tokens", 140}}}}}) {
+    EXPECT_EQ(post("/v1/messages", anthropic_body(bad)).status, 400) << bad;
+  }
+}
+
+TEST_F(ToolsTest, AnthropicsThoughtsAreBlocks) {
+  use(kThinking);
+  const Json off = json_of(post("/v1/messages", anthropic_body({{"tools", nullptr}, {"tool_choice", nullptr}})));
+  EXPECT_EQ(off["content"][0]["type"], "text") << off;
+  const Json on =
+      json_of(post("/v1/messages", anthropic_body({{"thinking", {{"type", "enabled"}, {"budget_tokens", 9}}}})));
+  EXPECT_EQ(on["content"][0]["type"], "thinking") << on;
+  EXPECT_EQ(on["content"].back()["type"], "tool_use") << on;
+}
+
+TEST_F(ToolsTest, OllamasClientsGetObjects) {
+  use(kHermes);
+  const Json same = ask(chat({{"tools", two_tools()},
+                              {"tool_choice", "required"},
+                              {"temperature", 0.8},
+                              {"top_k", 40},
+                              {"top_p", 0.9}}))["choices"][0]["message"]["tool_calls"];
+  Json body{{"model", "tiny"},      {"messages", Json::array({{{"role", "user"}, {"content", "x"}}})},
+            {"tools", two_tools()}, {"tool_choice", "required"},
+            {"stream", false},      {"options", {{"seed", 3}, {"num_predict", 140}}}};
+  const Json whole = json_of(post("/api/chat", body))["message"];
+  ASSERT_EQ(whole["tool_calls"].size(), same.size()) << whole;
+  for (std::size_t i = 0; i < same.size(); ++i) {
+    EXPECT_EQ(whole["tool_calls"][i]["function"]["arguments"],
+              *text::parse_json(same[i]["function"]["arguments"].get<std::string>()));
+  }
+  body["messages"].push_back({{"role", "assistant"}, {"content", ""}, {"tool_calls", whole["tool_calls"]}});
+  body["messages"].push_back({{"role", "tool"}, {"tool_name", "stop"}, {"content", "done"}});
+  EXPECT_EQ(post("/api/chat", body).status, 200);
+  use(kThinking);
+  body.erase("tools");
+  body.erase("tool_choice");
+  EXPECT_TRUE(json_of(post("/api/chat", body))["message"].contains("thinking"));
+  body["think"] = false;
+  EXPECT_FALSE(json_of(post("/api/chat", body))["message"].contains("thinking"));
+  body["think"] = 1;
+  EXPECT_EQ(post("/api/chat", body).status, 400);
+}
+
 TEST_F(ToolsTest, ThoughtsEndWithinTheirBudget) {
   use(kThinking);
   Json body = chat({{"plait", {{"thinking_budget", 12}}}}, 60);
