@@ -19,6 +19,7 @@
 #include "serving/engine_loop.h"
 #include "serving/http/server.h"
 #include "serving/models.h"
+#include "serving/openapi.h"
 #include "serving/page.h"
 #include "serving/strand_routes.h"
 
@@ -57,6 +58,7 @@ Result<void> run(const ServeFlags& flags, serving::EngineThread& thread, serving
   serving::StrandRoutes strands(*first->loop, first->target, {});
   strands.add_routes(router);
   serving::add_page(router);
+  serving::add_openapi(router);  // the last: it says whether all others are described
   PLAIT_TRY(const auto server, serving::HttpServer::make({.listen = settings.addresses(),
                                                           .policy = settings.policy(),
                                                           .log = [&](std::string_view line) { settings.log(line); }},

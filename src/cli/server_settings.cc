@@ -137,7 +137,7 @@ Result<void> ServerSettings::take(const Config& config) {
   }
   policy.limits.connections_per_address = static_cast<std::size_t>(config.number("server.connections_per_address"));
   policy.timeouts.ping = static_cast<double>(config.number("server.ping"));
-  policy.open_paths = {"/", "/health"};  // the page asks for the key itself; probes have none
+  policy.open_paths = {"/", "/health", "/openapi.json"};  // the page asks for the key itself; probes have none
   PLAIT_TRY_VOID(access_log_.open(config.text("server.access_log")));
   policy_ = std::move(policy);
   files_ = std::move(files);

@@ -223,8 +223,9 @@ Accepted<Json> as_chat(const Json& body) {
   chat.erase("system");
   chat["messages"] = std::move(messages);
   if (chat.contains("stop_sequences")) {
-    chat["stop"] = chat["stop_sequences"];
+    Json stop = std::move(chat["stop_sequences"]);
     chat.erase("stop_sequences");
+    chat["stop"] = std::move(stop);
   }
   PLAIT_TRY(const Json* metadata, fields.object("metadata"));
   if (metadata != nullptr && metadata->contains("user_id")) chat["user"] = (*metadata)["user_id"];
@@ -377,7 +378,7 @@ Accepted<Asked> read_message(const Json& body, const AskContext& context) {
   return Asked{.request = *std::move(request), .wording = std::move(wording)};
 }
 
-std::string_view error_type(int status) {
+std::string_view anthropic_type(int status) {
   switch (status) {
     case 401:
       return "authentication_error";
@@ -399,7 +400,7 @@ std::string_view error_type(int status) {
 }  // namespace
 
 HttpReply anthropic_refusal(const Refusal& refusal) {
-  const Json error{{"type", error_type(refusal.status)}, {"message", refusal.message}};
+  const Json error{{"type", anthropic_type(refusal.status)}, {"message", refusal.message}};
   return {.status = refusal.status, .body = dump_json({{"type", "error"}, {"error", error}})};
 }
 

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <ctime>
+#include <new>
 #include <optional>
 #include <random>
 #include <unordered_map>
@@ -41,6 +42,19 @@ HttpHeaders warning_headers(const ReplyShape& shape) {
   HttpHeaders headers;
   for (const std::string& warning : shape.warnings) headers.add("x-plait-warning", warning);
   return headers;
+}
+
+// Runs what reads or words one request. What throws all the same (no memory for a request of many megabytes) costs this
+// request and not the program.
+template <class Refuse, class Call>
+void guarded(const Refuse& refuse, const Call& call) {
+  try {
+    call();
+  } catch (const std::bad_alloc&) {
+    refuse({.status = 503, .message = "there is no memory left for this request", .code = "out_of_memory"});
+  } catch (...) {
+    refuse({.status = 500, .message = "the request could not be handled", .code = "internal_error"});
+  }
 }
 
 // What the body says of its model. Another kind of value is refused later, by whoever reads the rest.
@@ -123,7 +137,8 @@ void Api::State::take(const Dialect& dialect, HttpRequest request, const Respond
         delete done;
         flying_.fetch_sub(1);
       });
-  reader_.submit([this, flight] { prepare(flight); });
+  reader_.submit(
+      [this, flight] { guarded([&](const Refusal& refusal) { refuse(*flight, refusal); }, [&] { prepare(flight); }); });
 }
 
 void Api::State::refuse(const Flight& flight, const Refusal& refusal) {
@@ -139,7 +154,9 @@ void Api::State::prepare(const FlightPointer& flight) {
   const auto keep_alive = flight->dialect.keep_alive(flight->body);
   if (!keep_alive) return refuse(*flight, keep_alive.error());
   models_.acquire(model_of(flight->body), *keep_alive, [this, flight](Accepted<ModelLease> lease) {
-    reader_.submit([this, flight, lease = std::move(lease)] { read(flight, lease); });
+    reader_.submit([this, flight, lease = std::move(lease)] {
+      guarded([&](const Refusal& refusal) { refuse(*flight, refusal); }, [&] { read(flight, lease); });
+    });
   });
 }
 
@@ -210,10 +227,13 @@ void Api::State::land(std::uint64_t number) {
   }
   // Large replies are not written on the engine's time.
   reader_.submit([this, flight] {
-    HttpReply reply = flight->wording->whole(*flight->exchange);
-    for (const auto& [name, value] : flight->headers) reply.headers.add(name, value);
-    observe(*flight, reply.status, flight->exchange->usage());
-    flight->responder.reply(std::move(reply));
+    guarded([&](const Refusal& refusal) { refuse(*flight, refusal); },
+            [&] {
+              HttpReply reply = flight->wording->whole(*flight->exchange);
+              for (const auto& [name, value] : flight->headers) reply.headers.add(name, value);
+              observe(*flight, reply.status, flight->exchange->usage());
+              flight->responder.reply(std::move(reply));
+            });
   });
 }
 
@@ -246,7 +266,9 @@ void Api::State::add_routes(HttpRouter& router) {
   add_model_routes(router);
   const auto text_route = [&](std::string_view path, TextReply reply) {
     router.add(HttpMethod::post, path, [this, reply](HttpRequest request, const Responder& responder) {
-      reader_.submit([this, reply, responder, request = std::move(request)] { answer(reply, request, responder); });
+      reader_.submit([this, reply, responder, request = std::move(request)] {
+        guarded([&](const Refusal& refusal) { responder.refuse(refusal); }, [&] { answer(reply, request, responder); });
+      });
     });
   };
   text_route("/tokenize", tokenize_reply);
@@ -292,8 +314,10 @@ void Api::State::answer(TextReply reply, const HttpRequest& request, const Respo
   const std::string model = body ? model_of(*body) : std::string();  // a bad body is refused by whoever reads it
   models_.acquire(model, {}, [this, reply, request, responder](Accepted<ModelLease> lease) {
     if (!lease) return responder.refuse(lease.error());
-    reader_.submit(
-        [reply, request, responder, lease = *std::move(lease)] { responder.reply(reply(request, lease->target)); });
+    reader_.submit([reply, request, responder, lease = *std::move(lease)] {
+      guarded([&](const Refusal& refusal) { responder.refuse(refusal); },
+              [&] { responder.reply(reply(request, lease->target)); });
+    });
   });
 }
 

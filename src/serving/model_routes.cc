@@ -90,6 +90,10 @@ HttpReply ollama_ps_reply(const HttpRequest& /*request*/, const ServedModels& mo
 }
 
 HttpReply ollama_show_reply(const HttpRequest& request, const ServedModels& models) {
+  constexpr std::size_t kBodyBytesMax = std::size_t{64} << 10U;  // this runs on the server's thread
+  if (request.body.size() > kBodyBytesMax) {
+    return ollama_refusal({.status = 413, .message = "the body is too large for this address"});
+  }
   const auto body = parse_body(request.body);
   if (!body) return ollama_refusal(body.error());
   const Json asked = body->is_object() ? body->value("model", body->value("name", Json())) : Json();

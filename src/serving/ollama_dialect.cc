@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <cmath>
 #include <ctime>
 #include <deque>
 #include <utility>
@@ -155,6 +156,7 @@ Accepted<std::optional<double>> read_keep_alive(const Json& body) {
     if (unit != "h" && unit != "m" && unit != "s" && unit != "ms" && !unit.empty()) return bad;
     seconds += count * (unit == "h" ? 3600 : unit == "m" ? 60 : unit == "ms" ? 0.001 : 1);
   } while (!text.empty());
+  if (!std::isfinite(seconds)) return bad;
   return negative ? -seconds : seconds;
 }
 

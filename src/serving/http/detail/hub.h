@@ -20,6 +20,7 @@
 #include "serving/http/counters.h"
 #include "serving/http/detail/admission.h"
 #include "serving/http/detail/wire.h"
+#include "serving/http/detail/key_guesses.h"
 #include "serving/http/policy.h"
 #include "serving/http/responder.h"
 
@@ -55,6 +56,7 @@ class Hub {
   const std::shared_ptr<Admission> admission = std::make_shared<Admission>();  // any thread
   std::atomic<bool> draining = false;                                          // any thread
   std::array<char, Wire::kRecordBytes> incoming{};                             // of whoever is read from just now
+  KeyGuesses guesses;
   std::size_t bodies_bytes = 0;                                                // of the bodies that are coming in
   std::unordered_set<std::shared_ptr<Connection>> connections;
   std::unordered_map<std::string, std::size_t> connections_of;  // by address_group()
