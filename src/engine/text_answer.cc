@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/text_answer.h"
 
+#include <algorithm>
+
 namespace plait::engine {
 
 base::Result<TextAnswer> TextAnswer::make(const models::Tokenizer& tokenizer, models::StopOptions stop, Show show,
@@ -27,6 +29,7 @@ bool TextAnswer::give(const models::StopStream::Piece& piece) {
 bool TextAnswer::on_token(SequenceId /*sequence*/, const models::Sample& sample) {
   tokens_.push_back(sample.token);
   if (sample.logprobs) logprobs_.push_back(*sample.logprobs);
+  if (std::ranges::find(stop_ids_, sample.token) != stop_ids_.end()) return true;  // told, never shown
   return give(stop_.push(detokenizer_.push(sample.token)));
 }
 
