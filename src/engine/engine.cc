@@ -207,6 +207,7 @@ Result<Generation> Engine::State::prepare(const Sequence& sequence, const Genera
                 fmt::format("the prompt has {} tokens and the context holds {}: nothing can follow", sequence.length(),
                             runner.context()));
   }
+  PLAIT_TRY_VOID(check_outputs(sequence, generate));
   PLAIT_TRY_VOID(check_fits(sequence, generate));
   Generation generation{.options = generate,
                         .sampler = std::move(sampler),
@@ -247,6 +248,7 @@ Result<void> Engine::State::check_group(const Sequence& sequence) const {
 Result<void> Engine::State::begin(Sequence& sequence, const GenerateOptions& generate) {
   PLAIT_TRY(Generation generation, prepare(sequence, generate));
   if (sequence.group != 0) PLAIT_TRY_VOID(check_group(sequence));
+  want_rows(sequence, generation);
   if (sequence.pending() == 0) {  // the last token again: its logits are what decoding starts from
     trim_span(sequence, sequence.tokens.size() - 1);
   }

@@ -45,6 +45,7 @@
 #include "engine/prefix_cache.h"
 #include "engine/runner.h"
 #include "engine/step_budget.h"
+#include "models/config.h"
 #include "models/sampler.h"
 
 namespace plait::engine {
@@ -88,6 +89,12 @@ class Listener {
   virtual ~Listener() = default;
   /// A token was chosen, the stop token excepted. False ends the generation with EndReason::stop.
   virtual bool on_token(SequenceId sequence, const models::Sample& sample) = 0;
+  /// The log-probability of the prompt's token `index`, behind those before it: see GenerateOptions::prompt_logprobs.
+  /// In order, each once, before the first token.
+  virtual void on_prompt_logprobs(SequenceId /*sequence*/, std::size_t /*index*/,
+                                  const models::Logprobs& /*logprobs*/) {}
+  /// What GenerateOptions::pooling asks for, [width]: once, when the prompt is computed. Valid during the call.
+  virtual void on_pooled(SequenceId /*sequence*/, std::span<const float> /*pooled*/) {}
   /// The generation is over: the last call about it.
   virtual void on_end(SequenceId sequence, const Ending& ending) = 0;
 };
@@ -104,14 +111,27 @@ class Guide {
   [[nodiscard]] virtual std::span<const base::TokenId> accept(base::TokenId token) = 0;
 };
 
+/// Which tokens of a prompt are to be scored.
+struct PromptLogprobs {
+  std::size_t first = 1;  ///< The first of the sequence's own tokens; nothing predicts token 0. ≥ 1.
+  int top = 0;            ///< Alternatives at each place. [0, 128]
+};
+
 /// How a sequence is to go on.
 struct GenerateOptions {
   models::SamplerOptions sampler = {};
   std::size_t tokens_max = 0;  ///< Most tokens to generate, forced ones included; 0: until the context is full.
   bool prompt_only = false;    ///< Compute what is there and end (length) without a token.
   std::vector<base::TokenId> stop = {};  ///< Ends the generation; not shown and not part of the sequence.
-  std::optional<double> deadline = {};   ///< Time of the engine's clock, seconds.
-  bool returns = false;                  ///< Hint for the cache: the client comes back to this text soon.
+  bool tell_stop = false;                ///< The listener is told of the stop token, and it is counted.
+  /// Log-probabilities of tokens that are there already, for on_prompt_logprobs(). Nothing from token first - 1 on is
+  /// taken from what others have computed. Of a Request with samples, the first sample is told.
+  std::optional<PromptLogprobs> prompt_logprobs = {};
+  /// The final hidden states of the own tokens, pooled, for on_pooled(). Only with prompt_only; `mean` takes nothing
+  /// from what others have computed.
+  std::optional<models::Pooling> pooling = {};
+  std::optional<double> deadline = {};  ///< Time of the engine's clock, seconds.
+  bool returns = false;                 ///< Hint for the cache: the client comes back to this text soon.
   /// Nobody watches its tokens as they come: prompts beside it need not keep its pace. A load of patient sequences ends
   /// sooner, since its prompts come in whole steps and its tokens in wide ones. The tokens are the same.
   bool patient = false;
@@ -215,8 +235,9 @@ class Engine {
   /// Adds tokens that will be computed with the next generation. Errors: invalid_argument (a token outside the
   /// vocabulary; beyond the context, with both numbers; it generates).
   [[nodiscard]] base::Result<void> append(SequenceId sequence, std::span<const base::TokenId> tokens);
-  /// Makes it run. Errors: invalid_argument (sampler options; nothing to compute; it generates); out_of_resources (it
-  /// would never fit into the memory of keys and values, with both numbers).
+  /// Makes it run. Errors: invalid_argument (sampler options; nothing to compute; it generates; logprobs of tokens that
+  /// are not there; pooling that goes on, or without hidden states; either of a row group); out_of_resources (it would
+  /// never fit into the memory of keys and values, with both numbers).
   [[nodiscard]] base::Result<void> generate(SequenceId sequence, const GenerateOptions& options);
   /// A sequence that begins with all tokens of this one, on the same pages. Constant time but for its list of pages and
   /// tokens. It belongs to the same client, and is cancelled with its parent.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What engine.cc and step.cc share and nobody else needs to see.
+// What engine.cc, step.cc, preemption.cc and prompt_outputs.cc share and nobody else needs to see.
 #pragma once
 
 #include <map>
@@ -32,12 +32,21 @@ struct WatchedPart {
 
 /// One generation of a sequence.
 struct Generation {
+  static constexpr std::size_t kNoRow = SIZE_MAX;
+
+  /// Behind the last own token whose row has to give more than keys and values. A row's logits say something about the
+  /// token behind it.
+  [[nodiscard]] std::size_t wanted_end() const { return prompt_length - (options.pooling ? 0 : 1); }
+  [[nodiscard]] bool wants_rows() const { return wanted_row < wanted_end(); }
+
   GenerateOptions options;
   models::Sampler sampler;
   std::size_t prompt_length = 0;  ///< Own tokens before it.
   std::size_t generated = 0;
   std::size_t forced = 0;    ///< Of the tokens at the end, these were forced and are not computed yet.
   std::size_t computed = 0;  ///< Most own tokens that were ever computed: what comes again was lost to preemption.
+  std::size_t wanted_row = kNoRow;  ///< The next own token whose row has to give more than keys and values.
+  std::vector<double> pooled = {};  ///< [width]: sum of the hidden states of wanted rows before that one.
   Usage usage = {};
   StepWork work_before = {};  ///< Of all steps before it was asked for.
   double asked_at = 0;
@@ -94,7 +103,10 @@ struct StepItem {
   Sequence* sequence = nullptr;
   std::size_t tokens = 0;
   bool decode = false;
-  bool logits = false;
+  bool chooses = false;         ///< The last row's logits choose a token.
+  std::size_t scored = 0;       ///< So many rows of logits say how likely the prompt's next token was; they come first.
+  std::size_t logits_rows = 0;  ///< Last rows with logits, for whatever.
+  std::size_t pooled = 0;       ///< Last rows whose hidden states are pooled.
 };
 
 class Engine::State {
@@ -119,6 +131,12 @@ class Engine::State {
 
   // step.cc
   bool step();
+
+  // prompt_outputs.cc
+  /// Whether what is asked of a prompt's rows can be had.
+  [[nodiscard]] base::Result<void> check_outputs(const Sequence& sequence, const GenerateOptions& generate) const;
+  /// Notes what is asked of the rows; computed tokens whose rows are wanted are forgotten.
+  void want_rows(Sequence& sequence, Generation& generation);
 
   // preemption.cc
   /// Cuts its own computed tokens; where that is impossible it has none any more.
@@ -156,6 +174,15 @@ class Engine::State {
     std::span<const std::uint64_t> mask = {};
     base::Result<models::Sample> sample;
   };
+  struct Score {
+    SequenceId id;
+    std::uint64_t arrival = 0;
+    std::size_t index = 0;  ///< Of the token in its sequence.
+    base::TokenId token = base::kNoToken;
+    std::size_t top = 0;
+    std::size_t row = 0;  ///< Of logits_.
+    base::Result<models::Logprobs> logprobs;
+  };
 
   void expire(double now);
   void admit(double now);
@@ -178,7 +205,19 @@ class Engine::State {
   void choose_for(Sequence& sequence, std::size_t row);
   void choose_token(Choice& choice);
   void deliver(SequenceId id, std::uint64_t arrival, base::Result<models::Sample> sample);
+  [[nodiscard]] bool tell_stop(Sequence& sequence, const models::Sample& sample);
   bool take(Sequence& sequence, base::TokenId token);
+
+  // prompt_outputs.cc
+  [[nodiscard]] std::span<const base::TokenId> findable(const Sequence& sequence) const;
+  void share_prompts(std::size_t tokens);
+  void ask_outputs(StepItem& item) const;
+  [[nodiscard]] double logits_rows_cost(const StepItem& item) const;
+  void score(const StepItem& item, std::size_t row);
+  void pool(const StepItem& item, std::size_t row);
+  void score_token(Score& score);
+  void tell_scores();
+  [[nodiscard]] bool tell_pooled(Sequence& sequence);
 
   // preemption.cc
   [[nodiscard]] bool before(const Sequence& a, const Sequence& b) const;
@@ -187,6 +226,7 @@ class Engine::State {
   [[nodiscard]] bool make_pages(Sequence& sequence, std::size_t tokens);
   [[nodiscard]] bool fits(const Sequence& sequence);
   [[nodiscard]] bool enough_coming(const PageCounts& pages) const;
+  bool free_copies(Sequence& sequence, const PageCounts& pages);
   bool give_way(const Sequence& sequence);
   bool set_idle_aside(const Sequence& sequence);
   bool displace(const Sequence& sequence);
@@ -207,8 +247,10 @@ class Engine::State {
   bool paced_ = false;  ///< Somebody decodes in this step whose pace its prompts must keep.
   std::unordered_map<std::uint64_t, Sequence*> computing_;  ///< Name of a page → who computes it next.
   std::vector<models::Rows> rows_;
-  std::vector<float> logits_;
+  std::vector<float> logits_;  ///< At least as many as the step has.
+  std::vector<float> hidden_;  ///< [pooled rows, width], likewise.
   std::vector<Choice> choices_;
+  std::vector<Score> scores_;
 };
 
 }  // namespace plait::engine

@@ -89,6 +89,7 @@ bool Engine::State::make_pages(Sequence& sequence, std::size_t tokens) {
     if (enough_coming(needed)) return false;  // in a later step
     if (give_way(sequence)) continue;
     if (running.front() == &sequence || sequence.group != 0) {
+      if (free_copies(sequence, needed)) continue;
       without_pages_.push_back(sequence.id);
     } else {
       preempt(sequence);
@@ -96,6 +97,14 @@ bool Engine::State::make_pages(Sequence& sequence, std::size_t tokens) {
     return false;
   }
   return true;
+}
+
+/// Where it computed what the cache had, its later pages there stand on copies of its earlier ones, which cannot leave
+/// before them: takes its own out of the cache. False if that does not bring the pages.
+bool Engine::State::free_copies(Sequence& sequence, const PageCounts& pages) {
+  const std::size_t known = cache.size();
+  cache.withdraw(sequence.place, sequence.span);
+  return cache.size() < known && cache.make_room(pages);
 }
 
 /// Takes the pages of somebody who can get them back: of who does not run, the least recently used; else of the last

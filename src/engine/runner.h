@@ -18,6 +18,10 @@ class Runner {
   [[nodiscard]] virtual const models::KvLayout& layout() const = 0;
   [[nodiscard]] virtual std::size_t vocabulary() const = 0;
   [[nodiscard]] virtual std::size_t context() const = 0;  ///< Most tokens of a view.
+  /// Floats of a hidden state; 0: it gives none (Rows::hidden).
+  [[nodiscard]] virtual std::size_t width() const { return 0; }
+  /// What the logits of a row cost, in rows of a prompt without logits.
+  [[nodiscard]] virtual double logits_work() const { return 0; }
   /// As Model::forward(). Requires: at most models::kStepRows rows.
   [[nodiscard]] virtual base::Result<void> forward(std::span<const models::Rows> batch, std::span<float> logits) = 0;
   /// f(i) for all i < count, on any threads in any order; returns when all are done.
@@ -32,6 +36,10 @@ class ModelRunner final : public Runner {
   [[nodiscard]] const models::KvLayout& layout() const override { return model_.kv_layout(); }
   [[nodiscard]] std::size_t vocabulary() const override { return model_.vocabulary(); }
   [[nodiscard]] std::size_t context() const override { return model_.context(); }
+  [[nodiscard]] std::size_t width() const override { return model_.width(); }
+  [[nodiscard]] double logits_work() const override {
+    return model_.operations_per_logits() / (model_.operations_per_token() - model_.operations_per_logits());
+  }
   [[nodiscard]] base::Result<void> forward(std::span<const models::Rows> batch, std::span<float> logits) override {
     return model_.forward(batch, workspace_, logits);
   }

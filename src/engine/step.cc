@@ -138,7 +138,7 @@ void Engine::State::start_running(Sequence& sequence, double now) {
 std::size_t Engine::State::take_part_of_page(Sequence& sequence) {
   constexpr std::size_t kWorthIt = 4;  // tokens; a part costs a copy of the page
   const std::size_t begin = sequence.span.length();
-  const auto mine = std::span(sequence.tokens).subspan(begin);
+  const auto mine = findable(sequence).subspan(std::min(begin, findable(sequence).size()));
   const std::size_t most = std::min(kPageTokens, mine.size() - std::min<std::size_t>(mine.size(), 1));
   std::size_t gain = kWorthIt - 1;
   const Sequence* from = nullptr;
@@ -165,7 +165,7 @@ std::size_t Engine::State::take_part_of_page(Sequence& sequence) {
 void Engine::State::find_computed(Sequence& sequence) {
   if (!sequence.parts.empty() || sequence.span.length() != sequence.place.pages * kPageTokens) return;
   std::size_t found =
-      cache.adopt(sequence.place, sequence.tokens, sequence.span, !sequence.generation->options.returns);
+      cache.adopt(sequence.place, findable(sequence), sequence.span, !sequence.generation->options.returns);
   if (sequence.group == 0) found += take_part_of_page(sequence);
   if (found == 0 || sequence.generation->first_token_at >= 0) return;
   const std::size_t before = sequence.generation->computed;
@@ -182,7 +182,7 @@ void Engine::State::find_computed(Sequence& sequence) {
 bool Engine::State::waits_for_other(Sequence& sequence) {
   const PrefixCache::Place& place = sequence.place;
   if (!options.share_prefixes || !sequence.parts.empty() || place.node == PrefixCache::kLost ||
-      sequence.tokens.size() <= (place.pages + 1) * kPageTokens) {
+      findable(sequence).size() <= (place.pages + 1) * kPageTokens) {
     return false;
   }
   const auto [at, first] = computing_.try_emplace(cache.next_name(place, sequence.tokens), &sequence);
@@ -250,10 +250,7 @@ std::size_t Engine::State::length_after_step(const Sequence& sequence) {
 void Engine::State::plan_prompts(std::size_t decode_rows, double now) {
   const std::size_t room = models::kStepRows - decode_rows;
   const std::size_t tokens = std::min(budget.tokens(paced_ ? decode_rows : 0), room);
-  shares_.clear();
-  for (const Sequence* sequence : prompts_) {
-    shares_.push_back({.ticket = *sequence->ticket, .left = sequence->pending()});
-  }
+  share_prompts(tokens);
   fairness.split(shares_, tokens, now);
   for (const PromptShare& share : shares_) {
     if (share.granted > 0) items_.push_back({.sequence = by_ticket[share.ticket.value()], .tokens = share.granted});
@@ -299,20 +296,29 @@ void Engine::State::add_view(Sequence& sequence) {
 
 Result<void> Engine::State::run_items() {
   rows_.clear();
-  std::size_t logits_rows = 0;
-  for (const StepItem& item : items_) item.sequence->feeding = item.tokens;
+  std::size_t logits = 0;
+  std::size_t hidden = 0;
   for (StepItem& item : items_) {
+    item.sequence->feeding = item.tokens;
+    ask_outputs(item);
+    logits += item.logits_rows * runner.vocabulary();
+    hidden += item.pooled * runner.width();
+  }
+  if (logits_.size() < logits) logits_.resize(logits);
+  if (hidden_.size() < hidden) hidden_.resize(hidden);
+  std::span<float> hidden_left = hidden_;
+  for (const StepItem& item : items_) {
     Sequence& sequence = *item.sequence;
     add_view(sequence);
-    item.logits = item.tokens == sequence.pending() && !sequence.generation->options.prompt_only;
     const std::span<const base::TokenId> tokens(sequence.tokens);
     rows_.push_back({.tokens = tokens.subspan(sequence.span.length(), item.tokens),
                      .view = sequence.view,
-                     .logits = item.logits ? models::Logits::last : models::Logits::none});
-    logits_rows += item.logits ? 1 : 0;
+                     .logits = item.logits_rows > 0 ? models::Logits::all : models::Logits::none,
+                     .logits_first = item.tokens - item.logits_rows,
+                     .hidden = hidden_left.first(item.pooled * runner.width())});
+    hidden_left = hidden_left.subspan(rows_.back().hidden.size());
   }
-  logits_.resize(logits_rows * runner.vocabulary());
-  return runner.forward(rows_, logits_);
+  return runner.forward(rows_, std::span(logits_).first(logits));
 }
 
 /// What was computed becomes findable, is counted and charged.
@@ -321,7 +327,11 @@ void Engine::State::account(double seconds) {
   std::size_t prompt_rows = 0;
   for (const StepItem& item : items_) (item.decode ? decode_rows : prompt_rows) += item.tokens;
   // Whole steps of prompts beside patient streams are far from those whose length the budget has to foretell.
-  if (paced_ || decode_rows == 0 || prompt_rows == 0) budget.observe(decode_rows, prompt_rows, seconds);
+  double extra_rows = 0;  // what logits of prompt rows cost
+  for (const StepItem& item : items_) extra_rows += logits_rows_cost(item);
+  if (paced_ || decode_rows == 0 || prompt_rows == 0) {
+    budget.observe(decode_rows, prompt_rows + static_cast<std::size_t>(extra_rows), seconds);
+  }
   ++counters.steps;
   counters.decode_rows += decode_rows;
   counters.prompt_rows += prompt_rows;
@@ -350,31 +360,42 @@ void Engine::State::account(double seconds) {
     }
     generation.computed = std::max(generation.computed, sequence.span.length());
     counters.work += step_work(share);
-    fairness.charge(*sequence.ticket, step_charge(share, options.rates, options.unit));
+    fairness.charge(*sequence.ticket, step_charge(share, options.rates, options.unit) + logits_rows_cost(item));
     if (options.share_prefixes && sequence.parts.empty() && sequence.place.node != PrefixCache::kLost) {
       cache.publish(sequence.place, sequence.tokens, sequence.span, !generation.options.returns);
     }
   }
 }
 
-/// Chooses a token for every row of logits and for the samples that waited for them, and tells the listeners.
+/// Chooses a token for every row of logits that is for that and for the samples that waited for them, scores tokens of
+/// prompts with the other rows, and tells the listeners.
 void Engine::State::choose() {
   choices_.clear();
+  scores_.clear();
   std::vector<std::pair<SequenceId, std::uint64_t>> computed;  // whoever wanted no more than that
   std::size_t row = 0;
+  std::size_t hidden_row = 0;
   for (const StepItem& item : items_) {
     Sequence& sequence = *item.sequence;
-    if (item.logits) {
-      choose_for(sequence, row++);
+    score(item, row);
+    pool(item, hidden_row);
+    row += item.logits_rows;
+    hidden_row += item.pooled;
+    if (item.chooses) {
+      choose_for(sequence, row - 1);
     } else if (sequence.pending() == 0) {
       computed.emplace_back(sequence.id, sequence.arrival);
     }
   }
-  runner.for_each(choices_.size(), [&](std::size_t i) { choose_token(choices_[i]); });
+  runner.for_each(choices_.size() + scores_.size(), [&](std::size_t i) {
+    i < choices_.size() ? choose_token(choices_[i]) : score_token(scores_[i - choices_.size()]);
+  });
+  tell_scores();
   for (Choice& choice : choices_) deliver(choice.id, choice.arrival, std::move(choice.sample));
   for (const auto& [id, arrival] : computed) {
     Sequence* sequence = find(id);
-    if (sequence != nullptr && sequence->generation && sequence->arrival == arrival) end(*sequence, EndReason::length);
+    if (sequence == nullptr || !sequence->generation || sequence->arrival != arrival) continue;
+    if (tell_pooled(*sequence)) end(*sequence, EndReason::length);
   }
 }
 
@@ -419,6 +440,7 @@ void Engine::State::choose_for(Sequence& sequence, std::size_t row) {
     follower->leader.reset();
     follower->generation->started_at = sequence.generation->started_at;
     follower->generation->computed = sequence.generation->computed;
+    follower->generation->wanted_row = Generation::kNoRow;  // the leader is told
     Usage& usage = follower->generation->usage;
     usage.cached_tokens = usage.prompt_tokens;
     usage.counters.start(usage.prompt_tokens);
@@ -437,6 +459,19 @@ bool Engine::State::take(Sequence& sequence, base::TokenId token) {
   return (most == 0 || generation.generated < most) && sequence.length() <= runner.context();
 }
 
+/// Tells of a stop token where that is wanted. False if the generation is over meanwhile.
+bool Engine::State::tell_stop(Sequence& sequence, const models::Sample& sample) {
+  Generation& generation = *sequence.generation;
+  Listener* listener = generation.options.listener;
+  if (!generation.options.tell_stop || listener == nullptr) return true;
+  ++generation.generated;
+  const SequenceId id = sequence.id;
+  const std::uint64_t arrival = sequence.arrival;
+  static_cast<void>(listener->on_token(id, sample));
+  const Sequence* still = find(id);
+  return still != nullptr && still->generation && still->arrival == arrival;
+}
+
 void Engine::State::deliver(SequenceId id, std::uint64_t arrival, Result<models::Sample> sample) {
   Sequence* sequence = find(id);  // a listener may have closed it meanwhile
   if (sequence == nullptr || !sequence->generation || sequence->arrival != arrival) return;
@@ -448,6 +483,7 @@ void Engine::State::deliver(SequenceId id, std::uint64_t arrival, Result<models:
     fairness.prompt_done(*sequence->ticket);
   }
   if (std::ranges::find(generation.options.stop, sample->token) != generation.options.stop.end()) {
+    if (!tell_stop(*sequence, *sample)) return;
     return end(*sequence, EndReason::stop);
   }
   bool more = take(*sequence, sample->token);

@@ -36,6 +36,7 @@ bool TextAnswer::on_token(SequenceId /*sequence*/, const models::Sample& sample)
   tokens_.push_back(sample.token);
   // Only the first token is never forced.
   if (sample.logprobs || !logprobs_.empty()) logprobs_.push_back(sample.logprobs.value_or(models::Logprobs()));
+  if (std::ranges::find(stop_ids_, sample.token) != stop_ids_.end()) return true;  // told, never shown
   std::string text = text_of(sample.token);
   const std::size_t left_out = std::min(left_out_, text.size());
   left_out_ -= left_out;

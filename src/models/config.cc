@@ -279,6 +279,16 @@ Result<void> read_scales(const Reader& reader, Config& config) {
   return {};
 }
 
+/// Kinds that plait does not compute say nothing about text that is generated.
+std::optional<Pooling> read_pooling(const Reader& reader) {
+  constexpr int kMean = 1;
+  constexpr int kLast = 3;
+  const auto kind = reader.file().get<std::int64_t>(reader.key("pooling_type"));
+  if (kind == kMean) return Pooling::mean;
+  if (kind == kLast) return Pooling::last;
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::string_view name(Architecture architecture) {
@@ -299,6 +309,7 @@ Result<Config> read_config(const GgufFile& file) {
   PLAIT_TRY_VOID(read_windows(reader, config));
   PLAIT_TRY_VOID(read_rope(reader, config));
   PLAIT_TRY_VOID(read_scales(reader, config));
+  config.pooling = read_pooling(reader);
   return config;
 }
 

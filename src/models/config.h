@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,12 @@ struct Mixture {
   std::size_t used = 0;        ///< Experts of a row.
   std::size_t shared_ffn = 0;  ///< Inner width of an expert that every row uses besides; 0: none.
   bool normalised = false;     ///< The used experts' weights are made to add up to one.
+};
+
+/// How the hidden states of a text become one vector.
+enum class Pooling {
+  mean,  ///< Of all tokens.
+  last,  ///< The last token's.
 };
 
 struct Config {
@@ -58,6 +65,7 @@ struct Config {
   std::vector<bool> layer_windowed;  ///< [layers]
 
   Activation activation = Activation::silu;
+  std::optional<Pooling> pooling = {};  ///< What the model was trained for, where its file says it.
 };
 
 /// Reads and checks the metadata, the embedding matrix's shape and the optional `rope_freqs.weight`.

@@ -154,7 +154,7 @@ class ExactOperations final : public Operations {
 
   void mix(const Experts& experts, const float* x, std::span<const float> norm, std::size_t rows, float* y) override {
     const std::size_t width = config_.width;
-    const float* normed = normalise(input_of(x, norm, width), rows);
+    const float* normed = normalised(input_of(x, norm, width), rows);
     choose(experts.router, normed, rows);
     const std::size_t places = routing_.places();
     grow(gathered_, places * width);
@@ -183,6 +183,12 @@ class ExactOperations final : public Operations {
 
   void add(const float* y, std::span<const float> norm, std::size_t /*rows*/, float* x) override {
     put_off_ = {.x = x, .sum = x, .added = y, .added_norm = norm};
+  }
+
+  void normalise(const float* x, std::span<const float> norm, std::size_t rows, float* y) override {
+    const float* normed = normalised(input_of(x, norm, config_.width), rows);
+    std::copy_n(normed, rows * config_.width, y);
+    lap(StepPart::rows);
   }
 
   void cap_logits(std::size_t rows, float* logits) override {
@@ -240,7 +246,7 @@ class ExactOperations final : public Operations {
   }
 
   /// n(x) of the input, [rows, width].
-  const float* normalise(const Input& input, std::size_t rows) {
+  const float* normalised(const Input& input, std::size_t rows) {
     grow(normed_, rows * input.width);
     for_rows(rows, 2 * input.width, [&](std::size_t row) { make_row(input, row); });
     lap(StepPart::rows);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The forward pass, from tokens to logits. The rows of all sequences of a batch go through the layers together, in
-// chunks of at most kStepRows rows; only rows whose logits are asked for go through the output matrix.
+// chunks of at most kStepRows rows; only rows of which something is asked go through the end of the last layer, and
+// only those whose logits are asked for through the output matrix.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -23,7 +24,7 @@ std::size_t logit_rows(const Rows& rows) {
     case Logits::last:
       return rows.tokens.empty() ? 0 : 1;
     case Logits::all:
-      return rows.tokens.size();
+      return rows.tokens.size() - std::min(rows.logits_first, rows.tokens.size());
   }
   return 0;
 }
@@ -44,20 +45,39 @@ Result<void> check_batch(const Model& model, std::span<const Rows> batch, std::s
                     fmt::format("token {} is outside the vocabulary of {}", token.value(), model.vocabulary()));
       }
     }
+    const std::size_t width = model.width();
+    PLAIT_CHECK(rows.hidden.size() % width == 0 && rows.hidden.size() / width <= rows.tokens.size(), rows.hidden.size(),
+                rows.tokens.size());
     asked += logit_rows(rows);
   }
   PLAIT_CHECK(asked * model.vocabulary() == logits_size, asked, logits_size);
   return {};
 }
 
-/// Moves the rows whose logits are asked for to the front of x, [rows, width].
-void keep_asked(std::span<const std::size_t> asked, std::size_t width, float* x) {
+/// Moves the asked rows to the front of x, [rows, width].
+void keep_asked(std::span<const AskedRow> asked, std::size_t width, float* x) {
   for (std::size_t i = 0; i < asked.size(); ++i) {
-    if (asked[i] != i) std::copy_n(x + asked[i] * width, width, x + i * width);
+    if (asked[i].row != i) std::copy_n(x + asked[i].row * width, width, x + i * width);
   }
 }
 
-/// One chunk through all layers, and its asked rows through the output matrix.
+/// The hidden states of the asked rows go to who wants them; the stream keeps those rows whose logits are asked for.
+void give_hidden(const Model::Parts& model, Workspace::Buffers& buffers) {
+  const std::size_t width = model.config.width;
+  float* stream = buffers.stream.data();
+  float* normed = buffers.branch.data();
+  buffers.operations->normalise(stream, model.weights.output_norm, buffers.asked.size(), normed);
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < buffers.asked.size(); ++i) {
+    const AskedRow& asked = buffers.asked[i];
+    if (asked.hidden != nullptr) std::copy_n(normed + i * width, width, asked.hidden);
+    if (!asked.logits) continue;
+    if (kept != i) std::copy_n(stream + i * width, width, stream + kept * width);
+    ++kept;
+  }
+}
+
+/// One chunk through all layers, and what is asked of its rows.
 void run_chunk(const Model::Parts& model, Workspace::Buffers& buffers, float* logits) {
   const Config& config = model.config;
   Operations& operations = *buffers.operations;
@@ -71,14 +91,14 @@ void run_chunk(const Model::Parts& model, Workspace::Buffers& buffers, float* lo
   for (std::size_t index = 0; index < config.layers; ++index) {
     const Layer& layer = model.weights.layers[index];
     operations.project(layer.query_key_value, stream, layer.attention_norm, rows, buffers.qkv.data());
-    if (index + 1 == config.layers && buffers.logit_rows.empty()) {  // nothing reads the rest
+    if (index + 1 == config.layers && buffers.asked.empty()) {  // nothing reads the rest
       return operations.store(index, buffers.qkv.data());
     }
     operations.attend(index, buffers.qkv.data(), attended);
     if (index + 1 == config.layers) {  // all keys and values are stored: only asked rows go on
-      rows = buffers.logit_rows.size();
-      keep_asked(buffers.logit_rows, config.heads * config.head_dim, attended);
-      keep_asked(buffers.logit_rows, config.width, stream);
+      rows = buffers.asked.size();
+      keep_asked(buffers.asked, config.heads * config.head_dim, attended);
+      keep_asked(buffers.asked, config.width, stream);
     }
     operations.project(layer.attention_output, attended, {}, rows, branch);
     operations.add(branch, layer.attention_post_norm, rows, stream);
@@ -90,8 +110,11 @@ void run_chunk(const Model::Parts& model, Workspace::Buffers& buffers, float* lo
     }
     operations.add(branch, layer.ffn_post_norm, rows, stream);
   }
-  operations.project(model.weights.output, stream, model.weights.output_norm, rows, logits);
-  operations.cap_logits(rows, logits);
+  const bool hidden = std::ranges::any_of(buffers.asked, [](const AskedRow& row) { return row.hidden != nullptr; });
+  if (hidden) give_hidden(model, buffers);
+  if (buffers.logit_rows == 0) return;
+  operations.project(model.weights.output, stream, model.weights.output_norm, buffers.logit_rows, logits);
+  operations.cap_logits(buffers.logit_rows, logits);
 }
 
 /// Collects rows into chunks and runs them as they fill up.
@@ -110,11 +133,7 @@ class Batcher {
       const auto tokens = rows.tokens.subspan(done, here);
       buffers_.tokens.insert(buffers_.tokens.end(), tokens.begin(), tokens.end());
       done += here;
-      for (std::size_t i = 0; i < here; ++i) {
-        const bool last = done == rows.tokens.size() && i + 1 == here;
-        if (rows.logits == Logits::all || (rows.logits == Logits::last && last))
-          buffers_.logit_rows.push_back(first + i);
-      }
+      for (std::size_t i = 0; i < here; ++i) ask(rows, done - here + i, first + i);
       if (buffers_.tokens.size() == kStepRows) flush();
     }
   }
@@ -128,15 +147,30 @@ class Batcher {
     }
     buffers_.reserve_queries(model_.config, rows);
     run_chunk(model_, buffers_, logits_);
-    logits_ += buffers_.logit_rows.size() * model_.config.vocabulary;
+    logits_ += buffers_.logit_rows * model_.config.vocabulary;
     clear();
   }
 
  private:
+  /// Notes what is wanted of token `index` of the rows, which is row `row` of the chunk.
+  void ask(const Rows& rows, std::size_t index, std::size_t row) {
+    const std::size_t count = rows.tokens.size();
+    const std::size_t width = model_.config.width;
+    AskedRow asked{.row = row};
+    asked.logits = (rows.logits == Logits::all && index >= rows.logits_first) ||
+                   (rows.logits == Logits::last && index + 1 == count);
+    const std::size_t hidden_first = count - rows.hidden.size() / width;
+    if (index >= hidden_first) asked.hidden = rows.hidden.data() + (index - hidden_first) * width;
+    if (!asked.logits && asked.hidden == nullptr) return;
+    buffers_.asked.push_back(asked);
+    buffers_.logit_rows += asked.logits ? 1 : 0;
+  }
+
   void clear() {
     buffers_.segments.clear();
     buffers_.tokens.clear();
-    buffers_.logit_rows.clear();
+    buffers_.asked.clear();
+    buffers_.logit_rows = 0;
   }
 
   const Model::Parts& model_;

@@ -83,11 +83,15 @@ kernels::Weights Model::weights() const { return parts_->weights_form; }
 kernels::AttentionArithmetic Model::attention() const { return parts_->attention; }
 kernels::Isa Model::isa() const { return parts_->isa; }
 std::size_t Model::vocabulary() const { return parts_->config.vocabulary; }
+std::size_t Model::width() const { return parts_->config.width; }
 std::size_t Model::context() const { return parts_->context; }
 const KvLayout& Model::kv_layout() const { return *parts_->kv_layout; }
 Bytes Model::weight_bytes() const { return parts_->weights.packed_bytes(); }
 Bytes Model::bytes_per_step() const { return parts_->weights.bytes_per_step(); }
 double Model::operations_per_token() const { return parts_->weights.operations_per_token(); }
+double Model::operations_per_logits() const {
+  return 2 * static_cast<double>(parts_->config.vocabulary) * static_cast<double>(parts_->config.width);
+}
 
 Workspace::Workspace(const Model& model, parallel::Team& team) : buffers_(std::make_unique<Buffers>()) {
   const Model::Parts& parts = model.parts();

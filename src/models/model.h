@@ -58,7 +58,7 @@ struct LoadOptions {
 enum class Logits {
   none,
   last,  ///< Of the last token.
-  all,   ///< Of every token.
+  all,   ///< Of every token from Rows::logits_first on.
 };
 
 /// Tokens to compute in a forward pass, and what they see.
@@ -69,6 +69,10 @@ struct Rows {
   /// The other entries may already count tokens that other rows of the same step append.
   std::span<const ViewEntry> view = {};
   Logits logits = Logits::last;
+  std::size_t logits_first = 0;  ///< With Logits::all: the first of `tokens` that has a row of logits.
+  /// [count, width]: where the final hidden states of the last `count` tokens go, as the output matrix sees them
+  /// (behind the output norm). Whole rows, at most one for each token.
+  std::span<float> hidden = {};
 };
 
 /// The same for a sequence that looks after its own memory.
@@ -123,6 +127,7 @@ class Model {
   [[nodiscard]] kernels::AttentionArithmetic attention() const;
   [[nodiscard]] kernels::Isa isa() const;
   [[nodiscard]] std::size_t vocabulary() const;     ///< Logits per row.
+  [[nodiscard]] std::size_t width() const;          ///< Floats of a hidden state.
   [[nodiscard]] std::size_t context() const;        ///< Most tokens of a sequence.
   [[nodiscard]] const KvLayout& kv_layout() const;  ///< Of the pages that rows name.
   [[nodiscard]] base::Bytes weight_bytes() const;   ///< Memory of the prepared weights.
@@ -131,6 +136,8 @@ class Model {
   [[nodiscard]] base::Bytes bytes_per_step() const;
   /// Multiplications and additions of the linear layers per token, the output matrix included.
   [[nodiscard]] double operations_per_token() const;
+  /// Of these, those of the output matrix.
+  [[nodiscard]] double operations_per_logits() const;
 
   /// Computes keys and values of each entry's tokens and writes the asked rows of logits, [row, vocabulary], in order.
   /// At most kStepRows rows are one step, in which all keys and values of a layer are written before any row looks at

@@ -68,9 +68,11 @@ class Operations {
   /// y = the weighted sum of what each row's experts make of n(x), in the order of their weights, then the shared
   /// expert's share, if there is one; n as in project(). Both [rows, width].
   virtual void mix(const Experts& experts, const float* x, std::span<const float> norm, std::size_t rows, float* y) = 0;
-  /// x += n(y), n as in project(). Both [rows, width]. May be put off until project(), feed_forward() or mix() reads x:
-  /// nothing else may touch x and y until then.
+  /// x += n(y), n as in project(). Both [rows, width]. May be put off until project(), feed_forward(), mix() or
+  /// normalise() reads x: nothing else may touch x and y until then.
   virtual void add(const float* y, std::span<const float> norm, std::size_t rows, float* x) = 0;
+  /// y = n(x), n as in project(). Both [rows, width]; y may be what was last added to x.
+  virtual void normalise(const float* x, std::span<const float> norm, std::size_t rows, float* y) = 0;
   /// Soft cap of logits, if the model has one. [rows, vocabulary]
   virtual void cap_logits(std::size_t rows, float* logits) = 0;
 };

@@ -27,16 +27,24 @@ class Model::Parts {
   std::optional<KvLayout> kv_layout = {};  ///< Always there after load().
 };
 
+/// A row of a chunk of which more is wanted than its keys and values.
+struct AskedRow {
+  std::size_t row = 0;
+  bool logits = false;
+  float* hidden = nullptr;  ///< [width], or null.
+};
+
 class Workspace::Buffers {
  public:
   std::unique_ptr<Operations> operations;
   std::vector<Segment> segments;
-  std::vector<base::TokenId> tokens;    ///< [rows]
-  std::vector<std::size_t> logit_rows;  ///< Rows of the chunk whose logits are asked for.
-  os::HugeVector<float> stream;         ///< [rows, width] the residual stream
-  os::HugeVector<float> branch;         ///< [rows, width] what a block adds to it
-  os::HugeVector<float> qkv;            ///< [rows and turned rows, (heads + 2 kv_heads) * dim]
-  os::HugeVector<float> attended;       ///< [rows, heads * dim]
+  std::vector<base::TokenId> tokens;  ///< [rows]
+  std::vector<AskedRow> asked;        ///< Of the chunk, ascending.
+  std::size_t logit_rows = 0;         ///< Of these, with logits.
+  os::HugeVector<float> stream;       ///< [rows, width] the residual stream
+  os::HugeVector<float> branch;       ///< [rows, width] what a block adds to it
+  os::HugeVector<float> qkv;          ///< [rows and turned rows, (heads + 2 kv_heads) * dim]
+  os::HugeVector<float> attended;     ///< [rows, heads * dim]
 
   std::vector<Rows> views;  ///< Of sequences.
   std::vector<ViewEntry> entries;

@@ -229,6 +229,12 @@ class ReferenceOperations final : public Operations {
     }
   }
 
+  void normalise(const float* x, std::span<const float> norm, std::size_t rows, float* y) override {
+    for (std::size_t row = 0; row < rows; ++row) {
+      rms_norm(x + row * config_.width, norm, config_.norm_epsilon, y + row * config_.width);
+    }
+  }
+
   void cap_logits(std::size_t rows, float* logits) override {
     if (config_.logit_soft_cap == 0) return;
     for (std::size_t i = 0; i < rows * config_.vocabulary; ++i) logits[i] = cap(logits[i], config_.logit_soft_cap);

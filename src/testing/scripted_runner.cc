@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "testing/scripted_runner.h"
 
-#include <array>
+#include <algorithm>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "base/random.h"
@@ -35,11 +36,38 @@ std::uint64_t ScriptedRunner::add(std::uint64_t hash, std::ptrdiff_t position, s
   return hash + base::mix64(static_cast<std::uint64_t>(position) * 0x10001 + static_cast<std::uint32_t>(token));
 }
 
-void ScriptedRunner::write_logits(std::span<const std::uint64_t> seen, bool fails, std::span<float> logits) const {
-  const std::uint64_t hash = base::mix64(seen[0]) ^ base::mix64(seen[1] + 1);
+void ScriptedRunner::write_logits(const Seen& seen, std::span<float> logits) {
+  const std::uint64_t hash = base::mix64(seen.hashes[0]) ^ base::mix64(seen.hashes[1] + 1);
   for (std::size_t t = 0; t < logits.size(); ++t) {
-    logits[t] = fails ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(base::random_unit(hash, t)) * 10;
+    logits[t] =
+        seen.fails ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(base::random_unit(hash, t)) * 10;
   }
+}
+
+void ScriptedRunner::write_hidden(const Seen& seen, std::span<float> hidden) {
+  const std::uint64_t hash = base::mix64(seen.hashes[0] + 2) ^ base::mix64(seen.hashes[1] + 3);
+  for (std::size_t i = 0; i < hidden.size(); ++i) hidden[i] = static_cast<float>(base::random_unit(hash, i)) - 0.5F;
+}
+
+ScriptedRunner::Seen ScriptedRunner::seen_by(const models::Rows& entry, std::size_t index) const {
+  const models::ViewEntry& own = entry.view.back();
+  const std::size_t end = own.last + index + 1;
+  const std::ptrdiff_t position = own.base + static_cast<std::ptrdiff_t>(end) - 1;
+  Seen seen;
+  for (const models::ViewEntry& part : entry.view) {
+    for (std::size_t t = part.first; t < (&part == &own ? end : part.last); ++t) {
+      const std::ptrdiff_t at = part.base + static_cast<std::ptrdiff_t>(t);
+      for (std::size_t group = 0; group < kLayerGroups; ++group) {
+        const auto window = static_cast<std::ptrdiff_t>(layout_.window(group));
+        if (layout_.page_bytes(group) == 0 || (window != 0 && position - at >= window)) continue;
+        std::int32_t token = 0;
+        std::memcpy(&token, part.pages[group][t / kPageTokens] + t % kPageTokens * sizeof(token), sizeof(token));
+        seen.hashes[group] = add(seen.hashes[group], at, token);
+        seen.fails = seen.fails || token == fails_on;
+      }
+    }
+  }
+  return seen;
 }
 
 base::Result<void> ScriptedRunner::forward(std::span<const models::Rows> batch, std::span<float> logits) {
@@ -57,28 +85,20 @@ base::Result<void> ScriptedRunner::forward(std::span<const models::Rows> batch, 
     step_rows += entry.tokens.size();
   }
   if (next_error) return std::unexpected(*std::exchange(next_error, std::nullopt));
+  logits_most = std::max(logits_most, logits.size() / options_.vocabulary);
   for (const models::Rows& entry : batch) {
-    if (entry.logits == models::Logits::none) continue;
-    const models::ViewEntry& own = entry.view.back();
-    const std::size_t end = own.last + entry.tokens.size();
-    const std::ptrdiff_t position = own.base + static_cast<std::ptrdiff_t>(end) - 1;
-    std::array<std::uint64_t, kLayerGroups> seen = {};
-    bool fails = false;
-    for (const models::ViewEntry& part : entry.view) {
-      for (std::size_t t = part.first; t < (&part == &own ? end : part.last); ++t) {
-        const std::ptrdiff_t at = part.base + static_cast<std::ptrdiff_t>(t);
-        for (std::size_t group = 0; group < kLayerGroups; ++group) {
-          const auto window = static_cast<std::ptrdiff_t>(layout_.window(group));
-          if (layout_.page_bytes(group) == 0 || (window != 0 && position - at >= window)) continue;
-          std::int32_t token = 0;
-          std::memcpy(&token, part.pages[group][t / kPageTokens] + t % kPageTokens * sizeof(token), sizeof(token));
-          seen[group] = add(seen[group], at, token);
-          fails = fails || token == fails_on;
-        }
-      }
+    const std::size_t count = entry.tokens.size();
+    const std::size_t logits_first = entry.logits == models::Logits::none  ? count
+                                     : entry.logits == models::Logits::all ? entry.logits_first
+                                                                           : count - 1;
+    const std::size_t hidden_first = count - entry.hidden.size() / kWidth;
+    for (std::size_t i = std::min(logits_first, hidden_first); i < count; ++i) {
+      const Seen seen = seen_by(entry, i);
+      if (i >= hidden_first) write_hidden(seen, entry.hidden.subspan((i - hidden_first) * kWidth, kWidth));
+      if (i < logits_first) continue;
+      write_logits(seen, logits.first(options_.vocabulary));
+      logits = logits.subspan(options_.vocabulary);
     }
-    write_logits(seen, fails, logits.first(options_.vocabulary));
-    logits = logits.subspan(options_.vocabulary);
   }
   rows += step_rows;
   rows_of_step.push_back(step_rows);
@@ -86,24 +106,37 @@ base::Result<void> ScriptedRunner::forward(std::span<const models::Rows> batch, 
   return {};
 }
 
+ScriptedRunner::Seen ScriptedRunner::seen_by(std::span<const base::TokenId> tokens,
+                                             std::span<const std::ptrdiff_t> positions) const {
+  Seen seen;
+  for (std::size_t t = 0; t < tokens.size(); ++t) {
+    for (std::size_t group = 0; group < kLayerGroups; ++group) {
+      const auto window = static_cast<std::ptrdiff_t>(layout_.window(group));
+      if (layout_.page_bytes(group) == 0 || (window != 0 && positions.back() - positions[t] >= window)) continue;
+      seen.hashes[group] = add(seen.hashes[group], positions[t], tokens[t].value());
+    }
+  }
+  return seen;
+}
+
 std::vector<float> ScriptedRunner::logits(std::span<const base::TokenId> tokens) const {
-  std::vector<std::ptrdiff_t> positions;
-  for (std::size_t t = 0; t < tokens.size(); ++t) positions.push_back(static_cast<std::ptrdiff_t>(t));
+  std::vector<std::ptrdiff_t> positions(tokens.size());
+  std::iota(positions.begin(), positions.end(), std::ptrdiff_t{0});
   return logits(tokens, positions);
 }
 
 std::vector<float> ScriptedRunner::logits(std::span<const base::TokenId> tokens,
                                           std::span<const std::ptrdiff_t> positions) const {
-  std::array<std::uint64_t, kLayerGroups> seen = {};
-  for (std::size_t t = 0; t < tokens.size(); ++t) {
-    for (std::size_t group = 0; group < kLayerGroups; ++group) {
-      const auto window = static_cast<std::ptrdiff_t>(layout_.window(group));
-      if (layout_.page_bytes(group) == 0 || (window != 0 && positions.back() - positions[t] >= window)) continue;
-      seen[group] = add(seen[group], positions[t], tokens[t].value());
-    }
-  }
   std::vector<float> out(options_.vocabulary);
-  write_logits(seen, false, out);
+  write_logits(seen_by(tokens, positions), out);
+  return out;
+}
+
+std::vector<float> ScriptedRunner::hidden(std::span<const base::TokenId> tokens) const {
+  std::vector<std::ptrdiff_t> positions(tokens.size());
+  std::iota(positions.begin(), positions.end(), std::ptrdiff_t{0});
+  std::vector<float> out(kWidth);
+  write_hidden(seen_by(tokens, positions), out);
   return out;
 }
 
