@@ -45,7 +45,7 @@ class Api {
 
   /// OpenAI's `/v1/chat/completions`, `/v1/completions` and `/v1/models`; Anthropic's `/v1/messages` and its
   /// `count_tokens`; ollama's `/api/chat`, `/api/generate`, `/api/tags`, `/api/show` and `/api/version`; `/tokenize`,
-  /// `/detokenize`, `/health`, `/metrics`. The router's handlers refer to the API.
+  /// `/detokenize`, `/health`, `/metrics`, `/v1/plait/status`. The router's handlers refer to the API.
   void add_routes(HttpRouter& router);
   /// Where /metrics finds the server's own counters.
   void set_http_counters(std::function<HttpCounters()> counters);
