@@ -41,7 +41,7 @@ def mend_tile_configuration(source: pathlib.Path) -> None:
 def build_peer(folder: pathlib.Path) -> pathlib.Path:
     """Fetches and builds llama.cpp below `folder`; returns its folder of programs."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = list(folder.glob("llama_cpp_python-*/vendor/llama.cpp/build/bin/llama-bench"))
+    found = list(folder.glob("llama_cpp_python-*/vendor/llama.cpp/build/bin/llama-server"))
     if found:
         return found[0].parent
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "scikit-build-core"], check=True)
@@ -53,7 +53,8 @@ def build_peer(folder: pathlib.Path) -> pathlib.Path:
     mend_tile_configuration(source / "ggml/src/ggml-cpu/amx/mmq.cpp")
     options = ["-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", "-DLLAMA_CURL=OFF", "-DLLAMA_OPENSSL=OFF"]
     subprocess.run(["cmake", "-B", "build", "-G", "Ninja", *options], cwd=source, check=True)
-    targets = ["llama-bench", "llama-batched-bench", "llama-tokenize", "llama-perplexity", "llama-quantize"]
+    targets = ["llama-bench", "llama-batched-bench", "llama-tokenize", "llama-perplexity", "llama-quantize",
+               "llama-server"]
     subprocess.run(["ninja", "-C", "build", *targets], cwd=source, check=True)
     return source / "build" / "bin"
 

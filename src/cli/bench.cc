@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/random.h"
+#include "cli/bench_serve.h"
 #include "cli/bench_streams.h"
 #include "cli/engine_settings.h"
 #include "cli/model_session.h"
@@ -386,7 +387,11 @@ void add_bench(CLI::App& app, Session& session) {
   add_model_options(*verb, session);
   add_engine_options(*verb, session, true);
   verb->footer("Example: plait bench --prompt 512 --decode 64 --rows 1,8,32");
-  verb->callback([&session, options] { session.action = [&session, options] { return bench(*options, session); }; });
+  add_bench_serve(*verb, session);
+  verb->callback([&session, options, verb] {
+    if (!verb->get_subcommands().empty()) return;  // that one has said what to do
+    session.action = [&session, options] { return bench(*options, session); };
+  });
 }
 
 }  // namespace plait::cli

@@ -19,9 +19,11 @@
 #include "cli/key.h"
 #include "cli/model_verbs.h"
 #include "cli/perplexity.h"
+#include "cli/ps.h"
 #include "cli/roofline.h"
 #include "cli/serve.h"
 #include "cli/tokenize.h"
+#include "cli/top.h"
 
 namespace plait::cli {
 namespace {
@@ -52,6 +54,8 @@ void add_common_options(CLI::App& app, Session& session) {
 
 void add_verbs(CLI::App& app, Session& session) {
   add_serve(app, session);
+  add_ps(app, session);
+  add_top(app, session);
   add_key(app, session);
   add_ask(app, session);
   add_chat(app, session);

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 
 #include "os/terminal.h"
 
@@ -28,11 +27,6 @@ std::string bar(double share, int width) {
   if (filled < static_cast<std::size_t>(width - 2)) text += '>';
   text.resize(static_cast<std::size_t>(width - 2), ' ');
   return fmt::format("[{}]", text);
-}
-
-bool may_draw() {
-  const char* kind = std::getenv("TERM");
-  return os::is_terminal(os::StandardStream::error) && kind != nullptr && std::string_view(kind) != "dumb";
 }
 
 }  // namespace
@@ -60,7 +54,8 @@ std::string progress_line(std::string_view what, base::Bytes done, base::Bytes t
   return line;
 }
 
-ProgressBar::ProgressBar(bool wanted, ProgressUnit unit) : active_(wanted && may_draw()), unit_(unit) {}
+ProgressBar::ProgressBar(bool wanted, ProgressUnit unit)
+    : active_(wanted && os::cursor_moves(os::StandardStream::error)), unit_(unit) {}
 
 ProgressBar::~ProgressBar() { clear(); }
 

@@ -66,6 +66,15 @@ struct Fairness::State {
     std::uint32_t in_ageing = kNoPlace;
     std::uint32_t in_idle = kNoPlace;
     SlotHeap<ByArrival> waiting;
+
+    [[nodiscard]] Standing standing() const {
+      return {.service = service,
+              .clock = clock,
+              .waiting = waiting.size(),
+              .running = running,
+              .level = level,
+              .weight = weight};
+    }
   };
 
   // Clients that contend on a level, the slowest clock first.
@@ -445,12 +454,14 @@ void Fairness::finish(Ticket ticket) {
 std::optional<Standing> Fairness::standing(std::string_view name) const {
   const auto found = state_->names.find(name);
   if (found == state_->names.end()) return std::nullopt;
-  const State::Account& account = state_->accounts[found->second];
-  return Standing{.service = account.service,
-                  .clock = account.clock,
-                  .waiting = account.waiting.size(),
-                  .running = account.running,
-                  .level = account.level};
+  return state_->accounts[found->second].standing();
+}
+
+std::vector<std::pair<std::string_view, Standing>> Fairness::standings() const {
+  std::vector<std::pair<std::string_view, Standing>> all;
+  all.reserve(state_->names.size());
+  for (const auto& [name, slot] : state_->names) all.emplace_back(name, state_->accounts[slot].standing());
+  return all;
 }
 
 std::size_t Fairness::clients() const { return state_->names.size(); }

@@ -46,6 +46,8 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/id.h"
 
@@ -81,6 +83,7 @@ struct Standing {
   std::size_t waiting = 0;  ///< Requests.
   std::size_t running = 0;
   int level = 0;  ///< Its own, or a more urgent one while it is raised by age.
+  double weight = 1;
 };
 
 /// Times are the caller's, in any unit (seconds, steps), and must not decrease from call to call.
@@ -124,6 +127,8 @@ class Fairness {
 
   /// Nothing for a client that is not remembered.
   [[nodiscard]] std::optional<Standing> standing(std::string_view name) const;
+  /// Of all that are remembered, in no order. The names are valid until the next change. O(clients).
+  [[nodiscard]] std::vector<std::pair<std::string_view, Standing>> standings() const;
   [[nodiscard]] std::size_t clients() const;  ///< Remembered ones.
   [[nodiscard]] std::size_t waiting() const;  ///< Requests of all clients; O(1).
 

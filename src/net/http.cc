@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <charconv>
-#include <memory>
-#include <mutex>
+
+#include "net/detail/curl.h"
 
 namespace plait::net {
 namespace {
@@ -103,8 +103,6 @@ int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   return 1;
 }
 
-bool is_http(std::string_view url) { return url.starts_with("http://") || url.starts_with("https://"); }
-
 void set_options(CURL* handle, const Request& request, Transfer& transfer, curl_slist* headers) {
   const auto set = [handle](CURLoption option, auto value) { curl_easy_setopt(handle, option, value); };
   set(CURLOPT_URL, request.url.c_str());
@@ -131,26 +129,6 @@ void set_options(CURL* handle, const Request& request, Transfer& transfer, curl_
   set(CURLOPT_BUFFERSIZE, 256L * 1024);
 }
 
-Result<void> check(const Request& request) {
-  if (!is_http(request.url)) return fail(ErrorCode::invalid_argument, "not an http or https address: " + request.url);
-  for (const auto& [name, value] : request.headers) {
-    if ((name + value).find_first_of("\r\n") != std::string::npos) {
-      return fail(ErrorCode::invalid_argument, "a line break in header " + name);
-    }
-  }
-  return {};
-}
-
-Error transfer_error(CURLcode code, const std::string& url, const char* details) {
-  const std::string why = *details != '\0' ? details : curl_easy_strerror(code);
-  const bool memory = code == CURLE_OUT_OF_MEMORY;
-  const bool usage = code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
-  const ErrorCode kind = memory  ? ErrorCode::out_of_resources
-                         : usage ? ErrorCode::invalid_argument
-                                 : ErrorCode::network;
-  return {kind, fmt::format("{}: {}", url, why)};
-}
-
 }  // namespace
 
 std::optional<std::string_view> Response::header(std::string_view name) const {
@@ -159,25 +137,16 @@ std::optional<std::string_view> Response::header(std::string_view name) const {
 }
 
 Result<Response> get(const Request& request, const Callbacks& callbacks) {
-  PLAIT_TRY_VOID(check(request));
-  static std::once_flag once;
-  std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
-  const std::unique_ptr<CURL, void (*)(CURL*)> handle(curl_easy_init(), curl_easy_cleanup);
-  std::unique_ptr<curl_slist, void (*)(curl_slist*)> headers(nullptr, curl_slist_free_all);
-  for (const auto& [name, value] : request.headers) {
-    curl_slist* longer = curl_slist_append(headers.get(), fmt::format("{}: {}", name, value).c_str());
-    if (longer == nullptr) return fail(ErrorCode::out_of_resources, "no memory for headers");
-    static_cast<void>(headers.release());
-    headers.reset(longer);
-  }
-  if (!handle) return fail(ErrorCode::out_of_resources, "no memory for a connection");
+  PLAIT_TRY_VOID(detail::check_url(request.url));
+  PLAIT_TRY(const detail::CurlList headers, detail::header_list(request.headers));
+  PLAIT_TRY(const detail::CurlHandle handle, detail::make_handle());
   Transfer transfer{request, callbacks};
   set_options(handle.get(), request, transfer, headers.get());
   std::string details(CURL_ERROR_SIZE, '\0');
   curl_easy_setopt(handle.get(), CURLOPT_ERRORBUFFER, details.data());
   const CURLcode code = curl_easy_perform(handle.get());
   if (transfer.error) return std::unexpected(*std::move(transfer.error));
-  if (code != CURLE_OK) return std::unexpected(transfer_error(code, request.url, details.c_str()));
+  if (code != CURLE_OK) return std::unexpected(detail::transfer_error(code, request.url, details.c_str()));
   if (!transfer.report_head()) return std::unexpected(*std::move(transfer.error));
   const char* url = nullptr;
   curl_easy_getinfo(handle.get(), CURLINFO_EFFECTIVE_URL, &url);

@@ -19,6 +19,7 @@
 #include "serving/exchange.h"
 #include "serving/metrics.h"
 #include "serving/model_routes.h"
+#include "serving/status_route.h"
 #include "serving/text_routes.h"
 
 namespace plait::serving {
@@ -81,6 +82,7 @@ class Api::State {
   struct Flight {
     Responder responder;
     const Dialect& dialect;
+    std::shared_ptr<RequestCard> card;
     double arrived = 0;
     HttpRequest request = {};  // until it was read
     Json body = {};
@@ -114,6 +116,8 @@ class Api::State {
   ApiOptions options_;
   const base::Clock& clock_;
   Metrics metrics_;
+  std::shared_ptr<StatusBoard> board_ = StatusBoard::make(clock_);
+  StatusRoute status_{board_, [this] { return models_.loops(); }};
   const std::vector<Dialect> dialects_ = {openai_dialect(Endpoint::chat_completions),
                                           openai_dialect(Endpoint::completions), anthropic_dialect(),
                                           ollama_chat_dialect(), ollama_generate_dialect()};
@@ -131,12 +135,19 @@ void Api::State::take(const Dialect& dialect, HttpRequest request, const Respond
     reply.headers.add("retry-after", "1");
     return responder.reply(std::move(reply));
   }
-  const FlightPointer flight(
-      new Flight{.responder = responder, .dialect = dialect, .arrived = clock_.now(), .request = std::move(request)},
-      [this](Flight* done) {
-        delete done;
-        flying_.fetch_sub(1);
-      });
+  auto card = board_->open({.id = request.id,
+                            .endpoint = std::string(dialect.path),
+                            .client = request.client.name(),
+                            .arrived = clock_.now()});
+  const FlightPointer flight(new Flight{.responder = responder,
+                                        .dialect = dialect,
+                                        .card = std::move(card),
+                                        .arrived = clock_.now(),
+                                        .request = std::move(request)},
+                             [this](Flight* done) {
+                               delete done;
+                               flying_.fetch_sub(1);
+                             });
   reader_.submit(
       [this, flight] { guarded([&](const Refusal& refusal) { refuse(*flight, refusal); }, [&] { prepare(flight); }); });
 }
@@ -175,6 +186,8 @@ void Api::State::read(const FlightPointer& flight, Accepted<ModelLease> lease) {
     prompt.generate.patient = !request.reply.stream;
   }
   flight->body = {};
+  flight->card->admit(flight->model->target.model, request.prompts[0].options.client,
+                      request.prompts.size() * request.prompts[0].samples);
   flight->streams = request.reply.stream;
   flight->headers = warning_headers(request.reply);
   flight->wording = std::move(asked->wording);
@@ -204,6 +217,7 @@ void Api::State::start(engine::Engine& engine, std::uint64_t number, const Fligh
 
 void Api::State::part(Flight& flight, const ChoicePart& part) {
   const double now = clock_.now();
+  flight.card->add_tokens(part.tokens.size());
   if (!flight.first_text && !part.text.empty()) flight.first_text = now;
   if (!flight.streams || flight.failed) return;
   if (part.ending != nullptr) flight.failed = refusal_of(*part.ending);
@@ -255,9 +269,11 @@ void Api::State::observe(const Flight& flight, int status, const Json& usage) {
     times.cached_tokens = usage["prompt_tokens_details"]["cached_tokens"].get<std::size_t>();
   }
   metrics_.observe(times);
+  flight.card->close(times);
 }
 
 void Api::State::add_routes(HttpRouter& router) {
+  status_.add_routes(router);
   for (const Dialect& dialect : dialects_) {
     router.add(HttpMethod::post, dialect.path, [this, &dialect](HttpRequest request, const Responder& responder) {
       take(dialect, std::move(request), responder);

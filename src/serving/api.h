@@ -44,7 +44,8 @@ class Api {
 
   /// OpenAI's `/v1/chat/completions`, `/v1/completions` and `/v1/models`; Anthropic's `/v1/messages` and its
   /// `count_tokens`; ollama's `/api/chat`, `/api/generate`, `/api/tags`, `/api/ps`, `/api/show` and `/api/version`;
-  /// `/tokenize`, `/detokenize`, `/health`, `/ready`, `/metrics`. The router's handlers refer to the API.
+  /// `/tokenize`, `/detokenize`, `/health`, `/ready`, `/metrics`,
+  /// `/v1/plait/status`. The router's handlers refer to the API.
   void add_routes(HttpRouter& router);
   /// Where /metrics finds the server's own counters.
   void set_http_counters(std::function<HttpCounters()> counters);

@@ -140,6 +140,15 @@ std::vector<ModelStanding> ServedModels::list() const {
   return list;
 }
 
+std::vector<LoopOfModel> ServedModels::loops() const {
+  const Lock lock(mutex_);
+  std::vector<LoopOfModel> loops;
+  for (const auto& entry : entries_) {
+    if (entry->served) loops.push_back({.name = entry->offer.name, .loop = entry->served->loop});
+  }
+  return loops;
+}
+
 engine::EngineCounters ServedModels::counters() const {
   const Lock lock(mutex_);
   engine::EngineCounters sum = gone_;

@@ -73,6 +73,12 @@ struct ModelStanding {
   std::optional<engine::EngineCounters> counters = {};
 };
 
+/// The way to the engine of a loaded model.
+struct LoopOfModel {
+  std::string name = {};
+  std::shared_ptr<EngineLoop> loop = {};
+};
+
 struct ServedModelsOptions {
   std::vector<ModelOffer> offers = {};
   std::string usual = {};  ///< The model of requests that name none: one of the offers. It has no keep-alive.
@@ -106,6 +112,8 @@ class ServedModels {  // any thread
   void acquire(std::string_view asked, std::optional<double> keep_alive, Then then);
   /// All offers, in their order.
   [[nodiscard]] std::vector<ModelStanding> list() const;
+  /// Of the loaded ones.
+  [[nodiscard]] std::vector<LoopOfModel> loops() const;
   /// Of all models since the beginning, those that have gone included: steps, rows and preemptions; and of those that
   /// are loaded now: sequences, running, waiting and pages. The rest stays 0.
   [[nodiscard]] engine::EngineCounters counters() const;

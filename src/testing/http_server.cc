@@ -17,19 +17,19 @@
 namespace plait::testing {
 namespace {
 
-constexpr std::size_t kRequestMax = 64 << 10;
+constexpr std::size_t kHeadMax = 64 << 10;
 
-std::string read_head(int connection, const std::atomic<bool>& stopping) {
-  std::string head;
+// Reads until `enough` or the client's end.
+template <class Enough>
+void read_until(int connection, std::string& bytes, const std::atomic<bool>& stopping, const Enough& enough) {
   std::array<char, 4096> buffer{};
-  while (head.find("\r\n\r\n") == std::string::npos && head.size() < kRequestMax && !stopping) {
+  while (!enough() && !stopping) {
     pollfd ready{connection, POLLIN, 0};
     if (poll(&ready, 1, 50) == 0) continue;
     const ssize_t got = recv(connection, buffer.data(), buffer.size(), 0);
     if (got <= 0) break;
-    head.append(buffer.data(), static_cast<std::size_t>(got));
+    bytes.append(buffer.data(), static_cast<std::size_t>(got));
   }
-  return head;
 }
 
 HttpRequest parse(const std::string& head) {
@@ -120,9 +120,18 @@ void HttpServer::accept_loop() {
 }
 
 void HttpServer::serve(int connection) {
-  const std::string head = read_head(connection, stopping_);
-  if (!head.empty()) {
-    const HttpRequest request = parse(head);
+  std::string bytes;
+  read_until(connection, bytes, stopping_,
+             [&] { return bytes.find("\r\n\r\n") != std::string::npos || bytes.size() >= kHeadMax; });
+  if (!bytes.empty()) {
+    const std::size_t end = bytes.find("\r\n\r\n");
+    const std::size_t head_end = end == std::string::npos ? bytes.size() : end + 4;
+    HttpRequest request = parse(bytes.substr(0, head_end));
+    bytes.erase(0, head_end);
+    const auto length = request.headers.find("content-length");
+    const std::size_t body = length == request.headers.end() ? 0 : std::stoull(length->second);
+    read_until(connection, bytes, stopping_, [&] { return bytes.size() >= body; });
+    request.body = bytes.substr(0, body);
     {
       const std::lock_guard lock(mutex_);
       requests_.push_back(request);

@@ -19,8 +19,8 @@
 
 #include "serving/http/counters.h"
 #include "serving/http/detail/admission.h"
-#include "serving/http/detail/wire.h"
 #include "serving/http/detail/key_guesses.h"
+#include "serving/http/detail/wire.h"
 #include "serving/http/policy.h"
 #include "serving/http/responder.h"
 
@@ -57,7 +57,7 @@ class Hub {
   std::atomic<bool> draining = false;                                          // any thread
   std::array<char, Wire::kRecordBytes> incoming{};                             // of whoever is read from just now
   KeyGuesses guesses;
-  std::size_t bodies_bytes = 0;                                                // of the bodies that are coming in
+  std::size_t bodies_bytes = 0;  // of the bodies that are coming in
   std::unordered_set<std::shared_ptr<Connection>> connections;
   std::unordered_map<std::string, std::size_t> connections_of;  // by address_group()
 
