@@ -11,6 +11,7 @@
 
 #include "cli/engine_settings.h"
 #include "cli/model_session.h"
+#include "cli/telemetry_settings.h"
 #include "engine/engine.h"
 #include "os/file.h"
 #include "os/interrupt.h"
@@ -19,6 +20,7 @@
 #include "serving/http/server.h"
 #include "serving/key_file.h"
 #include "serving/page.h"
+#include "serving/telemetry.h"
 
 namespace plait::cli {
 namespace {
@@ -144,7 +146,8 @@ Result<void> run(const ServeFlags& flags, const LoadedModel& loaded, engine::Eng
   serving::Grammars grammars(*loaded.tokenizer);
   const serving::Target target = target_of(loaded, engine, grammars);
   serving::EngineLoop loop(engine);
-  serving::Api api(loop, target, {});
+  PLAIT_TRY(const auto telemetry, make_telemetry(session));
+  serving::Api api(loop, target, {.telemetry = telemetry.get()});
   serving::HttpRouter router;
   api.add_routes(router);
   serving::add_page(router);
@@ -170,12 +173,14 @@ Result<void> run(const ServeFlags& flags, const LoadedModel& loaded, engine::Eng
   });
   drainer.join();
   server->stop();
+  close_telemetry(*telemetry, session);
   return {};
 }
 
 Result<void> serve(const ServeFlags& flags, const Session& session) {
   PLAIT_TRY_VOID(check_engine_settings(session.config));
   PLAIT_TRY_VOID(addresses(flags, session.config));  // before the model is loaded
+  PLAIT_TRY_VOID(telemetry_options(session));
   const os::InterruptGuard guard;
   const auto rows = static_cast<std::size_t>(session.config.number("server.rows"));
   PLAIT_TRY(const LoadedModel loaded, load_model(session));
@@ -204,6 +209,11 @@ void add_serve(CLI::App& app, Session& session) {
   add_setting(*verb, session, "--allowed-origins", "server.origins");
   add_setting(*verb, session, "--access-log", "server.access_log");
   add_setting(*verb, session, "--rows", "server.rows");
+  add_setting(*verb, session, "--trace-file", "server.trace_file");
+  add_setting(*verb, session, "--otlp-url", "server.otlp_url");
+  verb->add_flag_callback(
+      "--trace-content", [&session] { session.overrides.emplace_back("server.trace_content", "true"); },
+      std::string(find_setting("server.trace_content")->about));
   verb->add_flag("--insecure", flags->insecure, "Listen on an address that others can reach, without keys");
   verb->add_option("--drain-seconds", flags->drain_seconds, "How long the end waits for what runs")
       ->check(CLI::Range(0.0, 86400.0))

@@ -27,6 +27,7 @@
 // cancel() and close(), and may call the engine except step().
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -69,6 +70,7 @@ struct Usage {
   std::size_t computed_tokens = 0;  ///< Rows of prompt really computed, those lost to preemption again.
   std::size_t generated_tokens = 0;
   std::size_t preemptions = 0;
+  std::array<double, 8> preempted_at = {};  ///< When the first of these were: seconds since generate().
   RoundCounters counters = {};
   Cost cost = {};             ///< Of this generation, in prefill token equivalents.
   double waited_seconds = 0;  ///< From generate() to the first row of it.
@@ -250,6 +252,8 @@ class Engine {
   [[nodiscard]] std::vector<base::TokenId> tokens(SequenceId sequence) const;
   [[nodiscard]] bool exists(SequenceId sequence) const;
   [[nodiscard]] EngineCounters counters() const;
+  /// Pages of the larger pool that only the cache has, so that they are as good as free. O(pages).
+  [[nodiscard]] std::uint32_t pages_reclaimable() const;
   /// Every page in as many hands as it is counted, and what else must hold. For tests. O(everything).
   void check_invariants() const;
 

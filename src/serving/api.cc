@@ -16,6 +16,7 @@
 #include "serving/dialect.h"
 #include "serving/exchange.h"
 #include "serving/metrics.h"
+#include "serving/request_trace.h"
 #include "serving/text_routes.h"
 
 namespace plait::serving {
@@ -26,7 +27,6 @@ using text::Json;
 
 // One text of many megabytes keeps one of them busy for seconds; the others' requests are read meanwhile.
 constexpr int kReaders = 4;
-constexpr int kGone = 499;  // a client's own end, in metrics only
 
 std::uint64_t random_seed() {
   std::random_device device;
@@ -63,7 +63,12 @@ Refusal unknown_model(const std::string& asked, const std::string& there) {
 class Api::State {
  public:
   State(EngineLoop& loop, const Target& target, const ApiOptions& options, const base::Clock& clock)
-      : loop_(loop), target_(target), options_(options), clock_(clock) {
+      : loop_(loop),
+        target_(target),
+        options_(options),
+        clock_(clock),
+        own_telemetry_(options.telemetry == nullptr ? std::make_unique<Telemetry>() : nullptr),
+        telemetry_(options.telemetry == nullptr ? *own_telemetry_ : *options.telemetry) {
     if (options_.seed == 0) options_.seed = random_seed();
   }
 
@@ -76,32 +81,31 @@ class Api::State {
   struct Flight {
     Responder responder;
     const Dialect& dialect;
-    double arrived = 0;
+    RequestTrace trace;
     bool streams = false;
     HttpHeaders headers = {};
     std::unique_ptr<Wording> wording = {};
     // The rest is the engine's thread's.
     std::unique_ptr<Exchange> exchange = {};
-    std::optional<double> first_text = {};
-    std::vector<double> last_text = {};  // [choice] of a stream, 0: none yet
     std::optional<Refusal> failed = {};
   };
   using FlightPointer = std::shared_ptr<Flight>;
 
   void take(const Dialect& dialect, HttpRequest request, const Responder& responder);
   void prepare(const FlightPointer& flight, const HttpRequest& request);
-  void refuse(const Flight& flight, const Refusal& refusal);
+  void refuse(Flight& flight, const Refusal& refusal);
   void start(engine::Engine& engine, std::uint64_t number, const FlightPointer& flight, Request request);
   void part(Flight& flight, const ChoicePart& part);
   void land(std::uint64_t number);
   void leave(std::uint64_t number);
-  void observe(const Flight& flight, int status, const Json& usage);
+  [[nodiscard]] MetricsSources sources() const;
 
   EngineLoop& loop_;
   const Target& target_;
   ApiOptions options_;
   const base::Clock& clock_;
-  Metrics metrics_;
+  std::unique_ptr<Telemetry> own_telemetry_;
+  Telemetry& telemetry_;
   const std::vector<Dialect> dialects_ = {openai_dialect(Endpoint::chat_completions),
                                           openai_dialect(Endpoint::completions), anthropic_dialect(),
                                           ollama_chat_dialect(), ollama_generate_dialect()};
@@ -113,13 +117,16 @@ class Api::State {
 
 // The flight is counted out when the last hand lets it go.
 void Api::State::take(const Dialect& dialect, HttpRequest request, const Responder& responder) {
+  RequestTrace trace(telemetry_, dialect.path, request, clock_.now());
   if (flying_.fetch_add(1) >= options_.requests_max) {
     flying_.fetch_sub(1);
-    HttpReply reply = dialect.refuse({.status = 503, .message = "too many requests at once", .code = "overloaded"});
+    const Refusal refusal{.status = 503, .message = "too many requests at once", .code = "overloaded"};
+    HttpReply reply = dialect.refuse(refusal);
     reply.headers.add("retry-after", "1");
+    trace.end(refusal.status, &refusal, nullptr, clock_.now());
     return responder.reply(std::move(reply));
   }
-  const FlightPointer flight(new Flight{.responder = responder, .dialect = dialect, .arrived = clock_.now()},
+  const FlightPointer flight(new Flight{.responder = responder, .dialect = dialect, .trace = std::move(trace)},
                              [this](Flight* done) {
                                delete done;
                                flying_.fetch_sub(1);
@@ -127,9 +134,11 @@ void Api::State::take(const Dialect& dialect, HttpRequest request, const Respond
   reader_.submit([this, flight, request = std::move(request)] { prepare(flight, request); });
 }
 
-void Api::State::refuse(const Flight& flight, const Refusal& refusal) {
-  flight.responder.reply(flight.dialect.refuse(refusal));
-  observe(flight, refusal.status, {});
+void Api::State::refuse(Flight& flight, const Refusal& refusal) {
+  HttpReply reply = flight.dialect.refuse(refusal);
+  flight.trace.add_headers(reply.headers);
+  flight.trace.end(refusal.status, &refusal, nullptr, clock_.now());
+  flight.responder.reply(std::move(reply));
 }
 
 void Api::State::prepare(const FlightPointer& flight, const HttpRequest& http) {
@@ -145,8 +154,10 @@ void Api::State::prepare(const FlightPointer& flight, const HttpRequest& http) {
     return refuse(*flight, unknown_model(request.model_asked, target_.model));
   }
   set_client(http.client, request);
+  flight->trace.read(*body, request, target_.model, std::move(asked->reply_id), clock_.now());
   flight->streams = request.reply.stream;
   flight->headers = warning_headers(request.reply);
+  flight->trace.add_headers(flight->headers);
   flight->wording = std::move(asked->wording);
   loop_.post([this, number, flight, taken = std::move(request)](engine::Engine& engine) mutable {
     start(engine, number, flight, std::move(taken));
@@ -154,7 +165,7 @@ void Api::State::prepare(const FlightPointer& flight, const HttpRequest& http) {
 }
 
 void Api::State::start(engine::Engine& engine, std::uint64_t number, const FlightPointer& flight, Request request) {
-  if (flight->responder.gone()) return observe(*flight, kGone, {});
+  if (flight->responder.gone()) return flight->trace.end(operations::kStatusGone, nullptr, nullptr, clock_.now());
   ExchangeEvents events{.done = [this, number] {  // the exchange must not go within a step
     loop_.post([this, number](engine::Engine&) { land(number); });
   }};
@@ -162,23 +173,17 @@ void Api::State::start(engine::Engine& engine, std::uint64_t number, const Fligh
   auto exchange = Exchange::start(engine, target_, std::move(request), std::move(events));
   if (!exchange) return refuse(*flight, exchange.error());
   flight->exchange = *std::move(exchange);
-  flight->last_text.resize(flight->exchange->size());
+  flight->trace.submitted(*flight->exchange, clock_.now());
   flights_.emplace(number, flight);
   if (flight->streams) flight->wording->open(flight->responder, flight->headers);
   flight->responder.on_gone([this, number] { loop_.post([this, number](engine::Engine&) { leave(number); }); });
 }
 
 void Api::State::part(Flight& flight, const ChoicePart& part) {
-  const double now = clock_.now();
-  if (!flight.first_text && !part.text.empty()) flight.first_text = now;
+  if (!part.text.empty()) flight.trace.text(part.choice, clock_.now());
   if (!flight.streams || flight.failed) return;
   if (part.ending != nullptr) flight.failed = refusal_of(*part.ending);
   if (flight.failed) return flight.wording->fail(*flight.failed);
-  if (!part.text.empty()) {
-    double& last = flight.last_text[part.choice];
-    if (last > 0) metrics_.observe_gap(now - last);
-    last = now;
-  }
   flight.wording->part(part);
 }
 
@@ -189,13 +194,15 @@ void Api::State::land(std::uint64_t number) {
   flights_.erase(at);
   if (flight->streams) {
     if (!flight->failed) flight->wording->close(*flight->exchange);
-    return observe(*flight, flight->failed ? flight->failed->status : 200, flight->exchange->usage());
+    const Refusal* failed = flight->failed ? &*flight->failed : nullptr;
+    return flight->trace.end(failed != nullptr ? failed->status : 200, failed, flight->exchange.get(), clock_.now());
   }
   // Large replies are not written on the engine's time.
   reader_.submit([this, flight] {
     HttpReply reply = flight->wording->whole(*flight->exchange);
     for (const auto& [name, value] : flight->headers) reply.headers.add(name, value);
-    observe(*flight, reply.status, flight->exchange->usage());
+    const auto failed = flight->exchange->refusal();
+    flight->trace.end(reply.status, failed ? &*failed : nullptr, flight->exchange.get(), clock_.now());
     flight->responder.reply(std::move(reply));
   });
 }
@@ -205,19 +212,17 @@ void Api::State::leave(std::uint64_t number) {
   if (at == flights_.end()) return;
   const FlightPointer flight = std::move(at->second);
   flights_.erase(at);
-  flight->exchange.reset();  // cancels what runs
-  observe(*flight, kGone, {});
+  flight->exchange->cancel();
+  flight->trace.end(operations::kStatusGone, nullptr, flight->exchange.get(), clock_.now());
 }
 
-void Api::State::observe(const Flight& flight, int status, const Json& usage) {
-  RequestTimes times{.endpoint = flight.dialect.path, .status = status, .seconds = clock_.now() - flight.arrived};
-  if (flight.first_text) times.first_token_seconds = *flight.first_text - flight.arrived;
-  if (usage.is_object()) {
-    times.prompt_tokens = usage["prompt_tokens"].get<std::size_t>();
-    times.generated_tokens = usage["completion_tokens"].get<std::size_t>();
-    times.cached_tokens = usage["prompt_tokens_details"]["cached_tokens"].get<std::size_t>();
-  }
-  metrics_.observe(times);
+MetricsSources Api::State::sources() const {
+  return {.models = {{.name = target_.model,
+                      .engine = loop_.counters(),
+                      .steps = loop_.step_times(),
+                      .pages_reclaimable = loop_.pages_reclaimable()}},
+          .http = http_counters(),
+          .traces = telemetry_.traces_counters()};
 }
 
 void Api::State::add_routes(HttpRouter& router) {
@@ -247,11 +252,12 @@ void Api::State::add_routes(HttpRouter& router) {
   text_route(HttpMethod::post, "/detokenize", detokenize_reply);
   text_route(HttpMethod::post, "/v1/messages/count_tokens", count_tokens_reply);
   text_route(HttpMethod::post, "/api/show", ollama_show_reply);
+  telemetry_.add_routes(router);
   router.add(HttpMethod::get, "/health",
              [](const HttpRequest&, const Responder& responder) { responder.reply({.body = R"({"status":"ok"})"}); });
   router.add(HttpMethod::get, "/metrics", [this](const HttpRequest&, const Responder& responder) {
-    responder.reply({.content_type = "text/plain; version=0.0.4; charset=utf-8",
-                     .body = metrics_.text(loop_.counters(), http_counters())});
+    responder.reply(
+        {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = telemetry_.metrics().text(sources())});
   });
 }
 

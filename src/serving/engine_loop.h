@@ -12,7 +12,9 @@
 #include <mutex>
 #include <vector>
 
+#include "base/clock.h"
 #include "engine/engine.h"
+#include "serving/step_times.h"
 
 namespace plait::serving {
 
@@ -35,17 +37,27 @@ class EngineLoop {
   void stop();
   /// As of the last step, or a moment ago. Any thread.
   [[nodiscard]] engine::EngineCounters counters() const;
+  /// As counters().
+  [[nodiscard]] StepTimes step_times() const;
+  /// Engine::pages_reclaimable(), at most some seconds ago. Any thread.
+  [[nodiscard]] std::uint32_t pages_reclaimable() const;
 
  private:
   bool take();
+  void step();
 
   engine::Engine& engine_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<Work> posted_;              // under mutex_
   bool stopped_ = false;                  // under mutex_
-  engine::EngineCounters counters_ = {};  // under mutex_
-  std::vector<Work> taken_;               // the engine's thread's
+  engine::EngineCounters counters_ = {};  // under mutex_, as the next two
+  StepTimes step_times_ = {};
+  std::uint32_t pages_reclaimable_ = 0;
+  // The rest is the engine's thread's.
+  std::vector<Work> taken_;
+  double step_seconds_ = 0;      // of the last step
+  double reclaimable_next_ = 0;  // when to look
 };
 
 }  // namespace plait::serving

@@ -18,18 +18,19 @@ namespace plait::testing {
 namespace {
 
 constexpr std::size_t kRequestMax = 64 << 10;
+constexpr std::size_t kBodyMax = 64 << 20;
 
-std::string read_head(int connection, const std::atomic<bool>& stopping) {
-  std::string head;
+// Adds what comes to `bytes` until `enough` of them are there.
+template <class Enough>
+void read_until(int connection, const std::atomic<bool>& stopping, std::string& bytes, Enough enough) {
   std::array<char, 4096> buffer{};
-  while (head.find("\r\n\r\n") == std::string::npos && head.size() < kRequestMax && !stopping) {
+  while (!enough() && !stopping) {
     pollfd ready{connection, POLLIN, 0};
     if (poll(&ready, 1, 50) == 0) continue;
     const ssize_t got = recv(connection, buffer.data(), buffer.size(), 0);
     if (got <= 0) break;
-    head.append(buffer.data(), static_cast<std::size_t>(got));
+    bytes.append(buffer.data(), static_cast<std::size_t>(got));
   }
-  return head;
 }
 
 HttpRequest parse(const std::string& head) {
@@ -45,6 +46,23 @@ HttpRequest parse(const std::string& head) {
     std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     request.headers[name] = line.substr(colon + 2, line.size() - colon - 3);
   }
+  return request;
+}
+
+// The request with its body; nothing came if it has no method.
+HttpRequest read_request(int connection, const std::atomic<bool>& stopping) {
+  std::string bytes;
+  const auto head_end = [&] { return bytes.find("\r\n\r\n"); };
+  read_until(connection, stopping, bytes,
+             [&] { return head_end() != std::string::npos || bytes.size() >= kRequestMax; });
+  if (head_end() == std::string::npos) return {};
+  const std::size_t body = head_end() + 4;
+  HttpRequest request = parse(bytes.substr(0, body));
+  const auto announced = request.headers.find("content-length");
+  const std::size_t length = announced == request.headers.end() ? 0 : std::stoull(announced->second);
+  PLAIT_CHECK(length <= kBodyMax, length);
+  read_until(connection, stopping, bytes, [&] { return bytes.size() - body >= length; });
+  request.body = bytes.substr(body, length);
   return request;
 }
 
@@ -120,9 +138,8 @@ void HttpServer::accept_loop() {
 }
 
 void HttpServer::serve(int connection) {
-  const std::string head = read_head(connection, stopping_);
-  if (!head.empty()) {
-    const HttpRequest request = parse(head);
+  const HttpRequest request = read_request(connection, stopping_);
+  if (!request.method.empty()) {
     {
       const std::lock_guard lock(mutex_);
       requests_.push_back(request);

@@ -21,6 +21,7 @@ struct HttpRequest {
   std::string method;
   std::string path;
   std::map<std::string, std::string> headers;  ///< Names in lower case.
+  std::string body = {};                       ///< As long as Content-Length says.
 };
 
 struct HttpReply {
