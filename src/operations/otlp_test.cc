@@ -128,6 +128,15 @@ TEST(Trace, ARefusedRequestWasReadOnly) {
   EXPECT_EQ(spans[0]["status"], Json::object());  // the client's mistake is not the server's
 }
 
+TEST(Trace, AModelThatHadToBeLoadedShows) {
+  RequestRecord record = answered_request();
+  record.model_asked_seconds = 0.001;
+  record.model_came_seconds = 0.009;
+  const Json spans = spans_of(record);
+  EXPECT_EQ(spans[2]["name"], "load");
+  EXPECT_EQ(spans[2]["endTimeUnixNano"], "1000009000000");
+}
+
 TEST(Trace, AFailedAnswerFails) {
   RequestRecord record = answered_request();
   record.status = 503;

@@ -64,6 +64,8 @@ struct RequestRecord {
 
   std::chrono::system_clock::time_point arrived = {};
   // Seconds since then:
+  double model_asked_seconds = 0;  ///< Its model was asked for, and was there: it may have had to be loaded.
+  double model_came_seconds = 0;
   double read_seconds = 0;                        ///< JSON read, text made tokens. 0: it did not come to that.
   std::optional<double> submitted_seconds = {};   ///< The engine got it.
   std::optional<double> first_text_seconds = {};  ///< First text of an answer.

@@ -8,6 +8,8 @@
 namespace plait::operations {
 namespace {
 
+constexpr double kLoadSecondsMin = 0.005;  // shorter waits for a model were for one that was there
+
 std::int64_t whole(std::size_t number) { return static_cast<std::int64_t>(number); }
 
 // Numbers spans in the order in which they are made; times are seconds since the request's arrival.
@@ -150,6 +152,9 @@ Trace trace_of(const RequestRecord& record, const TraceIds& ids) {
     whole_request.events.push_back({.name = "first_text", .time = maker.at(*record.first_text_seconds)});
   }
   maker.add("read", 0, record.read_seconds > 0 ? record.read_seconds : record.seconds);
+  if (record.model_came_seconds - record.model_asked_seconds >= kLoadSecondsMin) {
+    maker.add("load", record.model_asked_seconds, record.model_came_seconds);
+  }
   if (record.submitted_seconds) {
     double end = 0;
     for (std::size_t i = 0; i < std::min(record.generations.size(), kAnswersTraced); ++i) {

@@ -4,6 +4,7 @@
 //
 //   chat smollm2-135m                      from arrival to the end of the answer
 //     read                                 JSON, template, tokens
+//     load                                 waiting for a model that was not there
 //     queue, prompt, decode                of each answer: until its first row, its first token, its last one
 //     reply                                wording what is not streamed
 //

@@ -1,81 +1,149 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serving/engine_loop.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
 namespace plait::serving {
 namespace {
 
-constexpr auto kLook = std::chrono::milliseconds(100);  // how often an idle loop calls its watch
-constexpr double kReclaimableSeconds = 2;               // between two looks at what the cache would give up
+constexpr double kLook = 0.1;              // seconds: how often an idle thread calls its watch
+constexpr double kReclaimableSeconds = 2;  // between two looks at what a cache would give up
 
 }  // namespace
+
+void Bell::ring() {
+  {
+    const std::scoped_lock lock(mutex_);
+    rung_ = true;
+  }
+  wake_.notify_one();
+}
+
+void Bell::wait(double seconds) {
+  std::unique_lock lock(mutex_);
+  wake_.wait_for(lock, std::chrono::duration<double>(seconds), [&] { return rung_; });
+  rung_ = false;
+}
 
 void EngineLoop::post(Work work) {
   {
     const std::scoped_lock lock(mutex_);
+    if (closed_) return;
     posted_.push_back(std::move(work));
   }
-  wake_.notify_one();
-}
-
-void EngineLoop::stop() {
-  {
-    const std::scoped_lock lock(mutex_);
-    stopped_ = true;
-  }
-  wake_.notify_one();
+  bell_->ring();
 }
 
 engine::EngineCounters EngineLoop::counters() const {
   const std::scoped_lock lock(mutex_);
-  return counters_;
+  return progress_.counters;
 }
 
-StepTimes EngineLoop::step_times() const {
+EngineProgress EngineLoop::progress() const {
   const std::scoped_lock lock(mutex_);
-  return step_times_;
+  return progress_;
 }
 
-std::uint32_t EngineLoop::pages_reclaimable() const {
-  const std::scoped_lock lock(mutex_);
-  return pages_reclaimable_;
-}
-
-// Takes what was posted; waits for it a while if the engine has nothing to do. False after stop().
-bool EngineLoop::take() {
-  const bool idle = !engine_.busy();
-  const engine::EngineCounters counters = engine_.counters();
-  const bool look = base::steady_clock().now() >= reclaimable_next_;
-  const std::uint32_t reclaimable = look ? engine_.pages_reclaimable() : 0;
-  if (look) reclaimable_next_ = base::steady_clock().now() + kReclaimableSeconds;
-  std::unique_lock lock(mutex_);
-  if (counters.steps > counters_.steps) {
-    const std::uint64_t rows = counters.prompt_rows + counters.decode_rows;
-    step_times_.seconds.add(step_seconds_);
-    step_times_.rows.add(static_cast<double>(rows - counters_.prompt_rows - counters_.decode_rows));
+void EngineLoop::work() {
+  {
+    const std::scoped_lock lock(mutex_);
+    taken_.swap(posted_);
   }
-  counters_ = counters;
-  if (look) pages_reclaimable_ = reclaimable;
-  if (idle) wake_.wait_for(lock, kLook, [&] { return stopped_ || !posted_.empty(); });
-  taken_.swap(posted_);
-  return !stopped_;
+  for (Work& work : taken_) work(engine_);
+  taken_.clear();
 }
 
-void EngineLoop::run(const std::function<void()>& watch) {
-  while (take()) {
-    for (Work& work : taken_) work(engine_);
-    taken_.clear();
-    if (engine_.busy()) step();
+void EngineLoop::publish(std::optional<double> step_seconds) {
+  const engine::EngineCounters counters = engine_.counters();
+  const double now = base::steady_clock().now();
+  const bool look = now >= look_at_;
+  const std::uint32_t reclaimable = look ? engine_.pages_reclaimable() : 0;
+  if (look) look_at_ = now + kReclaimableSeconds;
+  const std::scoped_lock lock(mutex_);
+  if (step_seconds && counters.steps > progress_.counters.steps) {
+    const auto rows = [](const engine::EngineCounters& all) { return all.prompt_rows + all.decode_rows; };
+    progress_.steps.seconds.add(*step_seconds);
+    progress_.steps.rows.add(static_cast<double>(rows(counters) - rows(progress_.counters)));
+  }
+  progress_.counters = counters;
+  if (look) progress_.pages_reclaimable = reclaimable;
+}
+
+void EngineLoop::close() {
+  std::vector<Work> dropped;
+  const std::scoped_lock lock(mutex_);
+  closed_ = true;
+  dropped.swap(posted_);
+}
+
+std::shared_ptr<EngineLoop> EngineThread::add(engine::Engine& engine) {
+  auto loop = std::make_shared<EngineLoop>(engine, bell_);
+  loop->publish();
+  {
+    const std::scoped_lock lock(mutex_);
+    changes_.push_back({.loop = loop, .removed = {}});
+  }
+  bell_->ring();
+  return loop;
+}
+
+void EngineThread::remove(std::shared_ptr<EngineLoop> loop, std::move_only_function<void()> then) {
+  {
+    const std::scoped_lock lock(mutex_);
+    changes_.push_back({.loop = std::move(loop), .removed = std::move(then)});
+  }
+  bell_->ring();
+}
+
+void EngineThread::stop() {
+  {
+    const std::scoped_lock lock(mutex_);
+    stopped_ = true;
+  }
+  bell_->ring();
+}
+
+// False after stop().
+bool EngineThread::take_changes() {
+  std::vector<Change> changes;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (stopped_) return false;
+    changes.swap(changes_);
+  }
+  for (Change& change : changes) {
+    if (!change.removed) {
+      pool_.add(change.loop->engine());
+      loops_.push_back(std::move(change.loop));
+      continue;
+    }
+    change.loop->close();
+    pool_.remove(change.loop->engine());
+    std::erase(loops_, change.loop);
+    change.removed();
+  }
+  return true;
+}
+
+void EngineThread::turn() {
+  for (const auto& loop : loops_) loop->work();
+  const double begin = base::steady_clock().now();
+  engine::Engine* stepped = pool_.step();
+  const double seconds = base::steady_clock().now() - begin;
+  for (const auto& loop : loops_) {
+    if (stepped == nullptr) loop->publish();
+    if (&loop->engine() == stepped) loop->publish(seconds);
+  }
+  if (stepped == nullptr) bell_->wait(kLook);
+}
+
+void EngineThread::run(const std::function<void()>& watch) {
+  while (take_changes()) {
+    turn();
     if (watch) watch();
   }
-}
-
-void EngineLoop::step() {
-  const double begin = base::steady_clock().now();
-  engine_.step();
-  step_seconds_ = base::steady_clock().now() - begin;
 }
 
 }  // namespace plait::serving

@@ -24,6 +24,9 @@ class RequestTrace {
   /// It has arrived. Telemetry must outlive it.
   RequestTrace(Telemetry& telemetry, std::string_view endpoint, const HttpRequest& request, double now);
 
+  /// Its model is asked for, and is there: perhaps it had to be loaded.
+  void model_asked(double now) { record_.model_asked_seconds = now - arrived_; }
+  void model_came(double now) { record_.model_came_seconds = now - arrived_; }
   /// Its body was read, and asks for this from this model.
   void read(const text::Json& body, const Request& request, const std::string& model, std::string reply_id, double now);
   /// The engine has got it.

@@ -21,6 +21,10 @@ struct BoundedCounts {
     ++counts[static_cast<std::size_t>(at)];
     sum += value;
   }
+  void add(const BoundedCounts& other) {
+    for (std::size_t i = 0; i <= N; ++i) counts[i] += other.counts[i];
+    sum += other.sum;
+  }
 };
 
 /// The steps of one engine: how long they took, and how many tokens went through the model in each.
