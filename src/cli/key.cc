@@ -74,11 +74,12 @@ Result<void> list(const KeyFlags& flags, const Session& session) {
     json.push_back({{"name", key.name},
                     {"weight", limits.weight},
                     {"requests_per_minute", limits.requests_per_minute},
-                    {"in_flight_max", limits.in_flight_max}});
+                    {"in_flight_max", limits.in_flight_max},
+                    {"operator", limits.sees_all}});
     if (!session.json) {
       const auto bound = [](std::uint32_t number) { return number == 0 ? "any number" : std::to_string(number); };
-      print("{}: weight {}, {} of requests a minute, {} at a time\n", key.name, limits.weight,
-            bound(limits.requests_per_minute), bound(limits.in_flight_max));
+      print("{}: weight {}, {} of requests a minute, {} at a time{}\n", key.name, limits.weight,
+            bound(limits.requests_per_minute), bound(limits.in_flight_max), limits.sees_all ? ", operator" : "");
     }
   }
   if (session.json) print("{}\n", text::dump_json(json));
@@ -110,6 +111,7 @@ void add_key(CLI::App& app, Session& session) {
       ->capture_default_str();
   adds->add_option("--requests-per-minute", flags->limits.requests_per_minute, "Most requests a minute; 0: any number");
   adds->add_option("--in-flight", flags->limits.in_flight_max, "Most requests at a time; 0: any number");
+  adds->add_flag("--operator", flags->limits.sees_all, "Lists of requests show those of all keys, not only its own");
   adds->footer("Example: plait key add alice --requests-per-minute 60");
   CLI::App* lists = verb->add_subcommand("list", "Names and limits of all keys");
   lists->footer("Example: plait key list --json");

@@ -11,6 +11,7 @@
 #include "cli/model_session.h"
 #include "cli/served_models.h"
 #include "cli/server_settings.h"
+#include "cli/telemetry_settings.h"
 #include "os/interrupt.h"
 #include "os/open_files.h"
 #include "os/service_manager.h"
@@ -22,6 +23,7 @@
 #include "serving/openapi.h"
 #include "serving/page.h"
 #include "serving/strand_routes.h"
+#include "serving/telemetry.h"
 
 namespace plait::cli {
 namespace {
@@ -51,7 +53,8 @@ serving::ModelLease first_model(serving::ServedModels& models) {
 /// Serves until a signal comes, then finishes what is in flight.
 Result<void> run(const ServeFlags& flags, serving::EngineThread& thread, serving::ServedModels& models,
                  ServerSettings& settings, const Session& session) {
-  serving::Api api(models, {});
+  PLAIT_TRY(const auto telemetry, make_telemetry(session));
+  serving::Api api(models, {.telemetry = telemetry.get()});
   serving::HttpRouter router;
   api.add_routes(router);
   const serving::ModelLease first = first_model(models);
@@ -82,11 +85,13 @@ Result<void> run(const ServeFlags& flags, serving::EngineThread& thread, serving
   });
   drainer.join();
   server->stop();
+  close_telemetry(*telemetry, session);
   return {};
 }
 
 Result<void> serve(const ServeFlags& flags, const Session& session) {
   PLAIT_TRY_VOID(check_engine_settings(session.config));
+  PLAIT_TRY_VOID(telemetry_options(session));
   PLAIT_TRY(const auto server_settings,
             ServerSettings::load(session, {.insecure = flags.insecure, .open_files_max = os::raise_open_files_max()}));
   const os::InterruptGuard guard;
@@ -120,6 +125,11 @@ void add_serve(CLI::App& app, Session& session) {
   add_setting(*verb, session, "--aliases", "server.aliases");
   add_setting(*verb, session, "--memory", "server.memory");
   add_setting(*verb, session, "--keep-alive", "server.keep_alive");
+  add_setting(*verb, session, "--trace-file", "server.trace_file");
+  add_setting(*verb, session, "--otlp-url", "server.otlp_url");
+  verb->add_flag_callback(
+      "--trace-content", [&session] { session.overrides.emplace_back("server.trace_content", "true"); },
+      std::string(find_setting("server.trace_content")->about));
   verb->add_flag("--insecure", flags->insecure, "Listen on an address that others can reach, without keys");
   verb->add_option("--drain-seconds", flags->drain_seconds, "How long the end waits for what runs")
       ->check(CLI::Range(0.0, 86400.0))

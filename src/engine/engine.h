@@ -27,6 +27,7 @@
 // cancel() and close(), and may call the engine except step().
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -71,6 +72,7 @@ struct Usage {
   std::size_t computed_tokens = 0;  ///< Rows of prompt really computed, those lost to preemption again.
   std::size_t generated_tokens = 0;
   std::size_t preemptions = 0;
+  std::array<double, 8> preempted_at = {};  ///< When the first of these were: seconds since generate().
   RoundCounters counters = {};
   Cost cost = {};             ///< Of this generation, in prefill token equivalents.
   double waited_seconds = 0;  ///< From generate() to the first row of it.
@@ -209,16 +211,6 @@ struct EngineCounters {
   PrefixCounters prefixes = {};
 };
 
-/// What a client has in the engine now: generations that have not ended.
-struct ClientLoad {
-  std::string client = {};
-  double weight = 1;
-  int level = 0;
-  std::size_t running = 0;
-  std::size_t waiting = 0;
-  double service = 0;  ///< Charges since the client was last unknown, see EngineOptions::unit.
-};
-
 class Engine {
  public:
   /// Errors: out_of_resources (kv_bytes do not hold a page; the system refuses the memory); invalid_argument (rows_max;
@@ -282,6 +274,8 @@ class Engine {
   [[nodiscard]] std::vector<base::TokenId> tokens(SequenceId sequence) const;
   [[nodiscard]] bool exists(SequenceId sequence) const;
   [[nodiscard]] EngineCounters counters() const;
+  /// Pages of the larger pool that only the cache has, so that they are as good as free. O(pages).
+  [[nodiscard]] std::uint32_t pages_reclaimable() const;
   /// Clients that wait or run, by name. O(sequences).
   [[nodiscard]] std::vector<ClientLoad> clients() const;
   /// Looks at every page, sequence and client: some 100 µs with 50,000 pages, so a few times a second at most.

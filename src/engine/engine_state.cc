@@ -43,6 +43,8 @@ std::vector<ClientLoad> Engine::clients() const {
   return list;
 }
 
+std::uint32_t Engine::pages_reclaimable() const { return state_->cache.reclaimable()[state_->memory.used(0) ? 0 : 1]; }
+
 void Engine::check_invariants() const {
   state_->cache.check_invariants();
   for (std::size_t group = 0; group < kLayerGroups; ++group) {

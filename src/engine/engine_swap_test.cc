@@ -230,6 +230,7 @@ TEST_F(SwapTest, AnUrgentRequestTakesThePlaceOfAnother) {
   run();
   EXPECT_EQ(recorder_.tokens[slow], script(*runner_, random_tokens(1, 60), 40));
   EXPECT_EQ(recorder_.endings[slow].usage.preemptions, 2U);
+  EXPECT_GE(recorder_.endings[slow].usage.preempted_at[1], recorder_.endings[slow].usage.preempted_at[0]);
   EXPECT_EQ(recorder_.endings[slow].usage.computed_tokens, 60U);
 }
 

@@ -168,7 +168,11 @@ void Engine::State::preempt(Sequence& sequence) {
   stop_running(sequence);
   if (!swap_out(sequence)) clear_span(sequence);
   if (!ran) return;
-  ++sequence.generation->usage.preemptions;
+  Usage& usage = sequence.generation->usage;
+  if (usage.preemptions < usage.preempted_at.size()) {
+    usage.preempted_at[usage.preemptions] = clock.now() - sequence.generation->asked_at;
+  }
+  ++usage.preemptions;
   ++counters.preemptions;
 }
 

@@ -10,6 +10,16 @@
 
 namespace plait::engine {
 
+/// What a client has in the engine now: generations that have not ended.
+struct ClientLoad {
+  std::string client = {};
+  double weight = 1;
+  int level = 0;
+  std::size_t running = 0;
+  std::size_t waiting = 0;
+  double service = 0;  ///< Charges since the client was last unknown, see EngineOptions::unit.
+};
+
 /// A client that is remembered.
 struct ClientUse {
   std::string name = {};

@@ -99,7 +99,7 @@ std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user)
 int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   auto* transfer = static_cast<Transfer*>(user);
   if (!transfer->callbacks.keep_going || transfer->callbacks.keep_going()) return 0;
-  transfer->stop({ErrorCode::interrupted, "the download was interrupted"});
+  transfer->stop({ErrorCode::interrupted, "the transfer was interrupted"});
   return 1;
 }
 
@@ -129,6 +129,13 @@ void set_options(CURL* handle, const Request& request, Transfer& transfer, curl_
   set(CURLOPT_BUFFERSIZE, 256L * 1024);
 }
 
+void set_body(CURL* handle, std::string_view body) {
+  curl_easy_setopt(handle, CURLOPT_POST, 1L);
+  curl_easy_setopt(handle, CURLOPT_POSTFIELDS, body.empty() ? "" : body.data());
+  curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
+  curl_easy_setopt(handle, CURLOPT_FOLLOWLOCATION, 0L);
+}
+
 }  // namespace
 
 std::optional<std::string_view> Response::header(std::string_view name) const {
@@ -136,12 +143,17 @@ std::optional<std::string_view> Response::header(std::string_view name) const {
   return found == headers.end() ? std::nullopt : std::optional<std::string_view>(found->second);
 }
 
-Result<Response> get(const Request& request, const Callbacks& callbacks) {
+namespace {
+
+// A POST if there is a body to send.
+Result<Response> perform(const Request& request, const std::optional<std::string_view>& sent,
+                         const Callbacks& callbacks) {
   PLAIT_TRY_VOID(detail::check_url(request.url));
   PLAIT_TRY(const detail::CurlList headers, detail::header_list(request.headers));
   PLAIT_TRY(const detail::CurlHandle handle, detail::make_handle());
   Transfer transfer{request, callbacks};
   set_options(handle.get(), request, transfer, headers.get());
+  if (sent) set_body(handle.get(), *sent);
   std::string details(CURL_ERROR_SIZE, '\0');
   curl_easy_setopt(handle.get(), CURLOPT_ERRORBUFFER, details.data());
   const CURLcode code = curl_easy_perform(handle.get());
@@ -152,6 +164,18 @@ Result<Response> get(const Request& request, const Callbacks& callbacks) {
   curl_easy_getinfo(handle.get(), CURLINFO_EFFECTIVE_URL, &url);
   transfer.response.url = url == nullptr ? request.url : url;
   return std::move(transfer.response);
+}
+
+}  // namespace
+
+Result<Response> get(const Request& request, const Callbacks& callbacks) {
+  return perform(request, std::nullopt, callbacks);
+}
+
+Result<Response> post(const Request& request, std::string_view body, const Callbacks& callbacks) {
+  Request whole = request;
+  whole.headers.emplace_back("Expect", "");  // or curl waits a second for servers that do not know 100-continue
+  return perform(whole, body, callbacks);
 }
 
 std::optional<ContentRange> parse_content_range(std::string_view value) {

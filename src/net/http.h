@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An HTTP(S) client for downloads: one GET at a time, its body streamed to a sink, everything bounded.
+// An HTTP(S) client: one GET or POST at a time, the answer's body streamed to a sink, everything bounded.
 //
 //   net::Request request{.url = "https://example.org/model.gguf"};
 //   auto response = net::get(request, {.on_body = [&](auto bytes) { return file.write(bytes); }});
@@ -8,7 +8,7 @@
 //
 // Certificates are checked; a proxy is taken from the environment (https_proxy, no_proxy, ...); redirects are followed
 // only to http and https, never from https to http. Content is never decoded: what comes is what the sink gets.
-// Threads: get() may be called from several threads at once; callbacks run on the caller's thread.
+// Threads: get() and post() may be called from several threads at once; callbacks run on the caller's thread.
 #pragma once
 
 #include <chrono>
@@ -61,6 +61,10 @@ struct Callbacks {
 /// error. Errors: invalid_argument (URL, header), network (look-up, connection, TLS, cut off, idle, redirect loop),
 /// out_of_resources (body too long), interrupted, and what the callbacks return.
 [[nodiscard]] base::Result<Response> get(const Request& request, const Callbacks& callbacks);
+
+/// The same with a POST of `body`, whose type is for the caller's headers to say. Redirects are not followed: they are
+/// responses like others, and the headers, which may hold secrets, go nowhere else.
+[[nodiscard]] base::Result<Response> post(const Request& request, std::string_view body, const Callbacks& callbacks);
 
 /// What bytes a 206 response carries.
 struct ContentRange {

@@ -71,6 +71,33 @@ TEST(Http, RedirectsAreFollowedAndTheirBodiesDropped) {
   EXPECT_EQ(body.heads, 1);
 }
 
+TEST(Http, APostBringsItsBody) {
+  const std::string content(3 << 20, 'y');
+  HttpServer server([&](const HttpRequest& request) {
+    EXPECT_EQ(request.method, "POST");
+    EXPECT_EQ(request.headers.at("content-type"), "text/plain");
+    EXPECT_FALSE(request.headers.contains("expect"));
+    EXPECT_EQ(request.body.size(), request.path == "/empty" ? 0 : content.size());
+    return HttpReply{.body = "thanks"};
+  });
+  Request request{.url = server.url("/all"), .headers = {{"Content-Type", "text/plain"}}};
+  Body body;
+  const auto response = post(request, content, body.callbacks());
+  ASSERT_TRUE(response);
+  EXPECT_EQ(body.text, "thanks");
+  EXPECT_EQ(server.requests().at(0).body, content);
+  request.url = server.url("/empty");
+  EXPECT_TRUE(post(request, "", {}));
+}
+
+TEST(Http, APostGoesNowhereElse) {
+  HttpServer server([](const HttpRequest&) { return HttpReply{.status = 307, .headers = {{"Location", "/here"}}}; });
+  const auto response = post({.url = server.url("/there")}, "secret", {});
+  ASSERT_TRUE(response);
+  EXPECT_EQ(response->status, 307);
+  EXPECT_EQ(server.requests().size(), 1U);
+}
+
 TEST(Http, ARedirectLoopEnds) {
   HttpServer server([](const HttpRequest&) { return HttpReply{.status = 301, .headers = {{"Location", "/again"}}}; });
   const auto response = get({.url = server.url("/"), .redirects_max = 3}, {});

@@ -375,7 +375,7 @@ Accepted<Asked> read_message(const Json& body, const AskContext& context) {
   if (request->prompts.front().samples != 1) return bad_value("n", "is not a field of this API");
   auto wording = std::make_unique<AnthropicWording>("msg_" + context.id, context.target.model,
                                                     request->prompts.front().prompt.size());
-  return Asked{.request = *std::move(request), .wording = std::move(wording)};
+  return Asked{.request = *std::move(request), .reply_id = "msg_" + context.id, .wording = std::move(wording)};
 }
 
 std::string_view anthropic_type(int status) {

@@ -19,6 +19,7 @@
 #include "serving/exchange.h"
 #include "serving/metrics.h"
 #include "serving/model_routes.h"
+#include "serving/request_trace.h"
 #include "serving/status_route.h"
 #include "serving/text_routes.h"
 
@@ -30,7 +31,6 @@ using text::Json;
 
 // One text of many megabytes keeps one of them busy for seconds; the others' requests are read meanwhile.
 constexpr int kReaders = 4;
-constexpr int kGone = 499;  // a client's own end, in metrics only
 
 std::uint64_t random_seed() {
   std::random_device device;
@@ -69,7 +69,11 @@ std::string model_of(const Json& body) {
 class Api::State {
  public:
   State(ServedModels& models, const ApiOptions& options, const base::Clock& clock)
-      : models_(models), options_(options), clock_(clock) {
+      : models_(models),
+        options_(options),
+        clock_(clock),
+        own_telemetry_(options.telemetry == nullptr ? std::make_unique<Telemetry>() : nullptr),
+        telemetry_(options.telemetry == nullptr ? *own_telemetry_ : *options.telemetry) {
     if (options_.seed == 0) options_.seed = random_seed();
   }
 
@@ -84,6 +88,7 @@ class Api::State {
     const Dialect& dialect;
     std::shared_ptr<RequestCard> card;
     double arrived = 0;
+    RequestTrace trace;
     HttpRequest request = {};  // until it was read
     Json body = {};
     ModelLease model = {};
@@ -93,7 +98,6 @@ class Api::State {
     // The rest is the engine's thread's.
     std::unique_ptr<Exchange> exchange = {};
     std::optional<double> first_text = {};
-    std::vector<double> last_text = {};  // [choice] of a stream, 0: none yet
     std::optional<Refusal> failed = {};
   };
   using FlightPointer = std::shared_ptr<Flight>;
@@ -101,12 +105,12 @@ class Api::State {
   void take(const Dialect& dialect, HttpRequest request, const Responder& responder);
   void prepare(const FlightPointer& flight);
   void read(const FlightPointer& flight, Accepted<ModelLease> lease);
-  void refuse(const Flight& flight, const Refusal& refusal);
+  void refuse(Flight& flight, const Refusal& refusal);
+  void finish(Flight& flight, int status, const Refusal* why);
   void start(engine::Engine& engine, std::uint64_t number, const FlightPointer& flight, Request request);
   void part(Flight& flight, const ChoicePart& part);
   void land(std::uint64_t number);
   void leave(std::uint64_t number);
-  void observe(const Flight& flight, int status, const Json& usage);
   using TextReply = HttpReply (*)(const HttpRequest&, const Target&);
   void answer(TextReply reply, const HttpRequest& request, const Responder& responder);
   [[nodiscard]] HttpReply ready() const;
@@ -115,9 +119,10 @@ class Api::State {
   ServedModels& models_;
   ApiOptions options_;
   const base::Clock& clock_;
-  Metrics metrics_;
   std::shared_ptr<StatusBoard> board_ = StatusBoard::make(clock_);
   StatusRoute status_{board_, [this] { return models_.loops(); }};
+  std::unique_ptr<Telemetry> own_telemetry_;
+  Telemetry& telemetry_;
   const std::vector<Dialect> dialects_ = {openai_dialect(Endpoint::chat_completions),
                                           openai_dialect(Endpoint::completions), anthropic_dialect(),
                                           ollama_chat_dialect(), ollama_generate_dialect()};
@@ -129,10 +134,13 @@ class Api::State {
 
 // The flight is counted out when the last hand lets it go.
 void Api::State::take(const Dialect& dialect, HttpRequest request, const Responder& responder) {
+  RequestTrace trace(telemetry_, dialect.path, request, clock_.now());
   if (flying_.fetch_add(1) >= options_.requests_max) {
     flying_.fetch_sub(1);
-    HttpReply reply = dialect.refuse({.status = 503, .message = "too many requests at once", .code = "overloaded"});
+    const Refusal refusal{.status = 503, .message = "too many requests at once", .code = "overloaded"};
+    HttpReply reply = dialect.refuse(refusal);
     reply.headers.add("retry-after", "1");
+    trace.end(refusal.status, &refusal, nullptr, clock_.now());
     return responder.reply(std::move(reply));
   }
   auto card = board_->open({.id = request.id,
@@ -143,6 +151,7 @@ void Api::State::take(const Dialect& dialect, HttpRequest request, const Respond
                                         .dialect = dialect,
                                         .card = std::move(card),
                                         .arrived = clock_.now(),
+                                        .trace = std::move(trace),
                                         .request = std::move(request)},
                              [this](Flight* done) {
                                delete done;
@@ -152,9 +161,11 @@ void Api::State::take(const Dialect& dialect, HttpRequest request, const Respond
       [this, flight] { guarded([&](const Refusal& refusal) { refuse(*flight, refusal); }, [&] { prepare(flight); }); });
 }
 
-void Api::State::refuse(const Flight& flight, const Refusal& refusal) {
-  flight.responder.reply(flight.dialect.refuse(refusal));
-  observe(flight, refusal.status, {});
+void Api::State::refuse(Flight& flight, const Refusal& refusal) {
+  HttpReply reply = flight.dialect.refuse(refusal);
+  flight.trace.add_headers(reply.headers);
+  finish(flight, refusal.status, &refusal);
+  flight.responder.reply(std::move(reply));
 }
 
 void Api::State::prepare(const FlightPointer& flight) {
@@ -164,6 +175,7 @@ void Api::State::prepare(const FlightPointer& flight) {
   flight->body = *std::move(body);
   const auto keep_alive = flight->dialect.keep_alive(flight->body);
   if (!keep_alive) return refuse(*flight, keep_alive.error());
+  flight->trace.model_asked(clock_.now());
   models_.acquire(model_of(flight->body), *keep_alive, [this, flight](Accepted<ModelLease> lease) {
     reader_.submit([this, flight, lease = std::move(lease)] {
       guarded([&](const Refusal& refusal) { refuse(*flight, refusal); }, [&] { read(flight, lease); });
@@ -174,6 +186,7 @@ void Api::State::prepare(const FlightPointer& flight) {
 void Api::State::read(const FlightPointer& flight, Accepted<ModelLease> lease) {
   if (!lease) return refuse(*flight, lease.error());
   flight->model = *std::move(lease);
+  flight->trace.model_came(clock_.now());
   const std::uint64_t number = ++number_;
   auto asked = flight->dialect.read(flight->body, {.target = flight->model->target,
                                                    .id = flight->request.id,
@@ -185,11 +198,13 @@ void Api::State::read(const FlightPointer& flight, Accepted<ModelLease> lease) {
     set_client(flight->request.client, prompt.options);
     prompt.generate.patient = !request.reply.stream;
   }
+  flight->trace.read(flight->body, request, flight->model->target.model, std::move(asked->reply_id), clock_.now());
   flight->body = {};
   flight->card->admit(flight->model->target.model, request.prompts[0].options.client,
                       request.prompts.size() * request.prompts[0].samples);
   flight->streams = request.reply.stream;
   flight->headers = warning_headers(request.reply);
+  flight->trace.add_headers(flight->headers);
   flight->wording = std::move(asked->wording);
   flight->model->loop->post([this, number, flight, taken = std::move(request)](engine::Engine& engine) mutable {
     start(engine, number, flight, std::move(taken));
@@ -197,7 +212,7 @@ void Api::State::read(const FlightPointer& flight, Accepted<ModelLease> lease) {
 }
 
 void Api::State::start(engine::Engine& engine, std::uint64_t number, const FlightPointer& flight, Request request) {
-  if (flight->responder.gone()) return observe(*flight, kGone, {});
+  if (flight->responder.gone()) return flight->trace.end(operations::kStatusGone, nullptr, nullptr, clock_.now());
   EngineLoop& loop = *flight->model->loop;
   ExchangeEvents events{.done = [this, &loop, number] {  // the exchange must not go within a step
     loop.post([this, number](engine::Engine&) { land(number); });
@@ -206,7 +221,7 @@ void Api::State::start(engine::Engine& engine, std::uint64_t number, const Fligh
   auto exchange = Exchange::start(engine, flight->model->target, std::move(request), std::move(events));
   if (!exchange) return refuse(*flight, exchange.error());
   flight->exchange = *std::move(exchange);
-  flight->last_text.resize(flight->exchange->size());
+  flight->trace.submitted(*flight->exchange, clock_.now());
   flights_.emplace(number, flight);
   if (flight->streams) flight->wording->open(flight->responder, flight->headers);
   // It may come when the flight has landed and the model has gone.
@@ -216,17 +231,15 @@ void Api::State::start(engine::Engine& engine, std::uint64_t number, const Fligh
 }
 
 void Api::State::part(Flight& flight, const ChoicePart& part) {
-  const double now = clock_.now();
   flight.card->add_tokens(part.tokens.size());
-  if (!flight.first_text && !part.text.empty()) flight.first_text = now;
+  if (!part.text.empty()) {
+    const double now = clock_.now();
+    if (!flight.first_text) flight.first_text = now;
+    flight.trace.text(part.choice, now);
+  }
   if (!flight.streams || flight.failed) return;
   if (part.ending != nullptr) flight.failed = refusal_of(*part.ending);
   if (flight.failed) return flight.wording->fail(*flight.failed);
-  if (!part.text.empty()) {
-    double& last = flight.last_text[part.choice];
-    if (last > 0) metrics_.observe_gap(now - last);
-    last = now;
-  }
   flight.wording->part(part);
 }
 
@@ -237,7 +250,8 @@ void Api::State::land(std::uint64_t number) {
   flights_.erase(at);
   if (flight->streams) {
     if (!flight->failed) flight->wording->close(*flight->exchange);
-    return observe(*flight, flight->failed ? flight->failed->status : 200, flight->exchange->usage());
+    const Refusal* failed = flight->failed ? &*flight->failed : nullptr;
+    return finish(*flight, failed != nullptr ? failed->status : 200, failed);
   }
   // Large replies are not written on the engine's time.
   reader_.submit([this, flight] {
@@ -245,7 +259,8 @@ void Api::State::land(std::uint64_t number) {
             [&] {
               HttpReply reply = flight->wording->whole(*flight->exchange);
               for (const auto& [name, value] : flight->headers) reply.headers.add(name, value);
-              observe(*flight, reply.status, flight->exchange->usage());
+              const auto failed = flight->exchange->refusal();
+              finish(*flight, reply.status, failed ? &*failed : nullptr);
               flight->responder.reply(std::move(reply));
             });
   });
@@ -256,20 +271,23 @@ void Api::State::leave(std::uint64_t number) {
   if (at == flights_.end()) return;
   const FlightPointer flight = std::move(at->second);
   flights_.erase(at);
-  flight->exchange.reset();  // cancels what runs
-  observe(*flight, kGone, {});
+  flight->exchange->cancel();
+  finish(*flight, operations::kStatusGone, nullptr);
 }
 
-void Api::State::observe(const Flight& flight, int status, const Json& usage) {
-  RequestTimes times{.endpoint = flight.dialect.path, .status = status, .seconds = clock_.now() - flight.arrived};
-  if (flight.first_text) times.first_token_seconds = *flight.first_text - flight.arrived;
-  if (usage.is_object()) {
-    times.prompt_tokens = usage["prompt_tokens"].get<std::size_t>();
-    times.generated_tokens = usage["completion_tokens"].get<std::size_t>();
-    times.cached_tokens = usage["prompt_tokens_details"]["cached_tokens"].get<std::size_t>();
+// Tells whoever wants to know how it ended.
+void Api::State::finish(Flight& flight, int status, const Refusal* why) {
+  const double now = clock_.now();
+  RequestEnd end{.status = status, .seconds = now - flight.arrived};
+  if (flight.first_text) end.first_token_seconds = *flight.first_text - flight.arrived;
+  if (flight.exchange) {
+    const UsageNumbers usage = flight.exchange->usage_numbers();
+    end.prompt_tokens = usage.prompt_tokens;
+    end.cached_tokens = usage.cached_tokens;
+    end.generated_tokens = usage.generated_tokens;
   }
-  metrics_.observe(times);
-  flight.card->close(times);
+  flight.card->close(end);
+  flight.trace.end(status, why, flight.exchange.get(), now);
 }
 
 void Api::State::add_routes(HttpRouter& router) {
@@ -290,13 +308,15 @@ void Api::State::add_routes(HttpRouter& router) {
   text_route("/tokenize", tokenize_reply);
   text_route("/detokenize", detokenize_reply);
   text_route("/v1/messages/count_tokens", count_tokens_reply);
+  telemetry_.add_routes(router);
   router.add(HttpMethod::get, "/health",
              [](const HttpRequest&, const Responder& responder) { responder.reply({.body = R"({"status":"ok"})"}); });
   router.add(HttpMethod::get, "/ready",
              [this](const HttpRequest&, const Responder& responder) { responder.reply(ready()); });
   router.add(HttpMethod::get, "/metrics", [this](const HttpRequest&, const Responder& responder) {
     responder.reply({.content_type = "text/plain; version=0.0.4; charset=utf-8",
-                     .body = metrics_.text(models_.counters(), http_counters())});
+                     .body = telemetry_.metrics().text(
+                         {.models = models_.work(), .http = http_counters(), .traces = telemetry_.traces_counters()})});
   });
 }
 

@@ -27,10 +27,15 @@
 
 namespace plait::serving {
 
+class Telemetry;
+
 struct ApiOptions {
   std::uint64_t seed = 0;  ///< Requests without a seed get one each that follows from this; 0: by chance.
   /// Requests that wait to be read or are in the engine; the next ones get 503.
   std::size_t requests_max = 1024;
+  /// Is told of every request, and must outlive the API. Null: the API has one of its own, with metrics and the list of
+  /// recent requests.
+  Telemetry* telemetry = nullptr;
 };
 
 class Api {
@@ -44,7 +49,7 @@ class Api {
 
   /// OpenAI's `/v1/chat/completions`, `/v1/completions` and `/v1/models`; Anthropic's `/v1/messages` and its
   /// `count_tokens`; ollama's `/api/chat`, `/api/generate`, `/api/tags`, `/api/ps`, `/api/show` and `/api/version`;
-  /// `/tokenize`, `/detokenize`, `/health`, `/ready`, `/metrics`,
+  /// `/tokenize`, `/detokenize`, `/health`, `/ready`, `/metrics`, `/v1/plait/requests`,
   /// `/v1/plait/status`. The router's handlers refer to the API.
   void add_routes(HttpRouter& router);
   /// Where /metrics finds the server's own counters.

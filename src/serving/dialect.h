@@ -43,6 +43,7 @@ struct AskContext {
 
 struct Asked {
   Request request = {};
+  std::string reply_id = {};  ///< Of the answer, "chatcmpl-…"; empty: this API has none.
   std::unique_ptr<Wording> wording = {};
 };
 

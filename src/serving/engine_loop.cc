@@ -8,7 +8,8 @@
 namespace plait::serving {
 namespace {
 
-constexpr double kLook = 0.1;  // seconds: how often an idle thread calls its watch
+constexpr double kLook = 0.1;              // seconds: how often an idle thread calls its watch
+constexpr double kReclaimableSeconds = 2;  // between two looks at what a cache would give up
 
 }  // namespace
 
@@ -37,7 +38,12 @@ void EngineLoop::post(Work work) {
 
 engine::EngineCounters EngineLoop::counters() const {
   const std::scoped_lock lock(mutex_);
-  return counters_;
+  return progress_.counters;
+}
+
+EngineProgress EngineLoop::progress() const {
+  const std::scoped_lock lock(mutex_);
+  return progress_;
 }
 
 void EngineLoop::work() {
@@ -49,10 +55,20 @@ void EngineLoop::work() {
   taken_.clear();
 }
 
-void EngineLoop::publish() {
+void EngineLoop::publish(std::optional<double> step_seconds) {
   const engine::EngineCounters counters = engine_.counters();
+  const double now = base::steady_clock().now();
+  const bool look = now >= look_at_;
+  const std::uint32_t reclaimable = look ? engine_.pages_reclaimable() : 0;
+  if (look) look_at_ = now + kReclaimableSeconds;
   const std::scoped_lock lock(mutex_);
-  counters_ = counters;
+  if (step_seconds && counters.steps > progress_.counters.steps) {
+    const auto rows = [](const engine::EngineCounters& all) { return all.prompt_rows + all.decode_rows; };
+    progress_.steps.seconds.add(*step_seconds);
+    progress_.steps.rows.add(static_cast<double>(rows(counters) - rows(progress_.counters)));
+  }
+  progress_.counters = counters;
+  if (look) progress_.pages_reclaimable = reclaimable;
 }
 
 void EngineLoop::close() {
@@ -113,9 +129,12 @@ bool EngineThread::take_changes() {
 
 void EngineThread::turn() {
   for (const auto& loop : loops_) loop->work();
+  const double begin = base::steady_clock().now();
   engine::Engine* stepped = pool_.step();
+  const double seconds = base::steady_clock().now() - begin;
   for (const auto& loop : loops_) {
-    if (stepped == nullptr || &loop->engine() == stepped) loop->publish();
+    if (stepped == nullptr) loop->publish();
+    if (&loop->engine() == stepped) loop->publish(seconds);
   }
   if (stepped == nullptr) bell_->wait(kLook);
 }

@@ -9,14 +9,17 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "base/clock.h"
 #include "engine/engine.h"
 #include "engine/model_pool.h"
+#include "serving/step_times.h"
 
 namespace plait::serving {
 
@@ -33,6 +36,13 @@ class Bell {
   bool rung_ = false;  // under mutex_
 };
 
+/// How far an engine is.
+struct EngineProgress {
+  engine::EngineCounters counters = {};
+  StepTimes steps = {};
+  std::uint32_t pages_reclaimable = 0;  ///< Engine::pages_reclaimable(), at most some seconds ago.
+};
+
 /// What others want of an engine, and what they may know of it.
 class EngineLoop {
  public:
@@ -47,11 +57,12 @@ class EngineLoop {
   void post(Work work);
   /// As of the last step, or a moment ago. Any thread.
   [[nodiscard]] engine::EngineCounters counters() const;
+  [[nodiscard]] EngineProgress progress() const;
 
   /// The engine's thread: does what was posted.
   void work();
-  /// The engine's thread: tells the others how far it is.
-  void publish();
+  /// The engine's thread: tells the others how far it is, after a step how long that took.
+  void publish(std::optional<double> step_seconds = {});
   /// Nothing is done any more; what was posted is dropped. The engine's thread, or no other one knows the loop.
   void close();
   [[nodiscard]] engine::Engine& engine() { return engine_; }  ///< The engine's thread's.
@@ -60,10 +71,12 @@ class EngineLoop {
   engine::Engine& engine_;
   std::shared_ptr<Bell> bell_;
   mutable std::mutex mutex_;
-  std::vector<Work> posted_;              // under mutex_
-  bool closed_ = false;                   // under mutex_
-  engine::EngineCounters counters_ = {};  // under mutex_
-  std::vector<Work> taken_;               // the engine's thread's
+  std::vector<Work> posted_;      // under mutex_
+  bool closed_ = false;           // under mutex_
+  EngineProgress progress_ = {};  // under mutex_
+  // The rest is the engine's thread's.
+  std::vector<Work> taken_;
+  double look_at_ = 0;  // when to count the pages that the cache would give up
 };
 
 /// Runs engines, one step at a time; whose, see engine/model_pool.h.

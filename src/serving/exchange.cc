@@ -37,6 +37,13 @@ Exchange::~Exchange() {
   }
 }
 
+void Exchange::cancel() {
+  events_ = {};
+  for (const auto& [sequence, choice] : sequences_) {
+    if (!choices_[choice].answer.ending()) engine_.cancel(sequence);
+  }
+}
+
 Accepted<std::unique_ptr<Exchange>> Exchange::start(engine::Engine& engine, const Target& target, Request request,
                                                     ExchangeEvents events) {
   PLAIT_CHECK(!request.prompts.empty());
@@ -178,6 +185,10 @@ std::vector<Choice> Exchange::choices() const {
 }
 
 text::Json Exchange::usage() const { return usage_body(choices(), choices_.size() / request_.prompts.size()); }
+
+UsageNumbers Exchange::usage_numbers() const {
+  return serving::usage_numbers(choices(), choices_.size() / request_.prompts.size());
+}
 
 std::optional<Refusal> Exchange::refusal() const {
   PLAIT_CHECK(done());

@@ -63,6 +63,9 @@ class Exchange final : private engine::Listener {
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
+  /// Ends what still runs (cancelled), without events: then it is done(). On the engine's thread, outside of step().
+  void cancel();
+
   /// Generations, one for each choice.
   [[nodiscard]] std::size_t size() const { return choices_.size(); }
   [[nodiscard]] bool done() const { return running_ == 0; }
@@ -70,6 +73,8 @@ class Exchange final : private engine::Listener {
   [[nodiscard]] Reply reply(const ReplyHead& head) const;
   /// The reply's `usage`. Requires: done(), as the next ones do.
   [[nodiscard]] text::Json usage() const;
+  /// The same as numbers.
+  [[nodiscard]] UsageNumbers usage_numbers() const;
   /// Why there is no answer, if a choice failed.
   [[nodiscard]] std::optional<Refusal> refusal() const;
   /// What the choice says.

@@ -30,9 +30,11 @@ Accepted<HttpKey> read_key(const Json& json, const std::string& prefix) {
   PLAIT_TRY(const auto weight, fields.number("weight", {0, 1e6, true}));
   PLAIT_TRY(const auto rate, fields.whole("requests_per_minute", 0, kMost));
   PLAIT_TRY(const auto open, fields.whole("in_flight_max", 0, kMost));
+  PLAIT_TRY(const auto sees_all, fields.flag("operator"));
   key.limits = {.weight = weight.value_or(1),
                 .requests_per_minute = static_cast<std::uint32_t>(rate.value_or(0)),
-                .in_flight_max = static_cast<std::uint32_t>(open.value_or(0))};
+                .in_flight_max = static_cast<std::uint32_t>(open.value_or(0)),
+                .sees_all = sees_all.value_or(false)};
   if (const auto unknown = fields.unknown(); !unknown.empty()) return bad_value(unknown.front(), "is not known");
   return key;
 }
@@ -69,6 +71,7 @@ std::string write_keys(const std::vector<HttpKey>& keys) {
                     {"weight", key.limits.weight},
                     {"requests_per_minute", key.limits.requests_per_minute},
                     {"in_flight_max", key.limits.in_flight_max}});
+    if (key.limits.sees_all) list.back()["operator"] = true;
   }
   return text::dump_json({{"keys", std::move(list)}}, 2) + '\n';
 }

@@ -30,6 +30,20 @@ void add_work(engine::EngineCounters& sum, const engine::EngineCounters& one) {
   sum.prompt_rows += one.prompt_rows;
   sum.decode_rows += one.decode_rows;
   sum.preemptions += one.preemptions;
+  sum.prefixes.lookups += one.prefixes.lookups;
+  sum.prefixes.tokens_hit += one.prefixes.tokens_hit;
+  sum.prefixes.pages_added += one.prefixes.pages_added;
+  sum.prefixes.pages_evicted += one.prefixes.pages_evicted;
+  sum.swap.swap_outs += one.swap.swap_outs;
+  sum.swap.swap_ins += one.swap.swap_ins;
+  sum.swap.bytes_out += one.swap.bytes_out;
+  sum.swap.bytes_in += one.swap.bytes_in;
+}
+
+void add_work(EngineProgress& sum, const EngineProgress& one) {
+  add_work(sum.counters, one.counters);
+  sum.steps.seconds.add(one.steps.seconds);
+  sum.steps.rows.add(one.steps.rows);
 }
 
 }  // namespace
@@ -149,18 +163,30 @@ std::vector<LoopOfModel> ServedModels::loops() const {
   return loops;
 }
 
-engine::EngineCounters ServedModels::counters() const {
+std::vector<MetricsSources::Model> ServedModels::work() const {
   const Lock lock(mutex_);
-  engine::EngineCounters sum = gone_;
+  std::vector<MetricsSources::Model> all;
   for (const auto& entry : entries_) {
-    if (!entry->served) continue;
-    const engine::EngineCounters one = entry->served->loop->counters();
-    add_work(sum, one);
-    sum.sequences += one.sequences;
-    sum.running += one.running;
-    sum.waiting += one.waiting;
-    sum.pages += one.pages;
-    sum.pages_free += one.pages_free;
+    if (!entry->served && !entry->gone) continue;
+    EngineProgress now = entry->served ? entry->served->loop->progress() : EngineProgress();
+    if (entry->gone) add_work(now, *entry->gone);
+    all.push_back({.name = entry->offer.name,
+                   .engine = now.counters,
+                   .steps = now.steps,
+                   .pages_reclaimable = now.pages_reclaimable});
+  }
+  return all;
+}
+
+engine::EngineCounters ServedModels::counters() const {
+  engine::EngineCounters sum;
+  for (const MetricsSources::Model& one : work()) {
+    add_work(sum, one.engine);
+    sum.sequences += one.engine.sequences;
+    sum.running += one.engine.running;
+    sum.waiting += one.engine.waiting;
+    sum.pages += one.engine.pages;
+    sum.pages_free += one.engine.pages_free;
   }
   return sum;
 }
@@ -268,7 +294,7 @@ void ServedModels::unload(Entry& entry, Lock& lock) {
   const base::Bytes bytes = model->bytes();
   leaving_ += bytes;
   auto loop = std::move(entry.served->loop);
-  add_work(gone_, loop->counters());
+  add_work(entry.gone ? *entry.gone : entry.gone.emplace(), loop->progress());
   entry.served.reset();
   const auto removed = std::make_shared<std::promise<void>>();
   auto nobodys = removed->get_future();

@@ -29,6 +29,7 @@
 #include "engine/engine.h"
 #include "serving/engine_loop.h"
 #include "serving/fields.h"
+#include "serving/metrics.h"
 #include "serving/request.h"
 
 namespace plait::serving {
@@ -114,8 +115,10 @@ class ServedModels {  // any thread
   [[nodiscard]] std::vector<ModelStanding> list() const;
   /// Of the loaded ones.
   [[nodiscard]] std::vector<LoopOfModel> loops() const;
-  /// Of all models since the beginning, those that have gone included: steps, rows and preemptions; and of those that
-  /// are loaded now: sequences, running, waiting and pages. The rest stays 0.
+  /// Of each model that was ever loaded: what has grown since the beginning, the times before it went and came back
+  /// included, and how it is if it is loaded now.
+  [[nodiscard]] std::vector<MetricsSources::Model> work() const;
+  /// The sum over models, of work() but for its StepWork and the less usual counters of swapping.
   [[nodiscard]] engine::EngineCounters counters() const;
   [[nodiscard]] const std::string& usual() const { return options_.usual; }
 
@@ -133,6 +136,7 @@ class ServedModels {  // any thread
     double used_at = 0;
     double keep_alive = 0;
     std::vector<Waiting> waiting = {};
+    std::optional<EngineProgress> gone = {};  // what its engines before this one have done
   };
   using Lock = std::unique_lock<std::mutex>;
 
@@ -160,10 +164,9 @@ class ServedModels {  // any thread
   std::condition_variable_any changed_;
   std::vector<std::unique_ptr<Entry>> entries_;  // the rest is under mutex_
   std::size_t waiting_ = 0;
-  engine::EngineCounters gone_ = {};  // sums over models that were unloaded
-  base::Bytes leaving_ = 0;           // of models that are being unloaded
-  bool news_ = false;                 // for the loader
-  std::jthread loader_;               // last: it uses the rest
+  base::Bytes leaving_ = 0;  // of models that are being unloaded
+  bool news_ = false;        // for the loader
+  std::jthread loader_;      // last: it uses the rest
 };
 
 }  // namespace plait::serving

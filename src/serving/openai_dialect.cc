@@ -57,9 +57,10 @@ Dialect openai_dialect(Endpoint endpoint) {
                    .created = context.created,
                    .model = context.target.model};
     const std::size_t choices = request.prompts.size() * request.prompts.front().samples;
+    std::string reply_id = head.id;
     auto wording = std::make_unique<OpenAiWording>(std::move(head), request.reply, request.prompts.size(), choices,
                                                    *context.target.tokenizer);
-    return Asked{.request = std::move(request), .wording = std::move(wording)};
+    return Asked{.request = std::move(request), .reply_id = std::move(reply_id), .wording = std::move(wording)};
   };
   return {.path = std::string(path_of(endpoint)), .read = read, .refuse = reply_of};
 }

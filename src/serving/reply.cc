@@ -149,29 +149,31 @@ Json logprobs_body(Endpoint endpoint, std::span<const TokenId> tokens, std::span
                                            : chat_logprobs(tokens, logprobs, tokenizer);
 }
 
-Json usage_body(std::span<const Choice> choices, std::size_t samples) {
-  std::size_t prompt = 0;
-  std::size_t cached = 0;
-  std::size_t completion = 0;
-  std::size_t computed = 0;
-  std::size_t longest = 0;
-  double pte = 0;
+UsageNumbers usage_numbers(std::span<const Choice> choices, std::size_t samples) {
+  UsageNumbers all;
   for (std::size_t i = 0; i < choices.size(); ++i) {
     const engine::Usage& usage = choices[i].usage;
     if (i % samples == 0) {  // the others find what the first one computed
-      prompt += usage.prompt_tokens;
-      cached += usage.cached_tokens;
+      all.prompt_tokens += usage.prompt_tokens;
+      all.cached_tokens += usage.cached_tokens;
     }
-    completion += usage.generated_tokens;
-    computed += usage.computed_tokens;
-    longest = std::max(longest, usage.generated_tokens);
-    pte += usage.cost.pte;
+    all.generated_tokens += usage.generated_tokens;
+    all.prefill_tokens += usage.computed_tokens;
+    all.critical_path_tokens = std::max(all.critical_path_tokens, usage.generated_tokens);
+    all.pte += usage.cost.pte;
   }
-  return {{"prompt_tokens", prompt},
-          {"completion_tokens", completion},
-          {"total_tokens", prompt + completion},
-          {"prompt_tokens_details", {{"cached_tokens", cached}}},
-          {"plait", {{"prefill_tokens", computed}, {"critical_path_tokens", longest}, {"pte", pte}}}};
+  return all;
+}
+
+Json usage_body(std::span<const Choice> choices, std::size_t samples) {
+  const UsageNumbers all = usage_numbers(choices, samples);
+  return {
+      {"prompt_tokens", all.prompt_tokens},
+      {"completion_tokens", all.generated_tokens},
+      {"total_tokens", all.prompt_tokens + all.generated_tokens},
+      {"prompt_tokens_details", {{"cached_tokens", all.cached_tokens}}},
+      {"plait",
+       {{"prefill_tokens", all.prefill_tokens}, {"critical_path_tokens", all.critical_path_tokens}, {"pte", all.pte}}}};
 }
 
 Json reply_body(const ReplyHead& head, const ReplyShape& shape, std::span<const engine::Request> prompts,

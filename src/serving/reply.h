@@ -58,6 +58,17 @@ struct TextPlace {
                                     std::span<const engine::Request> prompts, std::span<const Choice> choices,
                                     const models::Tokenizer& tokenizer);
 
+/// What all choices of a request used.
+struct UsageNumbers {
+  std::size_t prompt_tokens = 0;  ///< Each prompt once, whatever `n` is; so `cached_tokens`.
+  std::size_t cached_tokens = 0;
+  std::size_t generated_tokens = 0;
+  std::size_t prefill_tokens = 0;        ///< Rows of prompts really computed.
+  std::size_t critical_path_tokens = 0;  ///< The longest answer.
+  double pte = 0;                        ///< See engine/cost.h.
+};
+[[nodiscard]] UsageNumbers usage_numbers(std::span<const Choice> choices, std::size_t samples);
+
 /// `usage` of all choices. prompt_tokens and cached_tokens count each prompt once, whatever `n` is. Under `plait`:
 /// prefill_tokens, rows of prompts really computed; critical_path_tokens, the longest chain of tokens that had to wait
 /// for each other, here the longest answer; pte, see engine/cost.h.

@@ -33,11 +33,10 @@ RequestRow RequestCard::row() const {
   return row;
 }
 
-void RequestCard::close(const RequestTimes& times) {
+void RequestCard::close(const RequestEnd& end) {
   RequestRow ended = row();
   ended.phase = RequestPhase::ended;
-  ended.times = times;
-  ended.times->endpoint = {};
+  ended.end = end;
   if (const auto board = board_.lock()) board->forget(number_, std::move(ended));
 }
 

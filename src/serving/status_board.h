@@ -6,7 +6,7 @@
 //   const auto card = board.open({.id = id, .endpoint = "/v1/completions", .client = client});
 //   card->admit(model, client, prompt_tokens);           // it was read, and goes to the engine
 //   card->add_tokens(1);                                 // for each piece, on the engine's thread
-//   card->close(times);
+//   card->close(end);
 #pragma once
 
 #include <atomic>
@@ -22,7 +22,6 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "serving/metrics.h"
 
 namespace plait::serving {
 
@@ -35,6 +34,16 @@ enum class RequestPhase : std::uint8_t {
 /// "reading", …
 [[nodiscard]] std::string_view name(RequestPhase phase);
 
+/// How a request ended.
+struct RequestEnd {
+  int status = 200;                                ///< 499: the client went away.
+  double seconds = 0;                              ///< From its arrival.
+  std::optional<double> first_token_seconds = {};  ///< From its arrival to its first text.
+  std::size_t prompt_tokens = 0;
+  std::size_t cached_tokens = 0;
+  std::size_t generated_tokens = 0;
+};
+
 /// A request as the board shows it.
 struct RequestRow {
   std::string id = {};
@@ -45,7 +54,7 @@ struct RequestRow {
   double arrived = 0;  ///< Of the board's clock.
   std::size_t choices = 0;
   std::size_t generated_tokens = 0;
-  std::optional<RequestTimes> times = {};  ///< Once it has ended.
+  std::optional<RequestEnd> end = {};  ///< Once it has ended.
 };
 
 class StatusBoard;
@@ -61,8 +70,8 @@ class RequestCard {
   void admit(std::string model, std::string client, std::size_t choices);
   /// Any thread; costs one atomic addition.
   void add_tokens(std::size_t count) { generated_.fetch_add(count, std::memory_order_relaxed); }
-  /// Any thread, once; its endpoint is not kept.
-  void close(const RequestTimes& times);
+  /// Any thread, once.
+  void close(const RequestEnd& end);
 
  private:
   friend class StatusBoard;

@@ -53,14 +53,14 @@ Json json_of(const RequestRow& row, double now) {
                {"age_seconds", now - row.arrived},
                {"choices", row.choices},
                {"generated_tokens", row.generated_tokens}};
-  if (!row.times) return json;
-  json["status"] = row.times->status;
-  json["seconds"] = row.times->seconds;
+  if (!row.end) return json;
+  json["status"] = row.end->status;
+  json["seconds"] = row.end->seconds;
   json["first_token_seconds"] = nullptr;
-  if (row.times->first_token_seconds) json["first_token_seconds"] = *row.times->first_token_seconds;
-  json["prompt_tokens"] = row.times->prompt_tokens;
-  json["cached_tokens"] = row.times->cached_tokens;
-  if (row.times->generated_tokens > 0) json["generated_tokens"] = row.times->generated_tokens;
+  if (row.end->first_token_seconds) json["first_token_seconds"] = *row.end->first_token_seconds;
+  json["prompt_tokens"] = row.end->prompt_tokens;
+  json["cached_tokens"] = row.end->cached_tokens;
+  if (row.end->generated_tokens > 0) json["generated_tokens"] = row.end->generated_tokens;
   return json;
 }
 

@@ -17,11 +17,12 @@
 namespace plait::testing {
 namespace {
 
-constexpr std::size_t kHeadMax = 64 << 10;
+constexpr std::size_t kRequestMax = 64 << 10;
+constexpr std::size_t kBodyMax = 64 << 20;
 
-// Reads until `enough` or the client's end.
+// Adds what comes to `bytes` until `enough` of them are there.
 template <class Enough>
-void read_until(int connection, std::string& bytes, const std::atomic<bool>& stopping, const Enough& enough) {
+void read_until(int connection, const std::atomic<bool>& stopping, std::string& bytes, Enough enough) {
   std::array<char, 4096> buffer{};
   while (!enough() && !stopping) {
     pollfd ready{connection, POLLIN, 0};
@@ -45,6 +46,23 @@ HttpRequest parse(const std::string& head) {
     std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     request.headers[name] = line.substr(colon + 2, line.size() - colon - 3);
   }
+  return request;
+}
+
+// The request with its body; nothing came if it has no method.
+HttpRequest read_request(int connection, const std::atomic<bool>& stopping) {
+  std::string bytes;
+  const auto head_end = [&] { return bytes.find("\r\n\r\n"); };
+  read_until(connection, stopping, bytes,
+             [&] { return head_end() != std::string::npos || bytes.size() >= kRequestMax; });
+  if (head_end() == std::string::npos) return {};
+  const std::size_t body = head_end() + 4;
+  HttpRequest request = parse(bytes.substr(0, body));
+  const auto announced = request.headers.find("content-length");
+  const std::size_t length = announced == request.headers.end() ? 0 : std::stoull(announced->second);
+  PLAIT_CHECK(length <= kBodyMax, length);
+  read_until(connection, stopping, bytes, [&] { return bytes.size() - body >= length; });
+  request.body = bytes.substr(body, length);
   return request;
 }
 
@@ -120,18 +138,8 @@ void HttpServer::accept_loop() {
 }
 
 void HttpServer::serve(int connection) {
-  std::string bytes;
-  read_until(connection, bytes, stopping_,
-             [&] { return bytes.find("\r\n\r\n") != std::string::npos || bytes.size() >= kHeadMax; });
-  if (!bytes.empty()) {
-    const std::size_t end = bytes.find("\r\n\r\n");
-    const std::size_t head_end = end == std::string::npos ? bytes.size() : end + 4;
-    HttpRequest request = parse(bytes.substr(0, head_end));
-    bytes.erase(0, head_end);
-    const auto length = request.headers.find("content-length");
-    const std::size_t body = length == request.headers.end() ? 0 : std::stoull(length->second);
-    read_until(connection, bytes, stopping_, [&] { return bytes.size() >= body; });
-    request.body = bytes.substr(0, body);
+  const HttpRequest request = read_request(connection, stopping_);
+  if (!request.method.empty()) {
     {
       const std::lock_guard lock(mutex_);
       requests_.push_back(request);

@@ -83,7 +83,7 @@ class PagesTest(RawCase):
         self.assertEqual(kinds["plait_time_to_first_token_seconds"], "histogram")
 
     def test_metrics_count(self):
-        key = f'plait_requests_total{{endpoint="{COMPLETIONS}",status="200"}}'
+        key = f'plait_requests_total{{endpoint="{COMPLETIONS}",model="{server.name}",status="200"}}'
         before = server.metrics()
         server.request("POST", COMPLETIONS, BASES[COMPLETIONS] | {"max_tokens": 3, "ignore_eos": True})
         after = server.metrics()

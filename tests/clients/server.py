@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A running `plait serve` for tests: a process of its own on a free port, in an empty folder, ended by SIGTERM."""
+import collections
 import http.client
 import json
 import os
@@ -142,8 +143,13 @@ class Server:
         return status, json.loads(data)
 
     def metrics(self) -> dict[str, float]:
+        """Every sample under its name with labels, and under the bare name the sum of all."""
         _, _, text = self.request("GET", "/metrics")
-        return {match[1]: float(match[2]) for match in map(SAMPLE.fullmatch, text.decode().splitlines()) if match}
+        values = collections.Counter()
+        for match in filter(None, map(SAMPLE.fullmatch, text.decode().splitlines())):
+            for name in {match[1], match[1].split("{")[0]}:
+                values[name] += float(match[2])
+        return values
 
     def wait_for(self, wanted, seconds=20) -> dict[str, float]:
         """The metrics as soon as `wanted` is true of them; the last ones when it does not become true in time."""

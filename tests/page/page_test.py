@@ -83,8 +83,8 @@ class ChatTest(PageCase):
     def metric(self, name: str) -> float:
         with urllib.request.urlopen(self.server.address + "/metrics") as reply:
             for line in reply.read().decode().split("\n"):
-                if line.startswith(name + " "):
-                    return float(line.split()[1])
+                if line.split("{")[0].split(" ")[0] == name:
+                    return float(line.split()[-1])
         raise KeyError(name)
 
     def test_continue_from_a_strand(self):

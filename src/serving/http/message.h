@@ -49,6 +49,7 @@ struct HttpClientLimits {
   double weight = 1;  ///< Its share beside other clients; the HTTP layer only passes it on.
   std::uint32_t requests_per_minute = 0;
   std::uint32_t in_flight_max = 0;  ///< Requests whose handler has not ended them.
+  bool sees_all = false;            ///< Lists of requests show those of others, too: for who runs the server.
 };
 
 /// Who asks.

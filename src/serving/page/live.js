@@ -24,8 +24,11 @@ const live = (() => {
       const [, name, labels, value] = match;
       const bound = /(?:^|,)le="([^"]*)"/.exec(labels ?? "")?.[1];
       if (bound !== undefined) {
+        const upTo = bound === "+Inf" ? Infinity : Number(bound);
+        const same = (buckets.get(name) ?? []).find((bucket) => bucket[0] === upTo);  // of another model
         if (!buckets.has(name)) buckets.set(name, []);
-        buckets.get(name).push([bound === "+Inf" ? Infinity : Number(bound), Number(value)]);
+        if (same) same[1] += Number(value);
+        else buckets.get(name).push([upTo, Number(value)]);
       } else {
         values.set(name, (values.get(name) ?? 0) + Number(value));
       }

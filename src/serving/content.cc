@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "serving/content.h"
+
+#include <utility>
+
+namespace plait::serving {
+namespace {
+
+using text::Json;
+
+Json text_part(std::string text) { return {{"type", "text"}, {"content", std::move(text)}}; }
+
+Json message(const std::string& role, Json parts) { return {{"role", role}, {"parts", std::move(parts)}}; }
+
+// A text, or a list of parts of which only those with a text are told.
+Json parts_of(const Json& content) {
+  Json parts = Json::array();
+  if (content.is_string()) parts.push_back(text_part(content.get<std::string>()));
+  if (!content.is_array()) return parts;
+  for (const Json& part : content) {
+    if (!part.is_object()) continue;
+    const auto text = part.find("text");
+    if (text != part.end() && text->is_string()) {
+      parts.push_back(text_part(text->get<std::string>()));
+    } else if (const auto type = part.find("type"); type != part.end() && type->is_string()) {
+      parts.push_back({{"type", *type}});
+    }
+  }
+  return parts;
+}
+
+void add_prompts(const Json& prompt, Json& messages) {
+  if (prompt.is_string()) messages.push_back(message("user", parts_of(prompt)));
+  if (!prompt.is_array()) return;
+  for (const Json& one : prompt) {
+    if (one.is_string()) messages.push_back(message("user", parts_of(one)));
+  }
+}
+
+std::optional<std::string> within_bound(const Json& messages) {
+  std::string text = text::dump_json(messages);
+  return text.size() <= kContentBytesMax ? std::optional(std::move(text)) : std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::string> input_messages(const Json& body) {
+  Json messages = Json::array();
+  if (!body.is_object()) return std::string();
+  if (const auto system = body.find("system"); system != body.end()) {
+    messages.push_back(message("system", parts_of(*system)));
+  }
+  if (const auto list = body.find("messages"); list != body.end() && list->is_array()) {
+    for (const Json& one : *list) {
+      if (!one.is_object()) continue;
+      const auto role = one.find("role");
+      const auto content = one.find("content");
+      messages.push_back(message(role != one.end() && role->is_string() ? role->get<std::string>() : "user",
+                                 content != one.end() ? parts_of(*content) : Json::array()));
+    }
+  }
+  if (const auto prompt = body.find("prompt"); prompt != body.end()) add_prompts(*prompt, messages);
+  return within_bound(messages);
+}
+
+std::optional<std::string> output_messages(const Exchange& exchange) {
+  Json messages = Json::array();
+  for (std::size_t i = 0; i < exchange.size(); ++i) {
+    Json answer = message("assistant", Json::array({text_part(exchange.text(i))}));
+    answer["finish_reason"] = name(exchange.reason(i));
+    messages.push_back(std::move(answer));
+  }
+  return within_bound(messages);
+}
+
+}  // namespace plait::serving

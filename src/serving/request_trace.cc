@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "serving/request_trace.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "serving/content.h"
+
+namespace plait::serving {
+namespace {
+
+constexpr std::size_t kNameBytesMax = 200;  // of a model's name as a client gives it
+
+// "localhost:8080", "[::1]:8080".
+void set_host(std::string_view field, operations::RequestRecord& record) {
+  const std::size_t colon = field.rfind(':');
+  const bool port = colon != std::string_view::npos && field.find(']', colon) == std::string_view::npos;
+  if (port) {
+    const std::string_view digits = field.substr(colon + 1);
+    std::from_chars(digits.data(), digits.data() + digits.size(), record.port);
+    field = field.substr(0, colon);
+  }
+  if (field.starts_with('[') && field.ends_with(']')) field = field.substr(1, field.size() - 2);
+  record.host = field.substr(0, kNameBytesMax);
+}
+
+// Until the body is read, the address says what it asks for.
+std::string_view operation_of(std::string_view endpoint) {
+  if (endpoint == path_of(Endpoint::completions)) return "text_completion";
+  return endpoint.ends_with("/embeddings") ? "embeddings" : "chat";
+}
+
+operations::RequestParameters parameters_of(const Request& request) {
+  const engine::Request& prompt = request.prompts.front();
+  const models::SamplerOptions& sampler = prompt.generate.sampler;
+  return {.temperature = sampler.temperature,
+          .top_p = sampler.top_p,
+          .top_k = static_cast<std::size_t>(sampler.top_k),
+          .presence_penalty = sampler.presence_penalty,
+          .frequency_penalty = sampler.frequency_penalty,
+          .seed = sampler.seed,
+          .tokens_max = prompt.generate.tokens_max,
+          .choices = prompt.samples,
+          .prompts = request.prompts.size(),
+          .stream = request.reply.stream};
+}
+
+std::string error_of(int status, const Refusal* why) {
+  if (why != nullptr && !why->code.empty()) return why->code;
+  if (status == operations::kStatusGone) return "client_gone";
+  return status >= 400 ? std::to_string(status) : std::string();
+}
+
+}  // namespace
+
+RequestTrace::RequestTrace(Telemetry& telemetry, std::string_view endpoint, const HttpRequest& request, double now)
+    : telemetry_(telemetry), arrived_(now) {
+  const auto parent = operations::parse_traceparent(request.headers.find("traceparent").value_or(""));
+  const Telemetry::Begun begun = telemetry.begin(parent ? &*parent : nullptr);
+  record_.number = begun.number;
+  record_.context = begun.context;
+  if (parent) {
+    record_.parent = parent->span;
+    record_.tracestate = operations::kept_tracestate(request.headers.find("tracestate").value_or(""));
+  }
+  traced_ = parent || telemetry.traces();
+  record_.id = request.id;
+  record_.endpoint = endpoint;
+  record_.operation = operation_of(endpoint);
+  record_.client = request.client.name();
+  set_host(request.headers.find("host").value_or(""), record_);
+  record_.arrived = std::chrono::system_clock::now();
+}
+
+void RequestTrace::read(const text::Json& body, const Request& request, const std::string& model, std::string reply_id,
+                        double now) {
+  record_.read_seconds = now - arrived_;
+  record_.response_id = std::move(reply_id);
+  record_.model_asked = request.model_asked.substr(0, kNameBytesMax);
+  record_.model = model;
+  record_.operation = operation_of(path_of(request.reply.endpoint));
+  record_.parameters = parameters_of(request);
+  metrics_ = &telemetry_.metrics().model(model);
+  if (!telemetry_.content()) return;
+  auto messages = input_messages(body);
+  record_.content_left_out = !messages;
+  record_.input_messages = std::move(messages).value_or("");
+}
+
+void RequestTrace::submitted(const Exchange& exchange, double now) {
+  record_.submitted_seconds = now - arrived_;
+  last_text_.resize(exchange.size());
+}
+
+void RequestTrace::text(std::size_t choice, double now) {
+  if (!record_.first_text_seconds) record_.first_text_seconds = now - arrived_;
+  double& last = last_text_[choice];
+  if (last > 0) metrics_->observe_gap(now - last);
+  last = now;
+}
+
+void RequestTrace::add_generations(const Exchange& exchange) {
+  for (std::size_t i = 0; i < exchange.size(); ++i) {
+    const engine::Usage& usage = exchange.engine_usage(i);
+    record_.generations.push_back({.reason = std::string(name(exchange.reason(i))),
+                                   .waited_seconds = usage.waited_seconds,
+                                   .prompt_seconds = usage.prompt_seconds,
+                                   .decode_seconds = usage.decode_seconds,
+                                   .tokens = usage.generated_tokens,
+                                   .cached = usage.cached_tokens,
+                                   .computed = usage.computed_tokens,
+                                   .preemptions = usage.preemptions,
+                                   .preempted_at = {}});
+    const std::size_t timed = std::min(usage.preemptions, usage.preempted_at.size());
+    record_.generations.back().preempted_at.assign(usage.preempted_at.begin(), usage.preempted_at.begin() + timed);
+  }
+}
+
+void RequestTrace::end(int status, const Refusal* why, const Exchange* exchange, double now) {
+  record_.seconds = now - arrived_;
+  record_.status = status;
+  record_.error = error_of(status, why);
+  if (exchange != nullptr) {
+    add_generations(*exchange);
+    const UsageNumbers usage = exchange->usage_numbers();
+    record_.prompt_tokens = usage.prompt_tokens;
+    record_.cached_tokens = usage.cached_tokens;
+    record_.prefill_tokens = usage.prefill_tokens;
+    record_.generated_tokens = usage.generated_tokens;
+    record_.pte = usage.pte;
+    if (telemetry_.content()) {
+      auto messages = output_messages(*exchange);
+      record_.content_left_out = record_.content_left_out || !messages;
+      record_.output_messages = std::move(messages).value_or("");
+    }
+  }
+  telemetry_.finish(std::move(record_));
+}
+
+void RequestTrace::add_headers(HttpHeaders& headers) const {
+  if (traced_) headers.add("traceparent", operations::traceparent(record_.context));
+}
+
+}  // namespace plait::serving
