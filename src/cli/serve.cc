@@ -11,6 +11,7 @@
 
 #include "cli/engine_settings.h"
 #include "cli/model_session.h"
+#include "cli/stored_settings.h"
 #include "engine/engine.h"
 #include "os/file.h"
 #include "os/interrupt.h"
@@ -143,22 +144,26 @@ Result<void> run(const ServeFlags& flags, const LoadedModel& loaded, engine::Eng
   PLAIT_TRY(AccessLog log, AccessLog::open(config.text("server.access_log")));
   serving::Grammars grammars(*loaded.tokenizer);
   const serving::Target target = target_of(loaded, engine, grammars);
+  PLAIT_TRY(const StoredHere stored, StoredHere::open(session));
   serving::EngineLoop loop(engine);
-  serving::Api api(loop, target, {});
+  serving::Api api(loop, target, {.dialects = {stored.responses()}});
   serving::HttpRouter router;
   api.add_routes(router);
+  stored.add_routes(router);
   serving::add_page(router);
   PLAIT_TRY(const auto server, serving::HttpServer::make({.listen = std::move(listen),
                                                           .policy = policy_of(config, keys),
                                                           .log = [&](std::string_view line) { log.write(line); }},
                                                          router.handler()));
   api.set_http_counters([&] { return server->counters(); });
+  PLAIT_TRY_VOID(stored.start(loop, target));
   say_where(loaded, *server, session);
   std::jthread drainer;  // the engine must go on while the server drains
   loop.run([&] {
     if (os::interrupt_requested() && !drainer.joinable()) {
       note(session, "finishing what runs");
       drainer = std::jthread([&] {
+        stored.stop();
         server->drain(flags.drain_seconds);
         loop.stop();
       });
@@ -204,6 +209,7 @@ void add_serve(CLI::App& app, Session& session) {
   add_setting(*verb, session, "--allowed-origins", "server.origins");
   add_setting(*verb, session, "--access-log", "server.access_log");
   add_setting(*verb, session, "--rows", "server.rows");
+  add_stored_options(*verb, session);
   verb->add_flag("--insecure", flags->insecure, "Listen on an address that others can reach, without keys");
   verb->add_option("--drain-seconds", flags->drain_seconds, "How long the end waits for what runs")
       ->check(CLI::Range(0.0, 86400.0))

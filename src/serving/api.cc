@@ -65,6 +65,7 @@ class Api::State {
   State(EngineLoop& loop, const Target& target, const ApiOptions& options, const base::Clock& clock)
       : loop_(loop), target_(target), options_(options), clock_(clock) {
     if (options_.seed == 0) options_.seed = random_seed();
+    for (const Dialect& more : options_.dialects) dialects_.push_back(more);
   }
 
   void add_routes(HttpRouter& router);
@@ -102,9 +103,8 @@ class Api::State {
   ApiOptions options_;
   const base::Clock& clock_;
   Metrics metrics_;
-  const std::vector<Dialect> dialects_ = {openai_dialect(Endpoint::chat_completions),
-                                          openai_dialect(Endpoint::completions), anthropic_dialect(),
-                                          ollama_chat_dialect(), ollama_generate_dialect()};
+  std::vector<Dialect> dialects_ = {openai_dialect(Endpoint::chat_completions), openai_dialect(Endpoint::completions),
+                                    anthropic_dialect(), ollama_chat_dialect(), ollama_generate_dialect()};
   std::atomic<std::uint64_t> number_ = 0;
   std::atomic<std::size_t> flying_ = 0;
   std::unordered_map<std::uint64_t, FlightPointer> flights_;  // the engine's thread's
@@ -136,9 +136,11 @@ void Api::State::prepare(const FlightPointer& flight, const HttpRequest& http) {
   const auto body = parse_body(http.body);
   if (!body) return refuse(*flight, body.error());
   const std::uint64_t number = ++number_;
-  auto asked = flight->dialect.read(
-      *body,
-      {.target = target_, .id = http.id, .created = unix_seconds(), .seed = base::random_u64(options_.seed, number)});
+  auto asked = flight->dialect.read(*body, {.target = target_,
+                                            .id = http.id,
+                                            .created = unix_seconds(),
+                                            .seed = base::random_u64(options_.seed, number),
+                                            .owner = http.client.key_name});
   if (!asked) return refuse(*flight, asked.error());
   Request& request = asked->request;
   if (!request.model_asked.empty() && request.model_asked != target_.model) {

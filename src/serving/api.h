@@ -18,8 +18,10 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
+#include "serving/dialect.h"
 #include "serving/engine_loop.h"
 #include "serving/http/counters.h"
 #include "serving/http/router.h"
@@ -31,6 +33,7 @@ struct ApiOptions {
   std::uint64_t seed = 0;  ///< Requests without a seed get one each that follows from this; 0: by chance.
   /// Requests that wait to be read or are in the engine; the next ones get 503.
   std::size_t requests_max = 1024;
+  std::vector<Dialect> dialects = {};  ///< Besides its own.
 };
 
 class Api {
