@@ -92,7 +92,8 @@ def run_block(block: Block, root: pathlib.Path, programs: pathlib.Path) -> str |
     """Runs a block as a reader would; what went wrong, or None."""
     with tempfile.TemporaryDirectory(prefix="plait-docs-") as folder:
         (pathlib.Path(folder) / "run").symlink_to(root / "run")
-        environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1"}
+        environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1",
+                       "XDG_STATE_HOME": folder}
         try:
             done = subprocess.run(["bash", "-euo", "pipefail", "-c", block.text], cwd=folder, env=environment,
                                   text=True, errors="replace", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -20,8 +20,8 @@ say() { printf 'plait: %s\n' "$*"; }
 base_packages=(
   g++/g++ cmake/cmake ninja-build/ninja pkg-config/pkg-config python3/python3 util-linux/flock
   libfmt-dev nlohmann-json3-dev libcurl4-openssl-dev zlib1g-dev libssl-dev libpcre2-dev libcli11-dev
-  libtomlplusplus-dev libedit-dev liburing-dev libboost-dev libgtest-dev libgmock-dev libbenchmark-dev librapidcheck-dev
-  prometheus-cpp-dev ca-certificates
+  libtomlplusplus-dev libedit-dev liburing-dev libsqlite3-dev libboost-dev libgtest-dev libgmock-dev libbenchmark-dev
+  librapidcheck-dev prometheus-cpp-dev ca-certificates
 )
 model_packages=(python3-pip/pip3)
 clients_packages=(python3-venv)

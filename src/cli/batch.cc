@@ -103,8 +103,9 @@ base::Result<Outcome> run_batch(const BatchFlags& flags, const LoadedModel& load
   const serving::Target target = target_of(loaded, engine, grammars);
   PLAIT_TRY(const std::size_t lines, count_lines(flags));
   PLAIT_TRY(LineFile input, LineFile::open(flags.input));
-  serving::Batch batch(engine, target, results, done,
-                       {.ordered = flags.ordered, .rows = flags.rows, .commit_seconds = flags.commit_seconds});
+  serving::EngineAnswers answers(engine, target, flags.rows);
+  serving::Batch batch(answers, target, results, done,
+                       {.ordered = flags.ordered, .commit_seconds = flags.commit_seconds});
   ProgressBar bar(session.progress, ProgressUnit::pieces);
   const auto start = Clock::now();
   const auto watch = [&](const serving::BatchCounts& counts) {

@@ -3,54 +3,43 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <cstdio>
 #include <filesystem>
+#include <memory>
+#include <span>
 
 #include "os/file.h"
 
 namespace plait::cli {
+namespace {
 
-void LineFile::Closer::operator()(std::FILE* file) const {
-  if (file != stdin) std::fclose(file);
+struct Closer {
+  void operator()(std::FILE* file) const {
+    if (file != stdin) std::fclose(file);
+  }
+};
+
+store::Lines lines_of(std::string path, std::FILE* file) {
+  return store::Lines([path = std::move(path), file = std::shared_ptr<std::FILE>(file, Closer())](
+                          std::span<std::byte> into) -> base::Result<std::size_t> {
+    const std::size_t got = std::fread(into.data(), 1, into.size(), file.get());
+    if (got == 0 && std::ferror(file.get()) != 0) return std::unexpected(os::file_error("cannot read", path, errno));
+    return got;
+  });
 }
 
+}  // namespace
+
 base::Result<LineFile> LineFile::open(const std::string& path) {
-  if (path == "-") return LineFile("standard input", stdin, false);
+  if (path == "-") return LineFile(lines_of("standard input", stdin), false);
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {
     return base::fail(base::ErrorCode::invalid_argument, path + " is a folder, not a file");
   }
   std::FILE* file = std::fopen(path.c_str(), "rbe");
   if (file == nullptr) return std::unexpected(os::file_error("cannot open", path, errno));
-  return LineFile(path, file, std::filesystem::is_regular_file(path, ignored));
-}
-
-/// False at the end.
-base::Result<bool> LineFile::refill() {
-  from_ = 0;
-  to_ = std::fread(buffer_.data(), 1, buffer_.size(), file_.get());
-  if (to_ == 0 && std::ferror(file_.get()) != 0) return std::unexpected(os::file_error("cannot read", path_, errno));
-  return to_ > 0;
-}
-
-base::Result<std::optional<std::string>> LineFile::next(std::size_t bytes_max) {
-  std::string line;
-  bool any = false;
-  while (true) {
-    if (from_ == to_) {
-      PLAIT_TRY(const bool more, refill());
-      if (!more) return any ? std::optional(std::move(line)) : std::nullopt;
-    }
-    any = true;
-    const char* start = buffer_.data() + from_;
-    const auto* newline = static_cast<const char*>(std::memchr(start, '\n', to_ - from_));
-    const std::size_t length = newline == nullptr ? to_ - from_ : static_cast<std::size_t>(newline - start);
-    line.append(start, std::min(length, bytes_max + 1 - std::min(line.size(), bytes_max + 1)));
-    from_ += length + (newline == nullptr ? 0 : 1);
-    if (newline != nullptr) return line;
-  }
+  return LineFile(lines_of(path, file), std::filesystem::is_regular_file(path, ignored));
 }
 
 }  // namespace plait::cli

@@ -11,6 +11,7 @@
 #include "cli/model_session.h"
 #include "cli/served_models.h"
 #include "cli/server_settings.h"
+#include "cli/stored_settings.h"
 #include "cli/telemetry_settings.h"
 #include "os/interrupt.h"
 #include "os/open_files.h"
@@ -54,9 +55,11 @@ serving::ModelLease first_model(serving::ServedModels& models) {
 Result<void> run(const ServeFlags& flags, serving::EngineThread& thread, serving::ServedModels& models,
                  ServerSettings& settings, const Session& session) {
   PLAIT_TRY(const auto telemetry, make_telemetry(session));
-  serving::Api api(models, {.telemetry = telemetry.get()});
+  PLAIT_TRY(const StoredHere stored, StoredHere::open(session));
+  serving::Api api(models, {.telemetry = telemetry.get(), .dialects = {stored.responses()}});
   serving::HttpRouter router;
   api.add_routes(router);
+  stored.add_routes(router);
   const serving::ModelLease first = first_model(models);
   serving::StrandRoutes strands(*first->loop, first->target, {});
   strands.add_routes(router);
@@ -67,6 +70,7 @@ Result<void> run(const ServeFlags& flags, serving::EngineThread& thread, serving
                                                           .log = [&](std::string_view line) { settings.log(line); }},
                                                          router.handler()));
   api.set_http_counters([&] { return server->counters(); });
+  PLAIT_TRY_VOID(stored.start(*first->loop, first->target));
   say_where(models.usual(), *server, settings, session);
   os::notify_service_manager(fmt::format("READY=1\nSTATUS={} answers", models.usual()));
   std::jthread drainer;  // the engine must go on while the server drains
@@ -77,6 +81,7 @@ Result<void> run(const ServeFlags& flags, serving::EngineThread& thread, serving
       os::notify_service_manager("STOPPING=1");
       strands.end_streams();
       drainer = std::jthread([&] {
+        stored.stop();
         server->drain(flags.drain_seconds);
         thread.stop();
       });
@@ -130,6 +135,7 @@ void add_serve(CLI::App& app, Session& session) {
   verb->add_flag_callback(
       "--trace-content", [&session] { session.overrides.emplace_back("server.trace_content", "true"); },
       std::string(find_setting("server.trace_content")->about));
+  add_stored_options(*verb, session);
   verb->add_flag("--insecure", flags->insecure, "Listen on an address that others can reach, without keys");
   verb->add_option("--drain-seconds", flags->drain_seconds, "How long the end waits for what runs")
       ->check(CLI::Range(0.0, 86400.0))

@@ -139,6 +139,25 @@ base::Result<void> rename_file(const std::filesystem::path& from, const std::fil
   return {};
 }
 
+base::Result<std::size_t> read_part(const std::filesystem::path& path, base::Bytes offset, std::span<std::byte> into) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (file.get() < 0) return failed("cannot open", path);
+  std::size_t done = 0;
+  while (done < into.size()) {
+    const ssize_t got = ::pread(file.get(), into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
+    if (got == 0) break;
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return failed("cannot read", path);
+    done += static_cast<std::size_t>(got);
+  }
+  return done;
+}
+
+base::Result<void> remove_file(const std::filesystem::path& path) {
+  if (::unlink(path.c_str()) != 0) return failed("cannot remove", path);
+  return {};
+}
+
 base::Result<void> sync_directory(const std::filesystem::path& folder) {
   const Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (descriptor.get() < 0) return failed("cannot open", folder);

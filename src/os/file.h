@@ -4,7 +4,9 @@
 // Threads: free functions without state; callable from any thread.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +33,13 @@ namespace plait::os {
 /// Gives the file `from` the name `to`, replacing what had that name. Durable after sync_directory() of both folders.
 /// Errors: not_found, io.
 [[nodiscard]] base::Result<void> rename_file(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// Reads from `offset` on until `into` is full or the file ends: bytes read. Takes no lock. Errors: not_found, io.
+[[nodiscard]] base::Result<std::size_t> read_part(const std::filesystem::path& path, base::Bytes offset,
+                                                  std::span<std::byte> into);
+
+/// Takes a file's name away. Durable after sync_directory() of its folder. Errors: not_found, io.
+[[nodiscard]] base::Result<void> remove_file(const std::filesystem::path& path);
 
 /// Flushes a folder's entries to the disk: names made, changed or removed before survive a power cut. A file system
 /// that cannot do this for folders counts as done. Errors: not_found, io.

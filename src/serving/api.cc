@@ -75,6 +75,7 @@ class Api::State {
         own_telemetry_(options.telemetry == nullptr ? std::make_unique<Telemetry>() : nullptr),
         telemetry_(options.telemetry == nullptr ? *own_telemetry_ : *options.telemetry) {
     if (options_.seed == 0) options_.seed = random_seed();
+    for (const Dialect& more : options_.dialects) dialects_.push_back(more);
   }
 
   void add_routes(HttpRouter& router);
@@ -123,9 +124,8 @@ class Api::State {
   StatusRoute status_{board_, [this] { return models_.loops(); }};
   std::unique_ptr<Telemetry> own_telemetry_;
   Telemetry& telemetry_;
-  const std::vector<Dialect> dialects_ = {openai_dialect(Endpoint::chat_completions),
-                                          openai_dialect(Endpoint::completions), anthropic_dialect(),
-                                          ollama_chat_dialect(), ollama_generate_dialect()};
+  std::vector<Dialect> dialects_ = {openai_dialect(Endpoint::chat_completions), openai_dialect(Endpoint::completions),
+                                    anthropic_dialect(), ollama_chat_dialect(), ollama_generate_dialect()};
   std::atomic<std::uint64_t> number_ = 0;
   std::atomic<std::size_t> flying_ = 0;
   std::unordered_map<std::uint64_t, FlightPointer> flights_;  // the engine's thread's
@@ -191,7 +191,8 @@ void Api::State::read(const FlightPointer& flight, Accepted<ModelLease> lease) {
   auto asked = flight->dialect.read(flight->body, {.target = flight->model->target,
                                                    .id = flight->request.id,
                                                    .created = unix_seconds(),
-                                                   .seed = base::random_u64(options_.seed, number)});
+                                                   .seed = base::random_u64(options_.seed, number),
+                                                   .owner = flight->request.client.key_name});
   if (!asked) return refuse(*flight, asked.error());
   Request& request = asked->request;
   for (engine::Request& prompt : request.prompts) {

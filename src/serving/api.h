@@ -19,8 +19,10 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
+#include "serving/dialect.h"
 #include "serving/http/counters.h"
 #include "serving/http/router.h"
 #include "serving/models.h"
@@ -36,6 +38,7 @@ struct ApiOptions {
   /// Is told of every request, and must outlive the API. Null: the API has one of its own, with metrics and the list of
   /// recent requests.
   Telemetry* telemetry = nullptr;
+  std::vector<Dialect> dialects = {};  ///< Besides its own.
 };
 
 class Api {

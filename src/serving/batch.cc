@@ -26,13 +26,32 @@ ReplyHead head_of(const Target& target, Endpoint endpoint, std::string_view cust
 
 }  // namespace
 
-Batch::Batch(engine::Engine& engine, const Target& target, store::ResultFile& results, const BatchDone& done,
-             const BatchOptions& options, const base::Clock& clock)
-    : engine_(engine),
+void EngineAnswers::start(std::size_t order, Request request) {
+  auto exchange =
+      Exchange::start(engine_, target_, std::move(request), {.done = [this, order] { done_.push_back(order); }});
+  if (exchange) {
+    running_.emplace(order, *std::move(exchange));
+  } else {
+    refused_.push_back({.order = order, .refusal = exchange.error()});
+  }
+}
+
+std::vector<BatchAnswers::Answer> EngineAnswers::advance() {
+  if (!running_.empty()) engine_.step();
+  std::vector<Answer> answers = std::exchange(refused_, {});
+  for (const std::size_t order : std::exchange(done_, {})) {
+    answers.push_back({.order = order, .exchange = std::move(running_.extract(order).mapped())});
+  }
+  return answers;
+}
+
+Batch::Batch(BatchAnswers& answers, const Target& target, store::ResultFile& results, const BatchDone& done,
+             BatchOptions options, const base::Clock& clock)
+    : answers_(answers),
       target_(target),
       results_(results),
       done_(done),
-      options_(options),
+      options_(std::move(options)),
       clock_(clock),
       committed_at_(clock.now()) {}
 
@@ -41,8 +60,7 @@ Batch::~Batch() = default;
 base::Result<BatchCounts> Batch::run(const NextLine& next, const Watch& watch) {
   while (true) {
     PLAIT_TRY_VOID(fill(next));
-    if (!flights_.empty()) engine_.step();
-    PLAIT_TRY_VOID(land());
+    if (!flights_.empty()) PLAIT_TRY_VOID(land(answers_.advance()));
     PLAIT_TRY_VOID(commit(false));
     if (!watch(counts_)) counts_.ended_early = true;
     if (counts_.ended_early || (input_over_ && flights_.empty())) break;
@@ -54,10 +72,10 @@ base::Result<BatchCounts> Batch::run(const NextLine& next, const Watch& watch) {
 
 bool Batch::has_room() const {
   if (options_.ordered && next_order_ - next_written_ >= options_.ahead_max) return false;
-  return generations_ < options_.rows + options_.rows / 2 + 1;
+  return answers_.has_room(generations_);
 }
 
-/// Begins requests until the engine has enough of them. Long stretches of input that need no work are cut, so that the
+/// Begins requests until there are enough of them. Long stretches of input that need no work are cut, so that the
 /// caller's watch is asked.
 base::Result<void> Batch::fill(const NextLine& next) {
   constexpr std::size_t kLinesAtOnce = 1024;
@@ -98,47 +116,59 @@ base::Result<void> Batch::take(std::string text) {
     return {};
   }
   const std::size_t order = next_order_++;
-  if (line->refusal) return refuse(*line, order, *line->refusal);
+  if (line->refusal) return refuse(number_, line->custom_id, order, *line->refusal);
   return begin(*std::move(line), order);
 }
 
-base::Result<void> Batch::refuse(const BatchLine& line, std::size_t order, const Refusal& refusal) {
+base::Result<void> Batch::refuse(std::uint64_t number, std::string_view custom_id, std::size_t order,
+                                 const Refusal& refusal) {
   ++counts_.failed;
-  return write(order, batch_result(number_, line.custom_id, {refusal.status, refusal_body(refusal)}));
+  return write(order, batch_result(number, custom_id, {refusal.status, refusal_body(refusal)}));
 }
 
 base::Result<void> Batch::begin(BatchLine line, std::size_t order) {
   auto request = read_request(line.endpoint, line.body, target_, batch_seed(line.custom_id));
-  if (!request) return refuse(line, order, request.error());
-  for (engine::Request& prompt : request->prompts) prompt.generate.patient = true;  // the file counts, not who is first
+  if (!request) return refuse(number_, line.custom_id, order, request.error());
   const bool other_model = !request->model_asked.empty() && request->model_asked != target_.model;
-  const bool warned = !request->reply.warnings.empty();
-  auto exchange =
-      Exchange::start(engine_, target_, *std::move(request), {.done = [this, order] { landed_.push_back(order); }});
-  if (!exchange) return refuse(line, order, exchange.error());
+  if (other_model && !options_.other_models) {
+    return refuse(
+        number_, line.custom_id, order,
+        {.status = 404, .message = "there is no such model here", .param = "model", .code = "model_not_found"});
+  }
+  std::size_t generations = 0;
+  for (engine::Request& prompt : request->prompts) {
+    prompt.generate.patient = true;  // the file counts, not who is first
+    generations += prompt.samples;
+  }
+  if (options_.prepare) options_.prepare(*request);
   if (other_model) ++counts_.other_model;
-  if (warned) ++counts_.warned;
-  generations_ += (*exchange)->size();
+  if (!request->reply.warnings.empty()) ++counts_.warned;
+  generations_ += generations;
   flights_.emplace(order, Flight{.number = number_,
                                  .endpoint = line.endpoint,
                                  .custom_id = std::move(line.custom_id),
-                                 .exchange = *std::move(exchange)});
+                                 .generations = generations});
+  answers_.start(order, *std::move(request));
   return {};
 }
 
-/// Writes the results of requests that the last step ended.
-base::Result<void> Batch::land() {
-  for (const std::size_t order : std::exchange(landed_, {})) {
-    const Flight flight = std::move(flights_.extract(order).mapped());
-    generations_ -= flight.exchange->size();
-    Reply reply = flight.exchange->reply(head_of(target_, flight.endpoint, flight.custom_id));
+/// Writes the results of requests that have been answered.
+base::Result<void> Batch::land(std::vector<BatchAnswers::Answer> answers) {
+  for (BatchAnswers::Answer& answer : answers) {
+    const Flight flight = std::move(flights_.extract(answer.order).mapped());
+    generations_ -= flight.generations;
+    if (!answer.exchange) {
+      PLAIT_TRY_VOID(refuse(flight.number, flight.custom_id, answer.order, answer.refusal));
+      continue;
+    }
+    Reply reply = answer.exchange->reply(head_of(target_, flight.endpoint, flight.custom_id));
     ++(reply.status == 200 ? counts_.answered : counts_.failed);
     if (reply.status == 200) {
       const text::Json& usage = reply.body["usage"];
       counts_.prompt_tokens += usage["prompt_tokens"].get<std::uint64_t>();
       counts_.generated_tokens += usage["completion_tokens"].get<std::uint64_t>();
     }
-    PLAIT_TRY_VOID(write(order, batch_result(flight.number, flight.custom_id, std::move(reply))));
+    PLAIT_TRY_VOID(write(answer.order, batch_result(flight.number, flight.custom_id, std::move(reply))));
   }
   return {};
 }

@@ -14,10 +14,6 @@ using text::Json;
 
 constexpr text::JsonLimits kLimits{.bytes_max = kBatchLineBytesMax};
 
-std::string_view name(LineFault fault) {
-  return fault == LineFault::invalid_line ? "invalid_line" : "duplicate_custom_id";
-}
-
 // What is wrong around the body.
 std::optional<Refusal> read_frame(const Json& line, BatchLine& batch) {
   const Json method = line.value("method", Json());
@@ -36,6 +32,18 @@ std::optional<Refusal> read_frame(const Json& line, BatchLine& batch) {
 }
 
 }  // namespace
+
+std::string_view name(LineFault fault) {
+  switch (fault) {
+    case LineFault::invalid_line:
+      return "invalid_line";
+    case LineFault::duplicate_custom_id:
+      return "duplicate_custom_id";
+    case LineFault::batch_expired:
+      return "batch_expired";
+  }
+  return "";
+}
 
 std::expected<BatchLine, std::string> read_batch_line(std::string_view line) {
   auto parsed = text::parse_json(line, kLimits);
@@ -73,6 +81,11 @@ std::string batch_fault(std::uint64_t number, std::string_view custom_id, LineFa
   line["response"] = nullptr;
   line["error"] = {{"code", name(fault)}, {"message", fmt::format("line {}: {}", number, message)}};
   return text::dump_json(line);
+}
+
+bool BatchDone::is_answer(std::string_view line) {
+  BatchDone one;
+  return one.note(line) && one.answered_ == 1;
 }
 
 bool BatchDone::note(std::string_view line) {

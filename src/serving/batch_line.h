@@ -39,8 +39,10 @@ struct BatchLine {
 
 /// A result line, without newline, for a request that got a reply.
 [[nodiscard]] std::string batch_result(std::uint64_t number, std::string_view custom_id, Reply reply);
-/// A result line for a line that is no request, or repeats a custom_id: `response` is null and `error` says why.
-enum class LineFault { invalid_line, duplicate_custom_id };
+/// A result line for a line that is no request, repeats a custom_id, or was not reached in time: `response` is null and
+/// `error` says why.
+enum class LineFault { invalid_line, duplicate_custom_id, batch_expired };
+[[nodiscard]] std::string_view name(LineFault fault);
 [[nodiscard]] std::string batch_fault(std::uint64_t number, std::string_view custom_id, LineFault fault,
                                       std::string message);
 
@@ -53,6 +55,8 @@ class BatchDone {
   [[nodiscard]] bool has_request(const std::string& custom_id) const { return requests_.contains(custom_id); }
   /// Whether the fault of an input line has been reported.
   [[nodiscard]] bool has_fault(std::uint64_t number) const { return faults_.contains(batch_result_id(number)); }
+  /// Takes a line of a file that is being sorted: whether it is an answer, that is, has status 200.
+  [[nodiscard]] static bool is_answer(std::string_view line);
   /// Results with status 200, and others.
   [[nodiscard]] std::size_t answered() const { return answered_; }
   [[nodiscard]] std::size_t failed() const { return failed_; }

@@ -43,18 +43,19 @@ std::vector<std::string> some_requests(std::size_t count) {
 /// One run of the program over `input`, until the end or as long as `steps` lasts.
 class BatchRun {
  public:
-  explicit BatchRun(testing::CrashDisk& disk, BatchOptions options = {.rows = 4}) : disk_(disk), options_(options) {}
+  explicit BatchRun(testing::CrashDisk& disk, std::size_t rows = 4, BatchOptions options = {})
+      : disk_(disk), rows_(rows), options_(std::move(options)) {}
 
   base::Result<BatchCounts> operator()(const std::vector<std::string>& input, std::size_t steps = 1'000'000) {
     testing::ScriptedRunner runner({.vocabulary = testing::kTinyVocabulary, .context = 256}, clock_);
     auto engine = *engine::Engine::make(
-        runner,
-        {.kv_bytes = 200 * (runner.layout().page_bytes(0) + runner.layout().page_bytes(1)), .rows_max = options_.rows},
+        runner, {.kv_bytes = 200 * (runner.layout().page_bytes(0) + runner.layout().page_bytes(1)), .rows_max = rows_},
         clock_);
     BatchDone done;
     PLAIT_TRY(const auto results,
               store::ResultFile::open(disk_, kFile, [&](std::string_view line) { return done.note(line); }));
-    Batch batch(*engine, tiny_.target, *results, done, options_, clock_);
+    EngineAnswers answers(*engine, tiny_.target, rows_);
+    Batch batch(answers, tiny_.target, *results, done, options_, clock_);
     std::size_t at = 0;
     const auto next = [&]() -> base::Result<std::optional<std::string>> {
       if (at == input.size()) return std::nullopt;
@@ -69,6 +70,7 @@ class BatchRun {
 
  private:
   testing::CrashDisk& disk_;
+  std::size_t rows_;
   BatchOptions options_;
   TinyTarget tiny_;
   testing::VirtualClock clock_;
@@ -107,7 +109,7 @@ TEST(Batch, PromptsComeInWholeSteps) {
     tokens += prompt.size();  // a token is a byte, but for what marks the beginning
     lines.push_back(request_line(fmt::format("r{}", i), {{"prompt", prompt}, {"max_tokens", 6}, {"ignore_eos", true}}));
   }
-  BatchRun run(disk, {.rows = 20});
+  BatchRun run(disk, 20);
   const auto counts = run(lines);
   ASSERT_TRUE(counts) << counts.error().message;
   EXPECT_EQ(counts->answered, 20U);
@@ -134,7 +136,7 @@ TEST(Batch, TextsDoNotDependOnTheWidth) {
   std::map<std::string, std::vector<std::string>> expected;
   for (const std::size_t rows : {1U, 3U, 64U}) {
     testing::CrashDisk disk(0);
-    ASSERT_TRUE(BatchRun(disk, {.rows = rows})(some_requests(30)));
+    ASSERT_TRUE(BatchRun(disk, rows)(some_requests(30)));
     if (expected.empty()) expected = texts_on(disk);
     EXPECT_EQ(texts_on(disk), expected);
   }
@@ -145,7 +147,7 @@ TEST(Batch, OrderedResultsFollowTheInput) {
     testing::CrashDisk disk(0);
     auto input = some_requests(30);
     input.insert(input.begin() + 7, "no request");
-    ASSERT_TRUE(BatchRun(disk, {.ordered = true, .rows = 8, .ahead_max = ahead})(input));
+    ASSERT_TRUE(BatchRun(disk, 8, {.ordered = true, .ahead_max = ahead})(input));
     std::vector<std::string> ids;
     for (const Json& line : results_on(disk)) ids.push_back(line["id"].get<std::string>());
     ASSERT_EQ(ids.size(), 31U);
@@ -213,10 +215,11 @@ TEST(Batch, RunsThatEndEarlyGoOn) {
   const auto expected = texts_on(whole);
   for (std::uint64_t seed = 0; seed < 30; ++seed) {
     testing::CrashDisk disk(seed);
-    BatchOptions options{.ordered = seed % 2 == 1, .rows = 1 + seed % 7, .commit_seconds = 0.03, .commit_results = 3};
+    const std::size_t rows = 1 + seed % 7;
+    BatchOptions options{.ordered = seed % 2 == 1, .commit_seconds = 0.03, .commit_results = 3};
     std::size_t written = 0;
     for (std::uint64_t turn = 0;; ++turn) {
-      const auto counts = BatchRun(disk, options)(input, base::random_u64(seed, turn) % 40 + turn);
+      const auto counts = BatchRun(disk, rows, options)(input, base::random_u64(seed, turn) % 40 + turn);
       ASSERT_TRUE(counts) << counts.error().message;
       const auto texts = texts_on(disk);
       EXPECT_GE(texts.size(), written);
@@ -236,10 +239,10 @@ TEST(Batch, KilledRunsLoseAndRepeatNothing) {
   std::size_t crashes = 0;
   for (std::uint64_t seed = 0; seed < 30; ++seed) {
     testing::CrashDisk disk(seed);
-    const BatchOptions options{.ordered = seed % 2 == 1, .rows = 3, .commit_seconds = 0.02, .commit_results = 2};
+    const BatchOptions options{.ordered = seed % 2 == 1, .commit_seconds = 0.02, .commit_results = 2};
     for (std::uint64_t turn = 0;; ++turn) {
       disk.cut_power_after(3 + base::random_u64(seed, turn) % 20 + turn);
-      const auto counts = BatchRun(disk, options)(input);
+      const auto counts = BatchRun(disk, 3, options)(input);
       if (counts) break;
       ++crashes;
       if (base::random_u64(seed, 1000 + turn) % 2 == 0) {

@@ -39,6 +39,7 @@ struct AskContext {
   std::string id = {};       ///< Of the HTTP request.
   std::int64_t created = 0;  ///< Seconds since 1970.
   std::uint64_t seed = 0;    ///< Where the request has none.
+  std::string owner = {};    ///< The API key's name: whose stored things it may use. Empty if no key is asked for.
 };
 
 struct Asked {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Any bytes as a line of a batch and as the body of a request: what is accepted can be run, what is refused says why.
+// Any bytes as a line of a batch and as the body of a request, also of /v1/responses: what is accepted can be run, what
+// is refused says why.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -9,6 +10,7 @@
 #include "models/sampler.h"
 #include "serving/batch_line.h"
 #include "serving/request.h"
+#include "serving/stored/responses.h"
 #include "serving/tiny_test_target.h"
 
 namespace {
@@ -45,6 +47,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto line = serving::read_batch_line(input); line && !line->refusal) read(line->endpoint, line->body);
   const auto body = text::parse_json(input, {.bytes_max = 65'536});
   if (!body) return 0;
+  static const serving::TinyTarget tiny;
+  static const serving::Dialect responses = serving::responses_dialect(nullptr);
+  const auto asked = responses.read(*body, {.target = tiny.target});
+  if (!asked) PLAIT_CHECK(asked.error().status == 400 && !asked.error().message.empty());
   read(serving::Endpoint::completions, *body);
   read(serving::Endpoint::chat_completions, *body);
   return 0;

@@ -40,6 +40,12 @@ Result<void> OsFileLayer::rename(const std::filesystem::path& from, const std::f
   return os::rename_file(from, to);
 }
 
+Result<std::size_t> OsFileLayer::read(const std::filesystem::path& path, Bytes offset, std::span<std::byte> into) {
+  return os::read_part(path, offset, into);
+}
+
+Result<void> OsFileLayer::remove(const std::filesystem::path& path) { return os::remove_file(path); }
+
 Result<std::vector<std::string>> OsFileLayer::list(const std::filesystem::path& folder) {
   return os::list_directory(folder);
 }

@@ -53,6 +53,12 @@ class FileLayer {
   /// not_found, io.
   [[nodiscard]] virtual base::Result<void> rename(const std::filesystem::path& from,
                                                   const std::filesystem::path& to) = 0;
+  /// Reads from `offset` on until `into` is full or the file ends: bytes read. Others may hold the file. Errors:
+  /// not_found, io.
+  [[nodiscard]] virtual base::Result<std::size_t> read(const std::filesystem::path& path, base::Bytes offset,
+                                                       std::span<std::byte> into) = 0;
+  /// Takes the name away; survives from sync_directory() on. Who holds the file keeps it. Errors: not_found, io.
+  [[nodiscard]] virtual base::Result<void> remove(const std::filesystem::path& path) = 0;
   /// The names in a folder, sorted. Errors: not_found, io.
   [[nodiscard]] virtual base::Result<std::vector<std::string>> list(const std::filesystem::path& folder) = 0;
   /// The names made and changed in the folder are on the disk. Errors: not_found, io.
@@ -67,6 +73,9 @@ class OsFileLayer final : public FileLayer {
  public:
   [[nodiscard]] base::Result<std::unique_ptr<File>> open(const std::filesystem::path& path) override;
   [[nodiscard]] base::Result<void> rename(const std::filesystem::path& from, const std::filesystem::path& to) override;
+  [[nodiscard]] base::Result<std::size_t> read(const std::filesystem::path& path, base::Bytes offset,
+                                               std::span<std::byte> into) override;
+  [[nodiscard]] base::Result<void> remove(const std::filesystem::path& path) override;
   [[nodiscard]] base::Result<std::vector<std::string>> list(const std::filesystem::path& folder) override;
   [[nodiscard]] base::Result<void> sync_directory(const std::filesystem::path& folder) override;
 };

@@ -32,6 +32,13 @@ struct CrashDisk::Inode {
   std::vector<std::byte> durable;
   std::vector<Change> pending;  // since the last sync
   bool held = false;
+
+  [[nodiscard]] std::size_t read(Bytes offset, std::span<std::byte> into) const {
+    const Bytes begin = std::min<Bytes>(offset, now.size());
+    const std::size_t count = std::min<std::size_t>(into.size(), now.size() - begin);
+    std::copy_n(now.begin() + static_cast<std::ptrdiff_t>(begin), count, into.begin());
+    return count;
+  }
 };
 
 class CrashDisk::OpenFile final : public store::File {
@@ -51,11 +58,7 @@ class CrashDisk::OpenFile final : public store::File {
   Result<std::size_t> read(Bytes offset, std::span<std::byte> into) override {
     const std::lock_guard lock(disk_.mutex_);
     if (!lives()) return no_power();
-    const auto& now = inode_->now;
-    const Bytes begin = std::min<Bytes>(offset, now.size());
-    const std::size_t count = std::min<std::size_t>(into.size(), now.size() - begin);
-    std::copy_n(now.begin() + static_cast<std::ptrdiff_t>(begin), count, into.begin());
-    return count;
+    return inode_->read(offset, into);
   }
 
   Result<void> write(Bytes offset, std::span<const std::byte> bytes) override {
@@ -158,6 +161,27 @@ Result<void> CrashDisk::rename(const std::filesystem::path& from, const std::fil
   const auto found = names_.find(from.filename().string());
   if (found == names_.end()) return base::fail(ErrorCode::not_found, "no such file");
   const NameChange change = {{found->first, nullptr}, {to.filename().string(), found->second}};
+  apply(names_, change);
+  pending_names_.push_back(change);
+  if (!powered) return no_power();
+  return {};
+}
+
+Result<std::size_t> CrashDisk::read(const std::filesystem::path& path, Bytes offset, std::span<std::byte> into) {
+  const std::lock_guard lock(mutex_);
+  if (operations_left_ == 0 || !step()) return no_power();
+  const auto found = names_.find(path.filename().string());
+  if (found == names_.end()) return base::fail(ErrorCode::not_found, "no such file");
+  return found->second->read(offset, into);
+}
+
+Result<void> CrashDisk::remove(const std::filesystem::path& path) {
+  const std::lock_guard lock(mutex_);
+  if (operations_left_ == 0) return no_power();
+  const bool powered = step();
+  const auto found = names_.find(path.filename().string());
+  if (found == names_.end()) return base::fail(ErrorCode::not_found, "no such file");
+  const NameChange change = {{found->first, nullptr}};
   apply(names_, change);
   pending_names_.push_back(change);
   if (!powered) return no_power();

@@ -6,7 +6,7 @@
 //   content    of what was written to a file since its last sync, each sector of 512 bytes of each write arrives or
 //              not, in any order; sectors that do not arrive read as zeros where the file was extended over them
 //   size       is that of any moment since the last sync, or torn at a sector in between
-//   names      each file that was made or renamed since the last sync of its folder keeps its new name or not
+//   names      each file that was made, renamed or removed since the last sync of its folder keeps its new name or not
 // A sync that fails forgets what it should have written: readers go on seeing it until the crash.
 #pragma once
 
@@ -39,6 +39,9 @@ class CrashDisk final : public store::FileLayer {
 
   [[nodiscard]] base::Result<std::unique_ptr<store::File>> open(const std::filesystem::path& path) override;
   [[nodiscard]] base::Result<void> rename(const std::filesystem::path& from, const std::filesystem::path& to) override;
+  [[nodiscard]] base::Result<std::size_t> read(const std::filesystem::path& path, base::Bytes offset,
+                                               std::span<std::byte> into) override;
+  [[nodiscard]] base::Result<void> remove(const std::filesystem::path& path) override;
   [[nodiscard]] base::Result<std::vector<std::string>> list(const std::filesystem::path& folder) override;
   [[nodiscard]] base::Result<void> sync_directory(const std::filesystem::path& folder) override;
 

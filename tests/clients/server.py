@@ -7,6 +7,7 @@ import os
 import pathlib
 import queue
 import re
+import resource
 import signal
 import subprocess
 import tempfile
@@ -35,12 +36,14 @@ def run_plait(*arguments) -> str:
 class Server:
     """Use with `with`. At its end the server gets SIGTERM and must exit with code 0, unless a test did that already.
 
-    `environment` is added to the server's; `context` is the ssl.SSLContext with which an https server is asked.
+    `environment` is added to the server's; `context` is the ssl.SSLContext with which an https server is asked;
+    `file_bytes_max`: no file can become longer, as on a disk that is full.
     """
 
-    def __init__(self, *arguments, environment=None, context=None):
+    def __init__(self, *arguments, environment=None, context=None, file_bytes_max=None):
         self.arguments = [str(argument) for argument in arguments]
         self.environment, self.context = environment or {}, context
+        self.file_bytes_max = file_bytes_max
         self.process = None
         self.scheme, self.host, self.port, self.name = "http", "127.0.0.1", 0, ""
         self.headers = {}  # of every request() and json()
@@ -58,13 +61,26 @@ class Server:
         environment |= {"XDG_CONFIG_HOME": self.folder.name, "XDG_STATE_HOME": self.folder.name, **self.environment}
         self.process = subprocess.Popen([PROGRAM, "serve", "--port", "0", *self.arguments], env=environment,
                                         cwd=self.folder.name, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE, text=True)
+                                        stderr=subprocess.PIPE, text=True, **self._limits())
         try:
             self._find_address()
         except BaseException:
             self._clean_up()
             raise
         return self
+
+    def _limits(self) -> dict:
+        if self.file_bytes_max is None:
+            return {}
+        limit = self.file_bytes_max
+        # Python ignores the signal that would end the program instead, and without `restore_signals` so does its child.
+        return {"restore_signals": False,
+                "preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))}
+
+    def kill(self):
+        """SIGKILL, as when the machine's power goes."""
+        self.process.kill()
+        self.process.wait()
 
     def __exit__(self, kind, *_):
         try:

@@ -66,7 +66,7 @@ HttpReply reply_of(const Refusal& refusal) {
 }
 
 std::string_view status_text(int status) {
-  static constexpr std::array<std::pair<int, std::string_view>, 31> kTexts{{{200, "OK"},
+  static constexpr std::array<std::pair<int, std::string_view>, 32> kTexts{{{200, "OK"},
                                                                             {201, "Created"},
                                                                             {202, "Accepted"},
                                                                             {204, "No Content"},
@@ -96,7 +96,8 @@ std::string_view status_text(int status) {
                                                                             {500, "Internal Server Error"},
                                                                             {501, "Not Implemented"},
                                                                             {503, "Service Unavailable"},
-                                                                            {505, "HTTP Version Not Supported"}}};
+                                                                            {505, "HTTP Version Not Supported"},
+                                                                            {507, "Insufficient Storage"}}};
   const auto at = std::ranges::find(kTexts, status, &std::pair<int, std::string_view>::first);
   return at == kTexts.end() ? "Unknown" : at->second;
 }
