@@ -42,6 +42,16 @@ std::optional<std::string> within_bound(const Json& messages) {
   return text.size() <= kContentBytesMax ? std::optional(std::move(text)) : std::nullopt;
 }
 
+Json answer_parts(const models::Answer& answer) {
+  Json parts = Json::array();
+  if (!answer.thought.empty()) parts.push_back({{"type", "reasoning"}, {"content", answer.thought}});
+  if (!answer.text.empty() || answer.calls.empty()) parts.push_back(text_part(answer.text));
+  for (const models::Answer::Call& call : answer.calls) {
+    parts.push_back({{"type", "tool_call"}, {"id", call.id}, {"name", call.name}, {"arguments", call.arguments}});
+  }
+  return parts;
+}
+
 }  // namespace
 
 std::optional<std::string> input_messages(const Json& body) {
@@ -66,7 +76,7 @@ std::optional<std::string> input_messages(const Json& body) {
 std::optional<std::string> output_messages(const Exchange& exchange) {
   Json messages = Json::array();
   for (std::size_t i = 0; i < exchange.size(); ++i) {
-    Json answer = message("assistant", Json::array({text_part(exchange.text(i))}));
+    Json answer = message("assistant", answer_parts(exchange.answer(i)));
     answer["finish_reason"] = name(exchange.reason(i));
     messages.push_back(std::move(answer));
   }

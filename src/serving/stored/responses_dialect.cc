@@ -356,15 +356,22 @@ class ResponsesWording final : public Wording {
     events_->send("response.content_part.added", in_content({{"part", content("")}}));
   }
   void part(const ChoicePart& part) override {
-    if (part.text.empty()) return;
-    events_->send("response.output_text.delta", in_content({{"delta", part.text}, {"logprobs", Json::array()}}));
+    for (const models::AnswerEvent& event : part.events) {
+      if (event.kind != models::AnswerEvent::Kind::text || event.text.empty()) continue;
+      events_->send("response.output_text.delta", in_content({{"delta", event.text}, {"logprobs", Json::array()}}));
+    }
   }
   void close(const Exchange& exchange) override {
     Json response = finished(exchange);
     const Json& message = response["output"][0];
-    events_->send("response.output_text.done", in_content({{"text", exchange.text(0)}, {"logprobs", Json::array()}}));
+    const Json& text = message["content"][0]["text"];
+    events_->send("response.output_text.done", in_content({{"text", text}, {"logprobs", Json::array()}}));
     events_->send("response.content_part.done", in_content({{"part", message["content"][0]}}));
     events_->send("response.output_item.done", {{"output_index", 0}, {"item", message}});
+    if (response["output"].size() > 1) {  // the thought; the message had its place before anybody knew of one
+      events_->send("response.output_item.added", {{"output_index", 1}, {"item", response["output"][1]}});
+      events_->send("response.output_item.done", {{"output_index", 1}, {"item", response["output"][1]}});
+    }
     if (kept_ == nullptr) return send_end(*events_, response);
     // The engine goes on; the end is sent when it is true that the response is kept.
     kept_->keep(owner_, response, input_, [events = *events_, response](const std::optional<Refusal>& refusal) mutable {
@@ -395,7 +402,13 @@ class ResponsesWording final : public Wording {
     const char* status = full ? "incomplete" : "completed";
     response["status"] = status;
     if (full) response["incomplete_details"] = {{"reason", "max_output_tokens"}};
-    response["output"].push_back(item(status, Json::array({content(exchange.text(0))})));
+    const models::Answer answer = exchange.answer(0);
+    response["output"].push_back(item(status, Json::array({content(answer.text)})));
+    if (!answer.thought.empty()) {
+      Json thought = Json::array({{{"type", "reasoning_text"}, {"text", answer.thought}}});
+      response["output"].push_back(
+          {{"id", thought_}, {"type", "reasoning"}, {"summary", Json::array()}, {"content", std::move(thought)}});
+    }
     response["usage"] = usage_of(exchange.usage());
     return response;
   }
@@ -410,6 +423,7 @@ class ResponsesWording final : public Wording {
   Responses* const kept_;  // null: this one is not kept
   const std::string owner_;
   const std::string message_ = new_id("msg_");
+  const std::string thought_ = new_id("rs_");
   std::optional<Events> events_;
 };
 
