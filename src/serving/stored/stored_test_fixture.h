@@ -37,7 +37,9 @@ class StoredTest : public ApiTest {
                                     ApiOptions{.seed = 7, .dialects = {responses_dialect(&stored_->responses())}});
     asking_->add_routes(*routes_);
     stored_->add_routes(*routes_);
-    if (running) ASSERT_TRUE(stored_->start(*loop_, tiny_.target));
+    if (running) {
+      ASSERT_TRUE(stored_->start(*loop_, tiny_.target));
+    }
   }
   void close() {
     asking_.reset();
