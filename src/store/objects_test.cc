@@ -112,7 +112,7 @@ TEST_F(ObjectsTest, ACommitIsWholeOrNothing) {
   put_all({"n1"});
   Object stolen = note("n1");
   stolen.owner = "bob";
-  EXPECT_FALSE(objects_->commit({put(note("n2")), removal(kNotes, "n1"), put(stolen)}));
+  EXPECT_FALSE(objects_->commit({put(note("n2")), put(stolen), removal(kNotes, "n1")}));
   EXPECT_EQ(ids({}), std::vector<std::string>{"n1"});
 }
 

@@ -167,9 +167,11 @@ class OpenAiTest(unittest.TestCase):
         last = events[-1].response
         self.assertEqual((text, last.output_text), (whole.output_text, whole.output_text))
         self.assertEqual(self.client.responses.retrieve(last.id), last)
-        with self.client.responses.stream(model=self.model, input=CAPITAL, max_output_tokens=10,
-                                          temperature=0) as stream:
-            self.assertEqual(stream.until_done().get_final_response().output_text, whole.output_text)
+        greeting = {"model": self.model, "input": "Hi", "max_output_tokens": 40, "temperature": 0}  # comes to its end
+        with self.client.responses.stream(**greeting) as stream:
+            final = stream.until_done().get_final_response()
+        self.assertEqual((final.status, final.output_text),
+                         ("completed", self.client.responses.create(**greeting).output_text))
 
     def test_format(self):
         schema = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"],

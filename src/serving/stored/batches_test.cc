@@ -79,8 +79,8 @@ TEST_F(BatchesTest, WrongInputsFailBeforeAnythingIsAnswered) {
       {"\n \n", "empty_file"},
       {line("a") + "no json\n", "invalid_line"},
       {line("a") + line("b") + line("a"), "duplicate_custom_id"},
-      {line("a", {}, "/v1/chat/completions"), "invalid_url"},
-      {line("a", {}, "/v1/nothing"), "invalid_line"}};
+      {line("a", Json::object(), "/v1/chat/completions"), "invalid_url"},
+      {line("a", Json::object(), "/v1/nothing"), "invalid_line"}};
   for (const auto& [input, code] : inputs) {
     const Json batch = wait_for(id_of(begin_batch(file(input))), "failed");
     ASSERT_EQ(batch["status"], "failed") << batch;

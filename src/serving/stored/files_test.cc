@@ -56,7 +56,7 @@ TEST_F(FilesTest, AreTheirOwnersOnly) {
   const std::string nobody = file("of nobody", "");
   EXPECT_NE(id, nobody);
   for (const std::string key : {"bob", ""}) {
-    for (const std::string path : {"/v1/files/" + id, "/v1/files/" + id + "/content"}) {
+    for (const std::string& path : {"/v1/files/" + id, "/v1/files/" + id + "/content"}) {
       const HttpReply reply = ask(HttpMethod::get, path, {}, key);
       EXPECT_EQ(reply.status, 404);
       EXPECT_EQ(reply.body, ask(HttpMethod::get, path, {}, "carol").body);
@@ -73,7 +73,7 @@ TEST_F(FilesTest, AreTheirOwnersOnly) {
 TEST_F(FilesTest, IdsAreNoPaths) {
   std::ofstream(folder_ / "outside") << "not yours";
   for (const std::string id : {"../outside", "..", ".", "../objects.db", "%2e%2e", "file-0", "a\\b", "lock"}) {
-    for (const std::string path : {"/v1/files/" + id, "/v1/files/" + id + "/content"}) {
+    for (const std::string& path : {"/v1/files/" + id, "/v1/files/" + id + "/content"}) {
       EXPECT_EQ(ask(HttpMethod::get, path).status, 404) << path;
       EXPECT_GE(ask(HttpMethod::remove, path).status, 404) << path;
     }

@@ -37,7 +37,9 @@ class StoredTest : public ApiTest {
         std::make_unique<Api>(models_, ApiOptions{.seed = 7, .dialects = {responses_dialect(&stored_->responses())}});
     asking_->add_routes(*routes_);
     stored_->add_routes(*routes_);
-    if (running) ASSERT_TRUE(stored_->start(*lease_->loop, lease_->target));
+    if (running) {
+      ASSERT_TRUE(stored_->start(*lease_->loop, lease_->target));
+    }
   }
   void close() {
     asking_.reset();
