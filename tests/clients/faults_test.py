@@ -122,7 +122,7 @@ class CrowdTest(unittest.TestCase):
 
     def test_half_open(self):
         """Heads, bodies and nothing at all that never come to their end: all are ended by the server."""
-        running, crowd = self.enter(1000)
+        running, crowd = self.enter(200)
         crowd.grow(HALVES)
         halves = (b"", b"GET /hea", b"GET /health HTTP/1.1\r\nhost: loc",
                   b"POST /tokenize HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{")
