@@ -24,7 +24,15 @@ FOLDER = house.ROOT / "tests/clients"
 REQUIREMENTS = FOLDER / "requirements.txt"
 ENVIRONMENT = house.ROOT / "build/clients-venv"
 PYTHON = ENVIRONMENT / "bin/python"
-NEED_LIBRARIES = {"described_test", "openai_test", "others_test", "stored_test", "strands_test", "telemetry_test", "tools_test"}
+NEED_LIBRARIES = {
+    "described_test",
+    "openai_test",
+    "others_test",
+    "stored_test",
+    "strands_test",
+    "telemetry_test",
+    "tools_test",
+}
 SECONDS_MAX = 600
 INSTALL_SECONDS_MAX = 300
 
