@@ -36,12 +36,12 @@ TEST(StatusBoard, RequestsGoFromOpenToRecent) {
   EXPECT_EQ(open.choices, 3U);
   EXPECT_EQ(open.generated_tokens, 3U);
   EXPECT_TRUE(board->recent_rows().empty());
-  first->close({.endpoint = "/v1/completions", .status = 429, .seconds = 2});
+  first->close({.status = 429, .seconds = 2});
   second.reset();  // without an end it is only forgotten
   EXPECT_EQ(board->open_count(), 0U);
   ASSERT_EQ(board->recent_rows().size(), 1U);
   EXPECT_EQ(board->recent_rows()[0].id, "one");
-  EXPECT_EQ(board->recent_rows()[0].times->status, 429);
+  EXPECT_EQ(board->recent_rows()[0].end->status, 429);
   EXPECT_EQ(board->recent_rows()[0].phase, RequestPhase::ended);
 }
 
@@ -85,7 +85,7 @@ class StatusTest : public ApiTest {
 
 TEST_F(StatusTest, SaysWhoHasWhat) {
   const Json empty = status();
-  EXPECT_EQ(empty["models"][0]["name"], tiny_.target.model);
+  EXPECT_EQ(empty["models"][0]["name"], lease_->target.model);
   EXPECT_EQ(empty["requests"]["open"], 0);
   const Json body = {{"prompt", "a long and secret prompt of some words"},
                      {"max_tokens", 9},
@@ -102,7 +102,7 @@ TEST_F(StatusTest, SaysWhoHasWhat) {
   EXPECT_EQ(recent[1]["client"], "alice");
   EXPECT_EQ(recent[1]["choices"], 2);
   EXPECT_EQ(recent[1]["generated_tokens"], 18);
-  EXPECT_EQ(recent[1]["model"], tiny_.target.model);
+  EXPECT_EQ(recent[1]["model"], lease_->target.model);
   const Json& model = after["models"][0];
   EXPECT_EQ(model["clients"][0]["name"], "alice");
   EXPECT_GT(model["clients"][0]["service"], 0);
