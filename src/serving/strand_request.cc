@@ -110,7 +110,9 @@ Accepted<std::optional<reasoning::Piece>> read_piece(const Json& body, Fields& f
   }
   std::optional<reasoning::Piece> piece;
   if (text) piece = reasoning::text_piece(*target.tokenizer, *std::move(text), special.value_or(true));
-  if (messages != nullptr) PLAIT_TRY(piece, messages_piece(body, fields, target));
+  if (messages != nullptr) {
+    PLAIT_TRY(piece, messages_piece(body, fields, target));
+  }
   if (ids != nullptr) {
     PLAIT_TRY(auto tokens, token_list(*ids, target.vocabulary, "token_ids"));
     piece = reasoning::token_piece(std::move(tokens));
