@@ -321,7 +321,8 @@ void StrandRoutes::State::begin(engine::Engine& engine, const HttpClient& client
     if (!appended.result()) return responder.refuse(strand_refusal(appended.result().error()));
   }
   responder.reply(reply_with(200, strand_json(*state, names_, false), created.answer.warnings));
-  entries_.emplace(names_(state->id()), Entry{.state = *std::move(state), .tree = tree});
+  std::string id = names_(state->id());
+  entries_.emplace(std::move(id), Entry{.state = *std::move(state), .tree = tree});
 }
 
 void StrandRoutes::State::fork(Entry& entry, const ForkRequest& request, const Responder& responder) {
