@@ -74,6 +74,7 @@ struct Tree {
 
 /// An operation, from when it was asked for until nobody remembers it.
 struct Outcome {
+  std::string strand = {};
   std::uint64_t number = 0;
   std::string kind = {};
   StrandAnswer answer = {};
@@ -82,6 +83,14 @@ struct Outcome {
   std::vector<Responder> waiting = {};
   std::optional<SseStream> stream = {};
 };
+
+Json outcome_json(const Outcome& outcome) {
+  return {{"object", "strand.operation"},
+          {"strand", outcome.strand},
+          {"operation", outcome.number},
+          {"kind", outcome.kind},
+          {"status", outcome.reply ? (outcome.failed ? "failed" : "done") : "running"}};
+}
 
 struct Entry {
   reasoning::State state;
@@ -125,9 +134,8 @@ class StrandRoutes::State {
   template <class T, class ToJson>
   void follow(Entry& entry, std::string kind, StrandAnswer answer, const Responder& responder,
               const std::function<reasoning::Value<T>(const reasoning::State&)>& ask, ToJson to_json);
-  void complete(const std::string& strand, const std::shared_ptr<Outcome>& outcome, HttpReply reply, bool failed);
-  void told(const std::string& strand, const Outcome& outcome);
-  [[nodiscard]] Json outcome_json(const std::string& strand, const Outcome& outcome) const;
+  void complete(const std::shared_ptr<Outcome>& outcome, HttpReply reply, bool failed);
+  void told(const Outcome& outcome);
   void fork(Entry& entry, const ForkRequest& request, const Responder& responder);
   void join(Entry& entry, const JoinRequest& request, const Responder& responder);
   void result(Entry& entry, const HttpRequest& request, const Responder& responder);
@@ -198,23 +206,16 @@ void StrandRoutes::State::operation(HttpRouter& router, std::string_view path, R
   });
 }
 
-Json StrandRoutes::State::outcome_json(const std::string& strand, const Outcome& outcome) const {
-  return {{"object", "strand.operation"},
-          {"strand", strand},
-          {"operation", outcome.number},
-          {"kind", outcome.kind},
-          {"status", outcome.reply ? (outcome.failed ? "failed" : "done") : "running"}};
-}
-
 /// Asks the strand, and answers now, later, or as it comes.
 template <class T, class ToJson>
 void StrandRoutes::State::follow(Entry& entry, std::string kind, StrandAnswer answer, const Responder& responder,
                                  const std::function<reasoning::Value<T>(const reasoning::State&)>& ask,
                                  ToJson to_json) {
   const reasoning::State state = entry.state;
-  const std::string strand = names_(state.id());
-  const auto outcome = std::make_shared<Outcome>(
-      Outcome{.number = state.operations() + 1, .kind = std::move(kind), .answer = std::move(answer)});
+  const auto outcome = std::make_shared<Outcome>(Outcome{.strand = names_(state.id()),
+                                                         .number = state.operations() + 1,
+                                                         .kind = std::move(kind),
+                                                         .answer = std::move(answer)});
   entry.outcomes.push_back(outcome);
   if (entry.outcomes.size() > limits_.results_kept && entry.outcomes.front()->reply) entry.outcomes.pop_front();
   const auto& how = outcome->answer;
@@ -225,24 +226,23 @@ void StrandRoutes::State::follow(Entry& entry, std::string kind, StrandAnswer an
   } else if (how.wait) {
     outcome->waiting.push_back(responder);
   }
-  ask(state).then([this, strand, outcome, to_json](const base::Result<T>& result) {
-    if (!result) return complete(strand, outcome, reply_of(strand_refusal(result.error())), true);
+  ask(state).then([this, outcome, to_json](const base::Result<T>& result) {
+    if (!result) return complete(outcome, reply_of(strand_refusal(result.error())), true);
     Json body = to_json(*result, outcome->answer);
-    body["strand"] = strand;
+    body["strand"] = outcome->strand;
     body["operation"] = outcome->number;
-    complete(strand, outcome, reply_with(200, body, outcome->answer.warnings), false);
+    complete(outcome, reply_with(200, body, outcome->answer.warnings), false);
   });
-  if (!how.wait && !how.stream) responder.reply(reply_with(202, outcome_json(strand, *outcome), how.warnings));
+  if (!how.wait && !how.stream) responder.reply(reply_with(202, outcome_json(*outcome), how.warnings));
 }
 
 /// The strand goes on behind an error that somebody knows of.
-void StrandRoutes::State::told(const std::string& strand, const Outcome& outcome) {
+void StrandRoutes::State::told(const Outcome& outcome) {
   if (!outcome.failed || ending_) return;
-  if (const auto at = entries_.find(strand); at != entries_.end()) at->second.state.recover();
+  if (const auto at = entries_.find(outcome.strand); at != entries_.end()) at->second.state.recover();
 }
 
-void StrandRoutes::State::complete(const std::string& strand, const std::shared_ptr<Outcome>& outcome, HttpReply reply,
-                                   bool failed) {
+void StrandRoutes::State::complete(const std::shared_ptr<Outcome>& outcome, HttpReply reply, bool failed) {
   outcome->failed = failed;
   outcome->reply = std::move(reply);
   const auto waiting = std::exchange(outcome->waiting, {});
@@ -251,7 +251,7 @@ void StrandRoutes::State::complete(const std::string& strand, const std::shared_
     outcome->stream->event(failed ? "error" : "capture", outcome->reply->body);
     outcome->stream->end();
   }
-  if (!waiting.empty() || outcome->stream) told(strand, *outcome);
+  if (!waiting.empty() || outcome->stream) told(*outcome);
   outcome->stream.reset();
 }
 
@@ -321,7 +321,8 @@ void StrandRoutes::State::begin(engine::Engine& engine, const HttpClient& client
     if (!appended.result()) return responder.refuse(strand_refusal(appended.result().error()));
   }
   responder.reply(reply_with(200, strand_json(*state, names_, false), created.answer.warnings));
-  entries_.emplace(names_(state->id()), Entry{.state = *std::move(state), .tree = tree});
+  std::string id = names_(state->id());
+  entries_.emplace(std::move(id), Entry{.state = *std::move(state), .tree = tree});
 }
 
 void StrandRoutes::State::fork(Entry& entry, const ForkRequest& request, const Responder& responder) {
@@ -382,9 +383,9 @@ void StrandRoutes::State::result(Entry& entry, const HttpRequest& request, const
   const auto outcome = *at;
   if (outcome->reply) {
     responder.reply(*outcome->reply);
-    return told(names_(entry.state.id()), *outcome);
+    return told(*outcome);
   }
-  if (seconds == 0) return responder.reply(reply_with(202, outcome_json(names_(entry.state.id()), *outcome)));
+  if (seconds == 0) return responder.reply(reply_with(202, outcome_json(*outcome)));
   outcome->waiting.push_back(responder);
   timed_.emplace_back(clock_.now() + seconds, outcome);
 }
@@ -420,10 +421,7 @@ void StrandRoutes::State::tick() {
     const auto outcome = until <= now ? weak.lock() : nullptr;
     if (!outcome || outcome->waiting.empty()) continue;
     for (const Responder& responder : std::exchange(outcome->waiting, {})) {
-      responder.reply(reply_with(202, {{"object", "strand.operation"},
-                                       {"operation", outcome->number},
-                                       {"kind", outcome->kind},
-                                       {"status", "running"}}));
+      responder.reply(reply_with(202, outcome_json(*outcome)));
     }
   }
   std::erase_if(timed_, [&](const auto& one) { return one.first <= now; });

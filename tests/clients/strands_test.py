@@ -167,9 +167,16 @@ class ValueTest(StrandCase):
         self.assertEqual(text, capture.text)
         self.assertEqual([event.id for event in events], list(range(1, len(events) + 1)))
         middle = len(events) // 2
-        rest = []
-        reader = threading.Thread(target=lambda: rest.extend(child.events(after=middle)), daemon=True)
+        rest, begun = [], threading.Event()
+
+        def read():
+            for event in child.events(after=middle):
+                rest.append(event)
+                begun.set()
+
+        reader = threading.Thread(target=read, daemon=True)
         reader.start()
+        self.assertTrue(begun.wait(timeout=30))
         root.delete()
         reader.join(timeout=30)
         self.assertEqual(rest[:len(events) - middle], events[middle:])

@@ -78,8 +78,9 @@ void Strand::fail_running(const Error& error) {
   failed = error;
   emit({.kind = StrandEvent::Kind::failed, .error = &error});
   running_.reset();
+  const auto dropped = std::exchange(queue_, {});  // before anybody is told, who might recover it
   operation->fail_with(error);
-  drop_all(error);
+  for (const auto& behind : dropped) behind->fail_with(error);
 }
 
 void Strand::drop_all(const Error& error) {
