@@ -212,7 +212,7 @@ TEST_F(ResponsesTest, TheOldestGo) {
 }
 
 TEST_F(ResponsesTest, WithoutAFolder) {
-  Api api(*loop_, tiny_.target, {.seed = 7, .dialects = {responses_dialect(nullptr)}});
+  Api api(models_, {.seed = 7, .dialects = {responses_dialect(nullptr)}});
   HttpRouter router;
   api.add_routes(router);
   const auto send = [&](const Json& body) {

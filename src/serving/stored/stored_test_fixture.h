@@ -33,12 +33,12 @@ class StoredTest : public ApiTest {
     options_.folder = folder_.path();
     stored_ = *Stored::open(layer_, options_);
     routes_ = std::make_unique<HttpRouter>();
-    asking_ = std::make_unique<Api>(*loop_, tiny_.target,
-                                    ApiOptions{.seed = 7, .dialects = {responses_dialect(&stored_->responses())}});
+    asking_ =
+        std::make_unique<Api>(models_, ApiOptions{.seed = 7, .dialects = {responses_dialect(&stored_->responses())}});
     asking_->add_routes(*routes_);
     stored_->add_routes(*routes_);
     if (running) {
-      ASSERT_TRUE(stored_->start(*loop_, tiny_.target));
+      ASSERT_TRUE(stored_->start(models_));
     }
   }
   void close() {
