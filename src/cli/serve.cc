@@ -70,7 +70,7 @@ Result<void> run(const ServeFlags& flags, serving::EngineThread& thread, serving
                                                           .log = [&](std::string_view line) { settings.log(line); }},
                                                          router.handler()));
   api.set_http_counters([&] { return server->counters(); });
-  PLAIT_TRY_VOID(stored.start(*first->loop, first->target));
+  PLAIT_TRY_VOID(stored.start(models));
   say_where(models.usual(), *server, settings, session);
   os::notify_service_manager(fmt::format("READY=1\nSTATUS={} answers", models.usual()));
   std::jthread drainer;  // the engine must go on while the server drains

@@ -69,8 +69,8 @@ void StoredHere::add_routes(serving::HttpRouter& router) const {
   serving::add_unstored_routes(router, why_);
 }
 
-Result<void> StoredHere::start(serving::EngineLoop& loop, const serving::Target& target) const {
-  return stored_ ? stored_->start(loop, target) : Result<void>{};
+Result<void> StoredHere::start(serving::ServedModels& models) const {
+  return stored_ ? stored_->start(models) : Result<void>{};
 }
 
 void StoredHere::stop() const {

@@ -21,7 +21,7 @@ class StoredHere {
   /// /v1/responses, which a server that keeps nothing has as well.
   [[nodiscard]] serving::Dialect responses() const;
   void add_routes(serving::HttpRouter& router) const;
-  [[nodiscard]] base::Result<void> start(serving::EngineLoop& loop, const serving::Target& target) const;
+  [[nodiscard]] base::Result<void> start(serving::ServedModels& models) const;
   void stop() const;
 
  private:

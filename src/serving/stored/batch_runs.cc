@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
+#include <future>
 #include <unordered_map>
 #include <utility>
 
@@ -114,7 +114,7 @@ class Sorted {
 
 }  // namespace
 
-Result<void> Batches::start(EngineLoop& loop, const Target& target) {
+Result<void> Batches::start(ServedModels& models) {
   PLAIT_TRY(const auto left, objects_.all(kBatchKind, "open"));
   for (const store::Object& object : left) {
     PLAIT_TRY(Json shown, text::parse_json(object.content));
@@ -132,7 +132,7 @@ Result<void> Batches::start(EngineLoop& loop, const Target& target) {
     jobs_.emplace(job->id, job);
   }
   for (int i = 0; i < kThreads; ++i) {
-    threads_.emplace_back([this, model = Model{loop, target}] { work(model); });
+    threads_.emplace_back([this, &models] { work(models); });
   }
   return {};
 }
@@ -169,13 +169,13 @@ Batches::JobPointer Batches::take(std::unique_lock<std::mutex>& lock) {
   return nullptr;
 }
 
-void Batches::work(Model model) {
+void Batches::work(ServedModels& models) {
   std::unique_lock lock(mutex_);
   while (const JobPointer job = take(lock)) {
     job->runs = true;
     ++running_;
     lock.unlock();
-    const auto over = run(*job, model);
+    const auto over = run(*job, models);
     lock.lock();
     --running_;
     job->runs = false;
@@ -202,13 +202,13 @@ std::size_t Batches::share() {
   return std::max<std::size_t>(1, options_.rows / std::max<std::size_t>(1, running_));
 }
 
-Result<bool> Batches::run(Job& job, Model model) {
+Result<bool> Batches::run(Job& job, ServedModels& models) {
   while (true) {
     const std::string status = status_of(job);
     if (status == "validating") {
       PLAIT_TRY_VOID(validate(job));
     } else if (status == "in_progress") {
-      PLAIT_TRY(const bool goes_on, answer(job, model));
+      PLAIT_TRY(const bool goes_on, answer(job, models));
       if (!goes_on) return false;
     } else {
       PLAIT_TRY_VOID(finish(job));
@@ -248,11 +248,11 @@ Result<void> Batches::validate(Job& job) {
   return {};
 }
 
-Result<bool> Batches::answer(Job& job, Model model) {
+Result<bool> Batches::answer(Job& job, ServedModels& models) {
   bool missing = false;
   bool all = false;
   if (!expired(job)) {
-    const auto answered = answer_all(job, model, missing);
+    const auto answered = answer_all(job, models, missing);
     if (!answered && !missing) return std::unexpected(answered.error());
     all = answered.value_or(false);
   }
@@ -269,8 +269,33 @@ Result<bool> Batches::answer(Job& job, Model model) {
   return true;
 }
 
+// The model that the first request names, or the usual one. Waits until it is loaded.
+Result<ModelLease> Batches::lease(const Job& job, ServedModels& models, bool& input_missing) {
+  store::Lines input = input_of(job, input_missing);
+  std::string asked;
+  while (true) {
+    PLAIT_TRY(const auto text, input.next(kBatchLineBytesMax));
+    if (!text) break;
+    const auto line = read_batch_line(*text);
+    if (!line) continue;  // blank
+    const Json named = line->body.is_object() ? line->body.value("model", Json()) : Json();
+    if (named.is_string() && models.find(named.get_ref<const std::string&>())) asked = named.get<std::string>();
+    break;
+  }
+  const auto promise = std::make_shared<std::promise<Accepted<ModelLease>>>();
+  auto future = promise->get_future();
+  models.acquire(asked, {}, [promise](Accepted<ModelLease> there) { promise->set_value(std::move(there)); });
+  while (future.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready) {
+    if (must_end(job)) return base::fail(base::ErrorCode::interrupted, "ended before the model was there");
+  }
+  auto there = future.get();
+  if (!there) return base::fail(base::ErrorCode::busy, there.error().message);
+  return *std::move(there);
+}
+
 // Answers what is left; false if that was ended before.
-Result<bool> Batches::answer_all(Job& job, Model model, bool& input_missing) {
+Result<bool> Batches::answer_all(Job& job, ServedModels& models, bool& input_missing) {
+  PLAIT_TRY(const ModelLease model, lease(job, models, input_missing));
   BatchDone done;
   PLAIT_TRY(const auto path, blobs_.path_of(job.id));
   PLAIT_TRY(const auto results,
@@ -284,8 +309,9 @@ Result<bool> Batches::answer_all(Job& job, Model model, bool& input_missing) {
       if (!job.owner.empty()) prompt.options.salt = job.owner + '\0' + prompt.options.salt;
     }
   };
-  LoopAnswers answers(model.loop, model.target, [this] { return share(); });
-  Batch batch(answers, model.target, *results, done, {.other_models = false, .prepare = prepare});
+  LoopAnswers answers(model, [this] { return share(); });
+  const auto has_model = [&](const std::string& asked) { return models.find(asked) == model->target.model; };
+  Batch batch(answers, model->target, *results, done, {.has_model = has_model, .prepare = prepare});
   store::Lines input = input_of(job, input_missing);
   const auto watch = [&](const BatchCounts& counts) {
     {

@@ -29,7 +29,7 @@
 #include <vector>
 
 #include "serving/batch.h"
-#include "serving/engine_loop.h"
+#include "serving/models.h"
 #include "serving/stored/desk.h"
 #include "serving/stored/files.h"
 #include "store/blobs.h"
@@ -57,10 +57,10 @@ class Batches {
 
   /// POST and GET /v1/batches; GET /v1/batches/{id}; POST /v1/batches/{id}/cancel.
   void add_routes(HttpRouter& router, Desk& desk);
-  /// Runs batches from now on, those included that an earlier server has left. Loop and what `target` points to must
-  /// outlive stop(). Errors: those of reading the table. Call it once.
-  [[nodiscard]] base::Result<void> start(EngineLoop& loop, const Target& target);
-  /// Commits what is done and leaves the rest for another start. The loop may have ended.
+  /// Runs batches from now on, those included that an earlier server has left. The models must outlive stop(). Errors:
+  /// those of reading the table. Call it once.
+  [[nodiscard]] base::Result<void> start(ServedModels& models);
+  /// Commits what is done and leaves the rest for another start. Call it before the engines' thread ends.
   void stop();
 
  private:
@@ -68,11 +68,6 @@ class Batches {
   using JobPointer = std::shared_ptr<Job>;
   /// Changes a batch's JSON; false leaves it as it was.
   using Edit = std::function<bool(text::Json& shown)>;
-  /// What a batch runs on.
-  struct Model {
-    EngineLoop& loop;
-    const Target& target;
-  };
 
   Accepted<HttpReply> create(const HttpRequest& request);
   Accepted<HttpReply> show(const HttpRequest& request);
@@ -89,13 +84,14 @@ class Batches {
   [[nodiscard]] bool must_end(const Job& job);
   [[nodiscard]] std::size_t share();
 
-  void work(Model model);
+  void work(ServedModels& models);
   JobPointer take(std::unique_lock<std::mutex>& lock);
   /// False if the server ends before the batch is over; the same for the next one and its part.
-  base::Result<bool> run(Job& job, Model model);
+  base::Result<bool> run(Job& job, ServedModels& models);
+  base::Result<ModelLease> lease(const Job& job, ServedModels& models, bool& input_missing);
   base::Result<void> validate(Job& job);
-  base::Result<bool> answer(Job& job, Model model);
-  base::Result<bool> answer_all(Job& job, Model model, bool& input_missing);
+  base::Result<bool> answer(Job& job, ServedModels& models);
+  base::Result<bool> answer_all(Job& job, ServedModels& models, bool& input_missing);
   base::Result<void> expire_rest(const Job& job);
   base::Result<void> finish(Job& job);
   base::Result<void> begin_finish(Job& job, const char* end, const text::Json& errors = {});

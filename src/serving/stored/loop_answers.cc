@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <unordered_map>
 #include <utility>
@@ -10,7 +11,8 @@
 namespace plait::serving {
 namespace {
 
-constexpr std::chrono::milliseconds kLook{50};  // how often the batch's thread sees whether it is to end
+constexpr std::chrono::seconds kDropSeconds{10};  // much longer than a step
+constexpr std::chrono::milliseconds kLook{50};    // how often the batch's thread sees whether it is to end
 
 }  // namespace
 
@@ -23,6 +25,7 @@ struct LoopAnswers::Flights {
     wake.notify_one();
   }
 
+  ModelLease model;  // first: held until the rest is gone
   // The engine's thread's.
   std::unordered_map<std::size_t, std::unique_ptr<Exchange>> running;
   bool over = false;
@@ -31,33 +34,38 @@ struct LoopAnswers::Flights {
   std::vector<Answer> landed;  // under mutex
 };
 
-LoopAnswers::LoopAnswers(EngineLoop& loop, const Target& target, std::function<std::size_t()> generations_max)
-    : loop_(loop),
-      target_(target),
-      generations_max_(std::move(generations_max)),
-      flights_(std::make_shared<Flights>()) {}
+LoopAnswers::LoopAnswers(ModelLease model, std::function<std::size_t()> generations_max)
+    : generations_max_(std::move(generations_max)), flights_(std::make_shared<Flights>()) {
+  flights_->model = std::move(model);
+}
 
-// What runs belongs to the engine's thread. If that has ended, the loop's own end drops it.
+// What runs belongs to the engine's thread, and the model must not go before that has dropped it.
 LoopAnswers::~LoopAnswers() {
-  loop_.post([flights = flights_](engine::Engine&) {
+  const auto dropped = std::make_shared<std::promise<void>>();
+  const auto seen = dropped->get_future();
+  flights_->model->loop->post([flights = flights_, dropped](engine::Engine&) mutable {
     flights->over = true;
     flights->running.clear();
+    flights.reset();
+    dropped->set_value();
   });
+  seen.wait_for(kDropSeconds);
 }
 
 void LoopAnswers::start(std::size_t order, Request request) {
-  loop_.post([flights = flights_, &loop = loop_, &target = target_, order,
-              taken = std::move(request)](engine::Engine& engine) mutable {
+  flights_->model->loop->post([flights = flights_, order, taken = std::move(request)](engine::Engine& engine) mutable {
     if (flights->over) return;
     // The exchange must not go within a step, and must not hold what holds it.
-    const auto done = [weak = std::weak_ptr(flights), &loop, order] {
-      loop.post([weak, order](engine::Engine&) {
+    const auto done = [weak = std::weak_ptr(flights), order] {
+      const auto there = weak.lock();
+      if (!there) return;
+      there->model->loop->post([weak, order](engine::Engine&) {
         const auto held = weak.lock();
         if (!held || held->over) return;
         held->land({.order = order, .exchange = std::move(held->running.extract(order).mapped())});
       });
     };
-    auto exchange = Exchange::start(engine, target, std::move(taken), {.done = done});
+    auto exchange = Exchange::start(engine, flights->model->target, std::move(taken), {.done = done});
     if (exchange) {
       flights->running.emplace(order, *std::move(exchange));
     } else {

@@ -6,15 +6,16 @@
 #include <vector>
 
 #include "serving/batch.h"
-#include "serving/engine_loop.h"
+#include "serving/models.h"
 
 namespace plait::serving {
 
 /// Answers the requests of a batch on the engine of a server, beside what else runs there.
 class LoopAnswers final : public BatchAnswers {
  public:
-  /// `generations_max` is asked each time. Loop and what `target` points to must outlive it.
-  LoopAnswers(EngineLoop& loop, const Target& target, std::function<std::size_t()> generations_max);
+  /// `generations_max` is asked each time.
+  LoopAnswers(ModelLease model, std::function<std::size_t()> generations_max);
+  /// Waits until the engine's thread has dropped what runs.
   ~LoopAnswers() override;
 
   [[nodiscard]] bool has_room(std::size_t generations) const override { return generations < generations_max_(); }
@@ -24,8 +25,6 @@ class LoopAnswers final : public BatchAnswers {
 
  private:
   struct Flights;
-  EngineLoop& loop_;
-  const Target& target_;
   const std::function<std::size_t()> generations_max_;
   const std::shared_ptr<Flights> flights_;  // shared with what is posted to the loop
 };

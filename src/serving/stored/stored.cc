@@ -80,7 +80,7 @@ void Stored::add_routes(HttpRouter& router) {
 
 Responses& Stored::responses() { return state_->responses; }
 
-Result<void> Stored::start(EngineLoop& loop, const Target& target) { return state_->batches.start(loop, target); }
+Result<void> Stored::start(ServedModels& models) { return state_->batches.start(models); }
 
 void Stored::stop() { state_->batches.stop(); }
 

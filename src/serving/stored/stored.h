@@ -4,11 +4,11 @@
 // client's API key; nobody else can tell it from what never was.
 //
 //   PLAIT_TRY(const auto stored, Stored::open(layer, {.folder = folder}));
-//   Api api(loop, target, {.dialects = {responses_dialect(&stored->responses())}});
+//   Api api(models, {.dialects = {responses_dialect(&stored->responses())}});
 //   stored->add_routes(router);
-//   PLAIT_TRY_VOID(stored->start(loop, target));
+//   PLAIT_TRY_VOID(stored->start(models));
 //   ...
-//   stored->stop();                                  // before the loop ends
+//   stored->stop();                                  // before the engines' thread ends
 //
 // The folder holds objects.db (store/objects.h), blobs/ (store/blobs.h; also the results of batches that run), and
 // lock, which one server at a time holds.
@@ -21,9 +21,8 @@
 
 #include "base/result.h"
 #include "base/units.h"
-#include "serving/engine_loop.h"
 #include "serving/http/router.h"
-#include "serving/request.h"
+#include "serving/models.h"
 #include "serving/stored/desk.h"
 #include "serving/stored/responses.h"
 #include "store/file_layer.h"
@@ -53,8 +52,8 @@ class Stored {
   /// /v1/files and /v1/batches, and what is below these and /v1/responses. The router's handlers refer to this object.
   void add_routes(HttpRouter& router);
   [[nodiscard]] Responses& responses();
-  /// Begins to run batches. Loop and what `target` points to must outlive stop(). Errors: invalid_data, io.
-  [[nodiscard]] base::Result<void> start(EngineLoop& loop, const Target& target);
+  /// Begins to run batches. The models must outlive stop(). Errors: invalid_data, io.
+  [[nodiscard]] base::Result<void> start(ServedModels& models);
   /// Ends what runs in the background; what is done is kept.
   void stop();
 

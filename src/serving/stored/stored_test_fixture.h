@@ -38,7 +38,7 @@ class StoredTest : public ApiTest {
     asking_->add_routes(*routes_);
     stored_->add_routes(*routes_);
     if (running) {
-      ASSERT_TRUE(stored_->start(*lease_->loop, lease_->target));
+      ASSERT_TRUE(stored_->start(models_));
     }
   }
   void close() {
