@@ -112,19 +112,22 @@ std::vector<std::string> client_lines(const ModelStatus& model, const ModelStatu
   return lines;
 }
 
+// What is told last may be cut off.
 std::string request_line(const RequestStatus& request, bool ended) {
-  std::string line =
-      fmt::format("{} {} {} {} {} {:>9} {:>7}", cell(request.id, 24), cell(request.client, 18), cell(request.model, 18),
-                  cell(request.endpoint, 22), cell(ended ? fmt::format("{}", request.status) : request.phase, 10),
-                  age(ended ? request.seconds : request.age_seconds), request.generated_tokens);
-  if (ended && request.first_token_seconds) line += fmt::format(" {:>11.3f}", *request.first_token_seconds);
-  return line;
+  std::string line = fmt::format("{} {} {} {:>8} {:>7}", cell(request.id, 20), cell(request.client, 18),
+                                 cell(ended ? fmt::format("{}", request.status) : request.phase, 9),
+                                 age(ended ? request.seconds : request.age_seconds), request.generated_tokens);
+  if (ended) {
+    const auto& first = request.first_token_seconds;
+    line += fmt::format(" {:>9}", first ? fmt::format("{:.3f}", *first) : std::string("-"));
+  }
+  return fmt::format("{} {} {}", line, cell(request.endpoint, 20), cell(request.model, 24, false));
 }
 
 std::string request_head(bool ended) {
-  std::string line = fmt::format("{:<24} {:<18} {:<18} {:<22} {:<10} {:>9} {:>7}", "REQUEST", "CLIENT", "MODEL",
-                                 "ENDPOINT", ended ? "STATUS" : "PHASE", ended ? "TOOK" : "AGE", "TOKENS");
-  return ended ? line + fmt::format(" {:>11}", "FIRST, S") : line;
+  const std::string line = fmt::format("{:<20} {:<18} {:<9} {:>8} {:>7}", "REQUEST", "CLIENT",
+                                       ended ? "STATUS" : "PHASE", ended ? "TOOK" : "AGE", "TOKENS");
+  return line + fmt::format("{} {:<20} {}", ended ? "  FIRST, S" : "", "ENDPOINT", "MODEL");
 }
 
 }  // namespace

@@ -57,6 +57,9 @@ class ChatTest(PageCase):
         self.assertEqual(len(self.texts()), 8)
         self.assertTrue(all(self.texts()))
         self.until(lambda: self.find("#live polyline").get_attribute("points").count(",") > 2, "a line with points")
+        self.until(lambda: "127.0.0.1" in self.find("#clients tbody").text, "the client")
+        pages = self.find("#kv-pages svg").get_attribute("aria-label")
+        self.assertRegex(pages, r"^\d+ of \d+ pages are in use: \d+ own, \d+ shared, \d+ cached, \d+ free$")
         self.press("#show-live")
 
     def test_same_seed_same_answer(self):
