@@ -377,7 +377,7 @@ class KeysTest(RawCase):
         end = time.monotonic() + 20
         while len(self.server.said) == heard and time.monotonic() < end:
             time.sleep(0.1)
-        self.assertIn("the old keys stay", self.server.said[-1])
+        self.assertIn("the old keys and certificates stay", self.server.said[-1])
         self.assertEqual(self.status(self.key), 200)
         self.file.write_text(good, encoding="utf-8")
 
