@@ -68,16 +68,18 @@ Accepted<Json> as_chat(const Json& body) {
   chat.erase("system");
   chat["messages"] = std::move(messages);
   if (chat.contains("stop_sequences")) {
-    chat["stop"] = chat["stop_sequences"];
+    Json stop = std::move(chat["stop_sequences"]);
     chat.erase("stop_sequences");
+    chat["stop"] = std::move(stop);
   }
   PLAIT_TRY(const Json* metadata, fields.object("metadata"));
   if (metadata != nullptr && metadata->contains("user_id")) chat["user"] = (*metadata)["user_id"];
   chat.erase("metadata");
   if (const Json* thinking = fields.find("thinking"); thinking != nullptr) {
-    if (thinking->is_object() && thinking->value("type", "") == "enabled") {
-      return not_supported("thinking", "is not built yet");
-    }
+    PLAIT_TRY(const Json* object, fields.object("thinking"));
+    Fields inner(*object, "thinking.");
+    PLAIT_TRY(const auto type, inner.text("type"));
+    if (type.value_or("") == "enabled") return not_supported("thinking", "is not built yet");
     chat.erase("thinking");
   }
   return chat;
