@@ -24,7 +24,7 @@ FOLDER = house.ROOT / "tests/clients"
 REQUIREMENTS = FOLDER / "requirements.txt"
 ENVIRONMENT = house.ROOT / "build/clients-venv"
 PYTHON = ENVIRONMENT / "bin/python"
-NEED_LIBRARIES = {"openai_test", "others_test"}
+NEED_LIBRARIES = {"openai_test", "others_test", "described_test"}
 SECONDS_MAX = 600
 INSTALL_SECONDS_MAX = 300
 

@@ -18,6 +18,7 @@
 #include "serving/engine_loop.h"
 #include "serving/http/server.h"
 #include "serving/key_file.h"
+#include "serving/openapi.h"
 #include "serving/page.h"
 
 namespace plait::cli {
@@ -119,7 +120,7 @@ serving::HttpPolicy policy_of(const Config& config, serving::HttpKeys keys) {
   serving::HttpPolicy policy;
   policy.access = {.hosts = split(config.text("server.hosts")), .origins = split(config.text("server.origins"))};
   policy.keys = std::move(keys);
-  policy.open_paths = {"/", "/health"};  // the page asks for the key itself; probes have none
+  policy.open_paths = {"/", "/health", "/openapi.json"};  // the page asks for the key itself; probes have none
   return policy;
 }
 
@@ -148,6 +149,7 @@ Result<void> run(const ServeFlags& flags, const LoadedModel& loaded, engine::Eng
   serving::HttpRouter router;
   api.add_routes(router);
   serving::add_page(router);
+  serving::add_openapi(router);  // the last: it says whether all others are described
   PLAIT_TRY(const auto server, serving::HttpServer::make({.listen = std::move(listen),
                                                           .policy = policy_of(config, keys),
                                                           .log = [&](std::string_view line) { log.write(line); }},

@@ -36,9 +36,8 @@ SpecialTokens special_tokens(const Vocabulary& vocabulary, bool every) {
   for (std::size_t id = 0; id < vocabulary.kinds.size(); ++id) {
     const TokenKind kind = vocabulary.kinds[id];
     if (!text::is_valid(vocabulary.texts[id])) continue;
-    const bool control = is_special(kind);
-    if (kind == TokenKind::user_defined || (every && control)) {
-      entries.push_back({vocabulary.texts[id], TokenId(static_cast<std::int32_t>(id)), control});
+    if (kind == TokenKind::user_defined || (every && is_special(kind))) {
+      entries.push_back({vocabulary.texts[id], TokenId(static_cast<std::int32_t>(id)), vocabulary.guarded[id]});
     }
   }
   return SpecialTokens(std::move(entries));
@@ -70,7 +69,8 @@ template <class Encode>
 void spell_out_control(const Vocabulary& vocabulary, std::size_t begin, std::vector<TokenId>& out,
                        const Encode& encode) {
   const auto is_control = [&](TokenId id) {
-    return vocabulary.kinds[static_cast<std::size_t>(id.value())] == TokenKind::control;
+    const auto at = static_cast<std::size_t>(id.value());
+    return vocabulary.guarded[at] && vocabulary.kinds[at] != TokenKind::unknown;  // that is what has no token at all
   };
   const auto from = out.begin() + static_cast<std::ptrdiff_t>(begin);
   if (std::none_of(from, out.end(), is_control)) return;
@@ -183,7 +183,7 @@ std::vector<std::string_view> Tokenizer::control_texts() const {
   std::vector<std::string_view> texts;
   for (std::size_t id = 0; id < size(); ++id) {
     const std::string_view text = state_->vocabulary.texts[id];
-    if (is_special(state_->vocabulary.kinds[id]) && !text.empty() && text::is_valid(text)) texts.push_back(text);
+    if (state_->vocabulary.guarded[id] && !text.empty() && text::is_valid(text)) texts.push_back(text);
   }
   return texts;
 }

@@ -82,7 +82,7 @@ class Tokenizer {  // immutable; every method may be called from any thread
   [[nodiscard]] std::string_view piece(base::TokenId id) const;
   /// `undefined` outside the vocabulary.
   [[nodiscard]] TokenKind kind(base::TokenId id) const;
-  /// The texts that are a control token where parse_special finds them. Valid as long as the tokenizer.
+  /// The texts of control tokens, shown ones too (see Vocabulary::guarded). Valid as long as the tokenizer.
   [[nodiscard]] std::vector<std::string_view> control_texts() const;
   /// The token whose text in the model file is exactly `name`: find("<|im_end|>"). kNoToken if there is none.
   [[nodiscard]] base::TokenId find(std::string_view name) const;

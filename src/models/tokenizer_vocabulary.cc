@@ -245,7 +245,12 @@ base::Result<Vocabulary> Vocabulary::make(const TokenizerSource& source, bool pr
   v.add_bos = source.add_bos.value_or(pieces || pre_tokenizer_adds_bos);
   v.add_eos = source.add_eos.value_or(false);
   v.add_space_prefix = pieces && source.add_space_prefix.value_or(true);
+  const std::vector<TokenKind> said = v.kinds;
   complete_special_tokens(source, v);
+  for (std::size_t id = 0; id < said.size(); ++id) {
+    const bool shown = v.kinds[id] == TokenKind::user_defined && is_special(said[id]);
+    v.guarded.push_back(is_special(v.kinds[id]) || shown);
+  }
   make_pieces(v);
   return v;
 }

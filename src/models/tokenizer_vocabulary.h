@@ -24,7 +24,10 @@ struct Vocabulary {
   TextIndex index = {};               ///< Of `texts`, empty ones left out.
   TextList pieces = {};               ///< [token]: the bytes it stands for; of special tokens their text.
   std::vector<TokenKind> kinds = {};  ///< [token]
-  std::vector<float> scores = {};     ///< [token]
+  /// [token]: special, or a control token of the file that only counts as user-defined to be shown ("<|channel|>").
+  /// Nothing that a client writes in a conversation may become one.
+  std::vector<bool> guarded = {};
+  std::vector<float> scores = {};  ///< [token]
   base::TokenId bos = base::kNoToken, eos = base::kNoToken, unk = base::kNoToken, pad = base::kNoToken;
   std::vector<base::TokenId> end_of_generation = {};  ///< Ascending.
   bool add_bos = false, add_eos = false, add_space_prefix = false;

@@ -165,7 +165,7 @@ Accepted<Asked> read_message(const Json& body, const AskContext& context) {
   return Asked{.request = *std::move(request), .wording = std::move(wording)};
 }
 
-std::string_view error_type(int status) {
+std::string_view anthropic_type(int status) {
   switch (status) {
     case 401:
       return "authentication_error";
@@ -187,7 +187,7 @@ std::string_view error_type(int status) {
 }  // namespace
 
 HttpReply anthropic_refusal(const Refusal& refusal) {
-  const Json error{{"type", error_type(refusal.status)}, {"message", refusal.message}};
+  const Json error{{"type", anthropic_type(refusal.status)}, {"message", refusal.message}};
   return {.status = refusal.status, .body = dump_json({{"type", "error"}, {"error", error}})};
 }
 

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <ctime>
+#include <new>
 #include <optional>
 #include <random>
 #include <unordered_map>
@@ -48,6 +49,19 @@ void set_client(const HttpClient& client, Request& request) {
     prompt.options.weight = client.limits.weight;
     if (!client.key_name.empty()) prompt.options.salt = client.key_name + '\0' + prompt.options.salt;
     prompt.generate.patient = !request.reply.stream;
+  }
+}
+
+// Runs what reads or words one request. What throws all the same (no memory for a request of many megabytes) costs this
+// request and not the program.
+template <class Refuse, class Call>
+void guarded(const Refuse& refuse, const Call& call) {
+  try {
+    call();
+  } catch (const std::bad_alloc&) {
+    refuse({.status = 503, .message = "there is no memory left for this request", .code = "out_of_memory"});
+  } catch (...) {
+    refuse({.status = 500, .message = "the request could not be handled", .code = "internal_error"});
   }
 }
 
@@ -124,7 +138,9 @@ void Api::State::take(const Dialect& dialect, HttpRequest request, const Respond
                                delete done;
                                flying_.fetch_sub(1);
                              });
-  reader_.submit([this, flight, request = std::move(request)] { prepare(flight, request); });
+  reader_.submit([this, flight, request = std::move(request)] {
+    guarded([&](const Refusal& refusal) { refuse(*flight, refusal); }, [&] { prepare(flight, request); });
+  });
 }
 
 void Api::State::refuse(const Flight& flight, const Refusal& refusal) {
@@ -193,10 +209,13 @@ void Api::State::land(std::uint64_t number) {
   }
   // Large replies are not written on the engine's time.
   reader_.submit([this, flight] {
-    HttpReply reply = flight->wording->whole(*flight->exchange);
-    for (const auto& [name, value] : flight->headers) reply.headers.add(name, value);
-    observe(*flight, reply.status, flight->exchange->usage());
-    flight->responder.reply(std::move(reply));
+    guarded([&](const Refusal& refusal) { refuse(*flight, refusal); },
+            [&] {
+              HttpReply reply = flight->wording->whole(*flight->exchange);
+              for (const auto& [name, value] : flight->headers) reply.headers.add(name, value);
+              observe(*flight, reply.status, flight->exchange->usage());
+              flight->responder.reply(std::move(reply));
+            });
   });
 }
 
@@ -230,7 +249,8 @@ void Api::State::add_routes(HttpRouter& router) {
   const auto text_route = [&](HttpMethod method, std::string_view path, auto reply) {
     router.add(method, path, [this, reply, since](HttpRequest request, const Responder& responder) {
       reader_.submit([this, reply, since, responder, request = std::move(request)] {
-        responder.reply(reply(request, target_, since));
+        guarded([&](const Refusal& refusal) { responder.refuse(refusal); },
+                [&] { responder.reply(reply(request, target_, since)); });
       });
     });
   };

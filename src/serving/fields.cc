@@ -14,13 +14,27 @@ namespace plait::serving {
 
 using text::Json;
 
+std::string_view error_type(int status) {
+  switch (status) {
+    case 401:
+      return "authentication_error";
+    case 403:
+      return "permission_error";
+    case 404:
+      return "not_found_error";
+    case 429:
+      return "rate_limit_error";
+    default:
+      return status >= 500 ? "server_error" : "invalid_request_error";
+  }
+}
+
 Json refusal_body(const Refusal& refusal) {
   const auto or_null = [](const std::string& text) { return text.empty() ? Json() : Json(text); };
-  std::string_view type = "invalid_request_error";
-  if (refusal.status == 404) type = "not_found_error";
-  if (refusal.status >= 500) type = "server_error";
-  Json error{
-      {"message", refusal.message}, {"type", type}, {"param", or_null(refusal.param)}, {"code", or_null(refusal.code)}};
+  Json error{{"message", refusal.message},
+             {"type", error_type(refusal.status)},
+             {"param", or_null(refusal.param)},
+             {"code", or_null(refusal.code)}};
   return Json{{"error", std::move(error)}};
 }
 

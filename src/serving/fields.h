@@ -26,6 +26,8 @@ struct Refusal {
   friend bool operator==(const Refusal&, const Refusal&) = default;
 };
 
+/// What OpenAI's clients know a status by: "authentication_error", "rate_limit_error", …
+[[nodiscard]] std::string_view error_type(int status);
 /// {"error": {"message", "type", "param", "code"}}; the type follows from the status.
 [[nodiscard]] text::Json refusal_body(const Refusal& refusal);
 

@@ -37,9 +37,19 @@ Accepted<Json> read_body(const HttpRequest& request) {
   return body;
 }
 
+// The reply may be a hundred times as long as the text.
+constexpr std::size_t kTextBytesMax = std::size_t{4} << 20U;
+
+std::unexpected<Refusal> too_long(std::string param) {
+  std::string message = fmt::format("{} has more than the {} bytes that are allowed here", param, kTextBytesMax);
+  return std::unexpected(
+      Refusal{.status = 413, .message = std::move(message), .param = std::move(param), .code = "text_too_long"});
+}
+
 Accepted<std::vector<base::TokenId>> tokens_of(Fields& fields, const Target& target) {
   if (fields.find("messages") != nullptr) {
     PLAIT_TRY(auto prompts, chat_prompts(fields, target, false));
+    if (prompts.front().text.size() > kTextBytesMax) return too_long("messages");
     return std::move(prompts.front().tokens);
   }
   PLAIT_TRY(const auto content, fields.text("content"));
@@ -47,7 +57,9 @@ Accepted<std::vector<base::TokenId>> tokens_of(Fields& fields, const Target& tar
   if (!content && !prompt) return bad_value("content", "must be a string; or give messages");
   PLAIT_TRY(const auto special, fields.flag("add_special"));
   PLAIT_TRY(const auto parse, fields.flag("parse_special"));
-  return target.tokenizer->encode(content ? *content : *prompt,
+  const std::string& text = content ? *content : *prompt;
+  if (text.size() > kTextBytesMax) return too_long(content ? "content" : "prompt");
+  return target.tokenizer->encode(text,
                                   {.add_special = special.value_or(false), .parse_special = parse.value_or(false)});
 }
 
@@ -56,15 +68,19 @@ Accepted<HttpReply> tokenize(const HttpRequest& request, const Target& target) {
   Fields fields(body);
   PLAIT_TRY(const auto tokens, tokens_of(fields, target));
   PLAIT_TRY(const auto pieces, fields.flag("with_pieces"));
-  Json list = Json::array();
+  // By hand: as values of JSON, the pieces of a long text would take a hundred times its memory.
+  std::string list;
   for (const base::TokenId token : tokens) {
-    if (!pieces.value_or(false)) {
-      list.push_back(token.value());
+    if (!list.empty()) list += ',';
+    if (pieces.value_or(false)) {
+      list += fmt::format(R"({{"id":{},"piece":{}}})", token.value(),
+                          text::dump_json(text::sanitize(target.tokenizer->piece(token))));
     } else {
-      list.push_back({{"id", token.value()}, {"piece", text::sanitize(target.tokenizer->piece(token))}});
+      list += fmt::to_string(token.value());
     }
   }
-  return json_reply({{"tokens", std::move(list)}, {"count", tokens.size()}, {"max_model_len", target.context}});
+  return HttpReply{
+      .body = fmt::format(R"({{"tokens":[{}],"count":{},"max_model_len":{}}})", list, tokens.size(), target.context)};
 }
 
 Accepted<HttpReply> detokenize(const HttpRequest& request, const Target& target) {

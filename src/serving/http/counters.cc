@@ -28,6 +28,8 @@ constexpr std::array<Known, kHttpRefusals> kKnown{{
     {HttpRefusal::host, 403, "host_not_allowed", "the server does not answer to the name in the host field"},
     {HttpRefusal::origin, 403, "origin_not_allowed", "pages of this origin may not use the server"},
     {HttpRefusal::key, 401, "invalid_api_key", "an API key is needed: authorization: Bearer KEY"},
+    {HttpRefusal::wrong_keys, 429, "too_many_wrong_keys",
+     "your address has sent too many wrong API keys; try again later"},
     {HttpRefusal::body_large, 413, "body_too_large", "the request's body is too large"},
     {HttpRefusal::body_slow, 408, "body_timeout", "the request's body did not come in time"},
     {HttpRefusal::memory, 503, "server_overloaded", "the server is receiving too much at once; try again later"},

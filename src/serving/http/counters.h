@@ -27,6 +27,7 @@ enum class HttpRefusal : std::uint8_t {
   host,                     ///< 403
   origin,                   ///< 403
   key,                      ///< 401
+  wrong_keys,               ///< 429: too many of one address.
   body_large,               ///< 413
   body_slow,                ///< 408
   memory,                   ///< 503: the bodies under way are too large together.

@@ -46,6 +46,8 @@ TEST(HttpGate, RefusesWhatIsMalformed) {
       {"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
       {"GET / HTTP/1.1\r\n\r\n", 400},
       {start + "Host: localhost\r\n\r\n", 400},
+      {"GET / HTTP/1.1\r\nHost: localhost\r\n Content-Length: 3\r\n\r\n", 400},
+      {"GET / HTTP/1.1\r\nHost: localhost\r\nX: a\r\n\tb\r\n\r\n", 400},
       {"GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n", 400},
       {"GET /a%00b HTTP/1.1\r\nHost: localhost\r\n\r\n", 400},
       {"GET nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n", 400},
@@ -93,7 +95,9 @@ TEST(HttpGate, HostIsChecked) {
   for (const char* host : {"localhost", "LocalHost:80", "127.0.0.1", "127.0.0.1:9999", "[::1]:80", "Plait.Example:1"}) {
     EXPECT_EQ(status(host), 200) << host;
   }
-  for (const char* host : {"evil.example", "localhost.evil.example", "10.0.0.1", "", "127.0.0.1.evil.example:80"}) {
+  for (const char* host :
+       {"evil.example", "localhost.evil.example", "10.0.0.1", "", "127.0.0.1.evil.example:80", "[::1].evil.example",
+        "localhost:80:evil.example", "localhost:evil", "localhost.", "user@localhost", "[::1"}) {
     EXPECT_EQ(status(host), 403) << host;
   }
   // The target's authority counts, as HTTP has it.
@@ -175,6 +179,27 @@ TEST(HttpGate, KeysNameTheClient) {
     EXPECT_EQ(refused.header("www-authenticate"), "Bearer");
   }
   EXPECT_EQ(client.ask(post("/", std::string(1000, 'x'))).status, 401) << "before the body is read";
+}
+
+TEST(HttpGate, KeysCannotBeGuessedForLong) {
+  HttpPolicy policy;
+  policy.keys = HttpKeys::make({{.name = "ann", .salt = "1", .digest = hash_key("sk-ann", "1")},
+                                {.name = "bob", .salt = "2", .digest = hash_key("sk-bob", "2")}})
+                    .value();
+  policy.limits.wrong_keys_per_minute = 5;
+  const auto server = serve(echo, policy);
+  TestClient client(server->addresses()[0]);
+  EXPECT_EQ(client.ask(get("/", "X-Api-Key: sk-ann\r\n")).status, 200);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(client.ask(get("/", "X-Api-Key: x\r\n")).status, 401) << i;
+  for (const char* key : {"y", "sk-bob"}) {
+    const TestAnswer refused = client.ask(get("/", std::string("X-Api-Key: ") + key + "\r\n"));
+    EXPECT_EQ(refused.status, 429) << key;
+    EXPECT_EQ(code_of(refused), "too_many_wrong_keys");
+    EXPECT_EQ(refused.header("retry-after"), "12");
+  }
+  EXPECT_EQ(client.ask(get("/")).status, 401) << "no key is no guess";
+  EXPECT_EQ(client.ask(get("/", "X-Api-Key: sk-ann\r\n")).status, 200) << "nobody is locked out";
+  EXPECT_EQ(server->counters().refused(HttpRefusal::wrong_keys), 2U);
 }
 
 TEST(HttpGate, BodyLimits) {

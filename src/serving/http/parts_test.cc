@@ -14,6 +14,7 @@
 #include "serving/http/counters.h"
 #include "serving/http/detail/admission.h"
 #include "serving/http/detail/gates.h"
+#include "serving/http/detail/key_guesses.h"
 #include "serving/http/message.h"
 #include "serving/http/router.h"
 #include "serving/http/sse.h"
@@ -128,6 +129,42 @@ TEST(HttpSse, Framing) {
   stream.done();
   EXPECT_EQ(reply.body, ": a b\n\ndata: [DONE]\n\n<end>");
   EXPECT_EQ(reply.headers.find("cache-control"), "no-cache");
+}
+
+TEST(HttpKeyGuesses, WrongKeysOfAnAddressAreBounded) {
+  detail::KeyGuesses guesses;
+  EXPECT_TRUE(guesses.hears("a", "ann", 3, 0)) << "right";
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(guesses.hears("a", "", 3, 0)) << i;
+  EXPECT_FALSE(guesses.hears("a", "", 3, 0));
+  EXPECT_EQ(guesses.wait_seconds("a", 0), 20);
+  EXPECT_TRUE(guesses.hears("a", "ann", 3, 0)) << "she was here before";
+  EXPECT_FALSE(guesses.hears("a", "bob", 3, 0)) << "right, but nobody is to find out";
+  EXPECT_TRUE(guesses.hears("b", "bob", 3, 0)) << "another address";
+  EXPECT_FALSE(guesses.hears("a", "", 3, 19));
+  EXPECT_TRUE(guesses.hears("a", "bob", 3, 20));
+  EXPECT_TRUE(guesses.hears("a", "", 3, 20));
+  EXPECT_FALSE(guesses.hears("a", "", 3, 20));
+  EXPECT_TRUE(guesses.hears("a", "", 0, 20)) << "no bound";
+}
+
+TEST(HttpKeyGuesses, AddressesAreForgotten) {
+  detail::KeyGuesses guesses;
+  for (std::size_t i = 0; i < 3 * detail::KeyGuesses::kAddressesMax; ++i) {
+    EXPECT_TRUE(guesses.hears(std::to_string(i), "", 2, static_cast<double>(i) / 1000));
+  }
+  EXPECT_LE(guesses.addresses(), detail::KeyGuesses::kAddressesMax);
+}
+
+TEST(HttpRouter, SaysWhatItHas) {
+  HttpRouter router;
+  const auto nothing = [](const HttpRequest&, const Responder&) {};
+  router.add(HttpMethod::get, "/", nothing);
+  router.add(HttpMethod::post, "/a/{b}/c/{d...}", nothing);
+  const std::vector<HttpRoute> routes = router.routes();
+  ASSERT_EQ(routes.size(), 2U);
+  EXPECT_EQ(routes[0].pattern, "/");
+  EXPECT_EQ(routes[1].pattern, "/a/{b}/c/{d...}");
+  EXPECT_EQ(routes[1].method, HttpMethod::post);
 }
 
 TEST(HttpCounters, EveryRefusalHasAName) {

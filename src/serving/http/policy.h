@@ -21,6 +21,9 @@ struct HttpLimits {
   std::size_t connections = 1024;
   std::size_t connections_per_address = 256;  ///< An IPv6 client is its /64; Unix sockets are exempt.
   std::size_t in_flight = 1024;
+  /// Wrong API keys of one address (an IPv6 client is its /64): a minute's worth at once, then as many as the time
+  /// gives. Beyond, only keys that this address has shown before are right. 0: no bound.
+  std::uint32_t wrong_keys_per_minute = 120;
   /// What is read behind the request in flight. Then the server stops reading, and the client has to wait. The end of
   /// one that has sent far more is noticed only when something is written.
   std::size_t pipelined_bytes = std::size_t{64} << 10U;

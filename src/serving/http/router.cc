@@ -89,6 +89,15 @@ void HttpRouter::route(HttpRequest request, const Responder& responder) const {
   responder.reply(std::move(reply));
 }
 
+std::vector<HttpRoute> HttpRouter::routes() const {
+  std::vector<HttpRoute> all;
+  for (const Route& route : routes_) {
+    HttpRoute& one = all.emplace_back(HttpRoute{.method = route.method});
+    for (const std::string& segment : route.segments) one.pattern.append("/").append(segment);
+  }
+  return all;
+}
+
 HttpHandler HttpRouter::handler() const {
   return [router = std::make_shared<const HttpRouter>(*this)](HttpRequest request, const Responder& responder) {
     router->route(std::move(request), responder);

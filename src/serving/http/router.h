@@ -20,6 +20,12 @@
 
 namespace plait::serving {
 
+/// As a router has it.
+struct HttpRoute {
+  HttpMethod method = HttpMethod::get;
+  std::string pattern = {};
+};
+
 /// Filled by one thread; route() may then be called from several at once. A lookup looks at every route.
 class HttpRouter {
  public:
@@ -30,6 +36,8 @@ class HttpRouter {
   /// Calls the handler that fits. Otherwise: 404, 405 with `allow` where only the method does not fit, and 204 with
   /// `allow` for OPTIONS.
   void route(HttpRequest request, const Responder& responder) const;
+  /// All that were added, in that order.
+  [[nodiscard]] std::vector<HttpRoute> routes() const;
   /// route() of a copy of this router.
   [[nodiscard]] HttpHandler handler() const;
 

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <map>
 #include <queue>
 #include <unordered_map>
@@ -28,6 +29,8 @@ struct SetHash {
     return static_cast<std::size_t>(hash ^ (hash >> 32U));
   }
 };
+
+std::size_t sorting_work(std::size_t items) { return items * static_cast<std::size_t>(std::bit_width(items)); }
 
 std::uint32_t add_cost(std::uint32_t a, std::uint32_t b) { return std::min(Grammar::kNever, a + b); }
 
@@ -118,7 +121,7 @@ void GrammarCompiler::close(Set& set) {
 
 Grammar::NodeId GrammarCompiler::node_of(Set set) {
   close(set);
-  work_ += set.size();
+  work_ += sorting_work(set.size());
   const auto [at, is_new] = ids_.emplace(std::move(set), static_cast<Grammar::NodeId>(grammar_.nodes_.size()));
   if (is_new) {
     grammar_.nodes_.push_back({.accepts = std::ranges::binary_search(at->first, 1U)});
@@ -132,33 +135,42 @@ void GrammarCompiler::add_bytes(Grammar::NodeId id, const Set& set) {
   struct Change {
     std::uint32_t byte;
     bool begins;
-    std::uint32_t target;
+    std::uint32_t range;
   };
   std::vector<Change> changes;
+  std::vector<std::uint32_t> targets_of;  // [range]
   for (const std::uint32_t state : set) {
     for (std::uint32_t e = nfa_.states[state].edge; e != Nfa::kNone; e = nfa_.edges[e].next) {
       const Nfa::Edge& edge = nfa_.edges[e];
       if (edge.kind != Nfa::Kind::bytes) continue;
-      changes.push_back({edge.first, true, edge.target});
-      changes.push_back({edge.last + 1U, false, edge.target});
+      const auto range = static_cast<std::uint32_t>(targets_of.size());
+      changes.push_back({edge.first, true, range});
+      changes.push_back({edge.last + 1U, false, range});
+      targets_of.push_back(edge.target);
     }
   }
   std::ranges::sort(changes, {}, &Change::byte);
+  work_ += sorting_work(changes.size());
   const auto first = static_cast<std::uint32_t>(grammar_.edges_.size());
-  std::vector<std::uint32_t> active;
+  std::vector<std::uint32_t> active;                       // ranges
+  std::vector<std::uint32_t> place_of(targets_of.size());  // [range]: in `active`
   for (std::size_t i = 0; i < changes.size();) {
     const std::uint32_t byte = changes[i].byte;
     for (; i < changes.size() && changes[i].byte == byte; ++i) {
       if (changes[i].begins) {
-        active.push_back(changes[i].target);
-      } else {
-        *std::ranges::find(active, changes[i].target) = active.back();
+        place_of[changes[i].range] = static_cast<std::uint32_t>(active.size());
+        active.push_back(changes[i].range);
+      } else {  // the last one takes its place
+        const std::uint32_t place = place_of[changes[i].range];
+        active[place] = active.back();
+        place_of[active[place]] = place;
         active.pop_back();
       }
     }
-    work_ += active.size();
+    work_ += sorting_work(active.size());
     if (active.empty()) continue;
-    Set targets = active;
+    Set targets;
+    for (const std::uint32_t range : active) targets.push_back(targets_of[range]);
     std::ranges::sort(targets);
     targets.erase(std::ranges::unique(targets).begin(), targets.end());
     const Grammar::NodeId target = node_of(std::move(targets));

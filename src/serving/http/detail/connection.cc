@@ -195,7 +195,7 @@ bool Connection::pass_gates() {
   if (const auto reason = check_gates()) {
     // Without a body the connection is still in step and can go on.
     parser_->admit_body(0);
-    refuse(*reason);
+    refuse(*reason, *reason == HttpRefusal::wrong_keys ? hub_.guesses.wait_seconds(address_group_, now()) : 1);
     return false;
   }
   if (request.method == HttpMethod::options && !answer_.cors_origin.empty() &&
@@ -236,6 +236,10 @@ std::optional<HttpRefusal> Connection::check_gates() {
   if (policy_->keys.empty() || preflight || open) return std::nullopt;  // a preflight carries no key
   const auto presented = presented_key(request.headers);
   const HttpKey* key = presented ? policy_->keys.find(*presented) : nullptr;
+  const std::string_view owner = key == nullptr ? std::string_view() : std::string_view(key->name);
+  if (presented && !hub_.guesses.hears(address_group_, owner, policy_->limits.wrong_keys_per_minute, now())) {
+    return HttpRefusal::wrong_keys;
+  }
   if (key == nullptr) return HttpRefusal::key;
   client_.key_name = key->name;
   client_.limits = key->limits;

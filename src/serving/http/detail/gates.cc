@@ -21,11 +21,14 @@ bool lists(const std::vector<std::string>& list, std::string_view text) {
 }  // namespace
 
 std::string_view without_port(std::string_view host) {
-  if (host.starts_with('[')) {
-    const std::size_t end = host.find(']');
-    return end == std::string_view::npos ? host : host.substr(1, end - 1);
-  }
-  return host.substr(0, host.find(':'));
+  const bool bracketed = host.starts_with('[');
+  const std::size_t end = std::min(host.find(bracketed ? ']' : ':'), host.size());
+  if (bracketed && end == host.size()) return host;
+  std::string_view port = host.substr(bracketed ? end + 1 : end);
+  if (!port.empty() && port.front() != ':') return host;
+  port.remove_prefix(std::min<std::size_t>(1, port.size()));
+  if (!std::ranges::all_of(port, [](char c) { return '0' <= c && c <= '9'; })) return host;
+  return bracketed ? host.substr(1, end - 1) : host.substr(0, end);
 }
 
 bool host_allowed(const HttpAccess& access, std::string_view host, std::string_view reached) {

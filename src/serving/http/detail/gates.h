@@ -11,7 +11,7 @@
 
 namespace plait::serving::detail {
 
-/// "localhost" of "localhost:8080", "::1" of "[::1]:8080".
+/// "localhost" of "localhost:8080", "::1" of "[::1]:8080". All of it if what is behind the name is no port.
 [[nodiscard]] std::string_view without_port(std::string_view host);
 
 /// Whether a request for this `Host` can come from somebody who knows where he is. A page of evil.example whose name

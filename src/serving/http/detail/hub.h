@@ -19,6 +19,7 @@
 
 #include "serving/http/counters.h"
 #include "serving/http/detail/admission.h"
+#include "serving/http/detail/key_guesses.h"
 #include "serving/http/policy.h"
 #include "serving/http/responder.h"
 
@@ -54,7 +55,8 @@ class Hub {
   const std::function<void(std::string_view)> log;
   const std::shared_ptr<Admission> admission = std::make_shared<Admission>();  // any thread
   std::atomic<bool> draining = false;                                          // any thread
-  std::size_t bodies_bytes = 0;                                                // of the bodies that are coming in
+  KeyGuesses guesses;
+  std::size_t bodies_bytes = 0;  // of the bodies that are coming in
   std::unordered_set<std::shared_ptr<Connection>> connections;
   std::unordered_map<std::string, std::size_t> connections_of;  // by address_group()
 

@@ -48,6 +48,14 @@ HttpRefusal refusal_of(const boost::beast::error_code& error) {
   return HttpRefusal::malformed;
 }
 
+// A field that goes on in the next line (RFC 9112, 5.2, obsolete): some readers take that line for a field of its own.
+bool is_folded(std::string_view head) {
+  for (std::size_t at = head.find('\n'); at != std::string_view::npos; at = head.find('\n', at + 1)) {
+    if (at + 1 < head.size() && (head[at + 1] == ' ' || head[at + 1] == '\t')) return true;
+  }
+  return false;
+}
+
 std::string_view view(boost::beast::string_view text) { return {text.data(), text.size()}; }
 
 }  // namespace
@@ -85,6 +93,7 @@ std::size_t RequestParser::feed(std::string_view bytes) {
   }
   while (taken < bytes.size()) {
     boost::beast::error_code error;
+    const std::size_t before = taken;
     taken += parser.put(boost::asio::buffer(bytes.data() + taken, bytes.size() - taken), error);
     if (error == http::error::need_more) break;
     if (error) {
@@ -92,7 +101,8 @@ std::size_t RequestParser::feed(std::string_view bytes) {
       return taken;
     }
     if (state_ == State::head && parser.is_header_done()) {
-      read_head();
+      read_head();  // all of it came in this one call: the parser waits for its end
+      if (state_ == State::gate && is_folded(bytes.substr(before, taken - before))) refuse(HttpRefusal::malformed);
       return taken;
     }
     if (parser.is_done()) {

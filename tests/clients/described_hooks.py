@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""schemathesis' hooks: what it invents asks for few tokens, so that a run is about requests and not about answers."""
+import schemathesis
+
+FEW = 2
+
+
+def few(body, name):
+    value = body.get(name)
+    if isinstance(value, int) and not isinstance(value, bool) and value > FEW:
+        body[name] = FEW
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    body = case.body
+    if not isinstance(body, dict):
+        return
+    if case.path in ("/v1/chat/completions", "/v1/completions"):
+        body.setdefault("max_tokens", 1)
+    for name in ("n", "best_of"):
+        few(body, name)
+    if "best_of" in body:
+        body["n"] = body["best_of"]
+    if body.get("max_tokens") is None and case.path.startswith("/v1/c"):
+        body["max_tokens"] = 1
+    if body.get("max_completion_tokens", 1) is None:
+        del body["max_completion_tokens"]
+    if case.path.startswith("/api/"):
+        options = body.get("options")
+        if options is None:
+            body["options"] = {"num_predict": FEW}
+        elif isinstance(options, dict):
+            few(options, "num_predict")
+            options.setdefault("num_predict", FEW)
