@@ -80,20 +80,34 @@ class RecordedExchange final : public HttpExchange {
   bool done_ = false;
 };
 
+/// The tiny model with an engine.
+class TinyModel final : public ReadyModel {
+ public:
+  TinyModel() { tiny_.target.grammars = &grammars_; }
+
+  [[nodiscard]] const Target& target() const override { return tiny_.target; }
+  [[nodiscard]] engine::Engine& engine() override { return *engine_; }
+  [[nodiscard]] base::Bytes bytes() const override { return 1 << 24; }
+
+ private:
+  TinyTarget tiny_;
+  Grammars grammars_{*tiny_.tokenizer};
+  parallel::Team team_{1};
+  std::unique_ptr<models::Model> model_ =
+      *models::Model::load(*models::GgufFile::parse(tiny_.bytes), {.context = 256}, team_);
+  engine::ModelRunner runner_{*model_, team_};
+  std::unique_ptr<engine::Engine> engine_ = *engine::Engine::make(runner_, {.kv_bytes = 1 << 24});
+};
+
 class ApiTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    model_ = *models::Model::load(*models::GgufFile::parse(tiny_.bytes), {.context = 256}, team_);
-    runner_ = std::make_unique<engine::ModelRunner>(*model_, team_);
-    engine_ = *engine::Engine::make(*runner_, {.kv_bytes = 1 << 24});
-    loop_ = std::make_unique<EngineLoop>(*engine_);
-    tiny_.target.grammars = &grammars_;
-    api_ = std::make_unique<Api>(*loop_, tiny_.target, ApiOptions{.seed = 7, .requests_max = 100});
-    api_->add_routes(router_);
-    thread_ = std::jthread([&] { loop_->run(); });
+    ASSERT_TRUE(models_.preload());
+    api_.add_routes(router_);
+    thread_ = std::jthread([&] { engines_.run(); });
   }
   void TearDown() override {
-    loop_->stop();
+    engines_.stop();
     thread_.join();
   }
 
@@ -130,16 +144,14 @@ class ApiTest : public ::testing::Test {
     EXPECT_TRUE(done);
     return events;
   }
-  std::size_t running() { return loop_->counters().sequences; }
+  std::size_t running() { return models_.counters().sequences; }
 
-  TinyTarget tiny_;
-  Grammars grammars_{*tiny_.tokenizer};
-  parallel::Team team_{1};
-  std::unique_ptr<models::Model> model_;
-  std::unique_ptr<engine::ModelRunner> runner_;
-  std::unique_ptr<engine::Engine> engine_;
-  std::unique_ptr<EngineLoop> loop_;
-  std::unique_ptr<Api> api_;
+  EngineThread engines_;
+  ServedModels models_{engines_,
+                       {.offers = {{.name = "tiny", .aliases = {"small"}}},
+                        .usual = "tiny",
+                        .make = [](const ModelOffer&, base::Bytes) { return std::make_unique<TinyModel>(); }}};
+  Api api_{models_, {.seed = 7, .requests_max = 100}};
   HttpRouter router_;
   std::jthread thread_;
 };
