@@ -16,11 +16,11 @@ namespace plait::serving {
 [[nodiscard]] std::string_view openapi_file();
 
 /// What routes and paths of the document lack of each other: "POST /v1/x is not described", "GET /y has no route".
-/// `{name...}` in a route is `{name}` in the document.
+/// `{name...}` in a route is `{name}` in the document. A path with `x-plait-optional` may be without routes.
 [[nodiscard]] std::vector<std::string> openapi_gaps(const std::vector<HttpRoute>& routes);
 
-/// Adds GET `/openapi.json`. Call it last: what it serves is the document, and under `x-plait-undescribed` the
-/// openapi_gaps() of the router as it is then, which should be none.
+/// Adds GET `/openapi.json`. Call it last: what it serves is the document without optional paths that the router lacks,
+/// and under `x-plait-undescribed` the openapi_gaps() of the router as it is then, which should be none.
 void add_openapi(HttpRouter& router);
 
 }  // namespace plait::serving

@@ -186,16 +186,17 @@ TEST(HttpGate, KeysCannotBeGuessedForLong) {
   policy.keys = HttpKeys::make({{.name = "ann", .salt = "1", .digest = hash_key("sk-ann", "1")},
                                 {.name = "bob", .salt = "2", .digest = hash_key("sk-bob", "2")}})
                     .value();
-  policy.limits.wrong_keys_per_minute = 5;
+  policy.limits.wrong_keys_per_minute = 2;
   const auto server = serve(echo, policy);
   TestClient client(server->addresses()[0]);
   EXPECT_EQ(client.ask(get("/", "X-Api-Key: sk-ann\r\n")).status, 200);
-  for (int i = 0; i < 5; ++i) EXPECT_EQ(client.ask(get("/", "X-Api-Key: x\r\n")).status, 401) << i;
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(client.ask(get("/", "X-Api-Key: x\r\n")).status, 401) << i;
   for (const char* key : {"y", "sk-bob"}) {
     const TestAnswer refused = client.ask(get("/", std::string("X-Api-Key: ") + key + "\r\n"));
     EXPECT_EQ(refused.status, 429) << key;
     EXPECT_EQ(code_of(refused), "too_many_wrong_keys");
-    EXPECT_EQ(refused.header("retry-after"), "12");
+    const int wait = std::stoi(refused.header("retry-after"));
+    EXPECT_TRUE(1 <= wait && wait <= 30) << wait;
   }
   EXPECT_EQ(client.ask(get("/")).status, 401) << "no key is no guess";
   EXPECT_EQ(client.ask(get("/", "X-Api-Key: sk-ann\r\n")).status, 200) << "nobody is locked out";
