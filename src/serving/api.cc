@@ -58,19 +58,6 @@ void guarded(const Refuse& refuse, const Call& call) {
   }
 }
 
-// Runs what reads or words one request. What throws all the same (no memory for a request of many megabytes) costs this
-// request and not the program.
-template <class Refuse, class Call>
-void guarded(const Refuse& refuse, const Call& call) {
-  try {
-    call();
-  } catch (const std::bad_alloc&) {
-    refuse({.status = 503, .message = "there is no memory left for this request", .code = "out_of_memory"});
-  } catch (...) {
-    refuse({.status = 500, .message = "the request could not be handled", .code = "internal_error"});
-  }
-}
-
 // What the body says of its model. Another kind of value is refused later, by whoever reads the rest.
 std::string model_of(const Json& body) {
   const Json name = body.is_object() ? body.value("model", Json()) : Json();
