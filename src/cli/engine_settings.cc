@@ -52,8 +52,12 @@ base::Result<EngineSettings> EngineSettings::make(const Config& config, const en
                                                   const KvNeed& need) {
   PLAIT_TRY(const engine::SwapSetting setting, swap_setting(config));
   PLAIT_TRY(engine::SwapTiers tiers, engine::SwapTiers::make(setting, runner.layout()));
+  Bytes available = os::memory_info().available;
+  if (need.bytes_max > 0) available = available == 0 ? need.bytes_max : std::min(available, need.bytes_max);
+  Bytes bytes = kv_bytes(kv_setting(config), runner, need, available);
+  if (need.bytes_max > 0) bytes = std::min(bytes, need.bytes_max);
   const engine::EngineOptions options{
-      .kv_bytes = kv_bytes(kv_setting(config), runner, need, os::memory_info().available),
+      .kv_bytes = bytes,
       .order = config.text("scheduler.priority") == "arrival" ? engine::Order::arrival : engine::Order::fair,
       .swap = tiers.options(),
       .group_pages = static_cast<std::uint32_t>(config.number("kv.group_pages"))};

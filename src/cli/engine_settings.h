@@ -29,6 +29,8 @@ namespace plait::cli {
 struct KvNeed {
   std::size_t sequences = 1;  ///< At a time.
   std::size_t tokens = 0;     ///< Most of each; 0: the whole context.
+  /// Not more than this, whatever the setting says; 0: no limit.
+  base::Bytes bytes_max = 0;
 };
 
 /// Memory for keys and values, in bytes: `setting` (kv.bytes) if it is not 0; else half of `available`, but no more

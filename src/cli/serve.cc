@@ -11,13 +11,14 @@
 
 #include "cli/engine_settings.h"
 #include "cli/model_session.h"
-#include "engine/engine.h"
+#include "cli/served_models.h"
 #include "os/file.h"
 #include "os/interrupt.h"
 #include "serving/api.h"
 #include "serving/engine_loop.h"
 #include "serving/http/server.h"
 #include "serving/key_file.h"
+#include "serving/models.h"
 #include "serving/page.h"
 
 namespace plait::cli {
@@ -32,19 +33,6 @@ struct ServeFlags {
   bool insecure = false;
   double drain_seconds = 30;
 };
-
-std::vector<std::string> split(std::string_view list) {
-  std::vector<std::string> parts;
-  while (!list.empty()) {
-    const std::size_t comma = std::min(list.find(','), list.size());
-    std::string_view part = list.substr(0, comma);
-    while (part.starts_with(' ')) part.remove_prefix(1);
-    while (part.ends_with(' ')) part.remove_suffix(1);
-    if (!part.empty()) parts.emplace_back(part);
-    list.remove_prefix(std::min(comma + 1, list.size()));
-  }
-  return parts;
-}
 
 bool is_loopback(std::string_view host) {
   return host == "localhost" || host == "::1" || host == "[::1]" || host.starts_with("127.");
@@ -117,22 +105,24 @@ Result<std::vector<std::string>> addresses(const ServeFlags& flags, const Config
 
 serving::HttpPolicy policy_of(const Config& config, serving::HttpKeys keys) {
   serving::HttpPolicy policy;
-  policy.access = {.hosts = split(config.text("server.hosts")), .origins = split(config.text("server.origins"))};
+  policy.access = {.hosts = split_list(config.text("server.hosts")),
+                   .origins = split_list(config.text("server.origins"))};
   policy.keys = std::move(keys);
   policy.open_paths = {"/", "/health"};  // the page asks for the key itself; probes have none
   return policy;
 }
 
-void say_where(const LoadedModel& loaded, const serving::HttpServer& server, const Session& session) {
+void say_where(const std::string& model, const serving::HttpServer& server, const Session& session) {
   for (const std::string& address : server.addresses()) {
     const bool socket = address.starts_with("unix:");
-    note(session, fmt::format("{} at {}{}", loaded.name, socket ? "" : "http://", address));
+    note(session, fmt::format("{} at {}{}", model, socket ? "" : "http://", address));
   }
   note(session, "Ctrl-C ends it when what runs is finished; a second one at once");
 }
 
 /// Serves until a signal comes, then finishes what is in flight.
-Result<void> run(const ServeFlags& flags, const LoadedModel& loaded, engine::Engine& engine, const Session& session) {
+Result<void> run(const ServeFlags& flags, serving::EngineThread& thread, serving::ServedModels& models,
+                 const Session& session) {
   const Config& config = session.config;
   PLAIT_TRY(auto listen, addresses(flags, config));
   KeyFile key_file(config.text("server.keys"));
@@ -141,10 +131,7 @@ Result<void> run(const ServeFlags& flags, const LoadedModel& loaded, engine::Eng
     PLAIT_TRY(keys, key_file.load());
   }
   PLAIT_TRY(AccessLog log, AccessLog::open(config.text("server.access_log")));
-  serving::Grammars grammars(*loaded.tokenizer);
-  const serving::Target target = target_of(loaded, engine, grammars);
-  serving::EngineLoop loop(engine);
-  serving::Api api(loop, target, {});
+  serving::Api api(models, {});
   serving::HttpRouter router;
   api.add_routes(router);
   serving::add_page(router);
@@ -153,14 +140,14 @@ Result<void> run(const ServeFlags& flags, const LoadedModel& loaded, engine::Eng
                                                           .log = [&](std::string_view line) { log.write(line); }},
                                                          router.handler()));
   api.set_http_counters([&] { return server->counters(); });
-  say_where(loaded, *server, session);
+  say_where(models.usual(), *server, session);
   std::jthread drainer;  // the engine must go on while the server drains
-  loop.run([&] {
+  thread.run([&] {
     if (os::interrupt_requested() && !drainer.joinable()) {
       note(session, "finishing what runs");
       drainer = std::jthread([&] {
         server->drain(flags.drain_seconds);
-        loop.stop();
+        thread.stop();
       });
     }
     if (!key_file.changed()) return;
@@ -177,18 +164,12 @@ Result<void> serve(const ServeFlags& flags, const Session& session) {
   PLAIT_TRY_VOID(check_engine_settings(session.config));
   PLAIT_TRY_VOID(addresses(flags, session.config));  // before the model is loaded
   const os::InterruptGuard guard;
-  const auto rows = static_cast<std::size_t>(session.config.number("server.rows"));
-  PLAIT_TRY(const LoadedModel loaded, load_model(session));
-  engine::ModelRunner runner(*loaded.model, *loaded.team);
-  PLAIT_TRY(const EngineSettings settings,
-            EngineSettings::make(session.config, runner, {.sequences = rows + rows / 8 + 1}));
-  engine::EngineOptions options = settings.options();
-  // An eighth more for clients of which nothing runs: a crowd of one client's requests must not keep others waiting.
-  options.rows_newcomers = std::min(std::max<std::size_t>(rows / 8, 1), models::kStepRows - rows);
-  options.rows_max = rows + options.rows_newcomers;
-  options.rates = cost_rates(*loaded.model);
-  PLAIT_TRY(const auto engine, engine::Engine::make(runner, options));
-  return run(flags, loaded, *engine, session);
+  PLAIT_TRY(const auto team, start_team(thread_count(session)));
+  PLAIT_TRY(serving::ServedModelsOptions options, served_models_options(session, *team));
+  serving::EngineThread thread;
+  serving::ServedModels models(thread, std::move(options));
+  PLAIT_TRY_VOID(models.preload());
+  return run(flags, thread, models, session);
 }
 
 }  // namespace
@@ -204,6 +185,10 @@ void add_serve(CLI::App& app, Session& session) {
   add_setting(*verb, session, "--allowed-origins", "server.origins");
   add_setting(*verb, session, "--access-log", "server.access_log");
   add_setting(*verb, session, "--rows", "server.rows");
+  add_setting(*verb, session, "--models", "server.models");
+  add_setting(*verb, session, "--aliases", "server.aliases");
+  add_setting(*verb, session, "--memory", "server.memory");
+  add_setting(*verb, session, "--keep-alive", "server.keep_alive");
   verb->add_flag("--insecure", flags->insecure, "Listen on an address that others can reach, without keys");
   verb->add_option("--drain-seconds", flags->drain_seconds, "How long the end waits for what runs")
       ->check(CLI::Range(0.0, 86400.0))

@@ -188,6 +188,16 @@ struct EngineCounters {
   PrefixCounters prefixes = {};
 };
 
+/// What a client has in the engine now: generations that have not ended.
+struct ClientLoad {
+  std::string client = {};
+  double weight = 1;
+  int level = 0;
+  std::size_t running = 0;
+  std::size_t waiting = 0;
+  double service = 0;  ///< Charges since the client was last unknown, see EngineOptions::unit.
+};
+
 class Engine {
  public:
   /// Errors: out_of_resources (kv_bytes do not hold a page; the system refuses the memory); invalid_argument (rows_max;
@@ -250,6 +260,8 @@ class Engine {
   [[nodiscard]] std::vector<base::TokenId> tokens(SequenceId sequence) const;
   [[nodiscard]] bool exists(SequenceId sequence) const;
   [[nodiscard]] EngineCounters counters() const;
+  /// Clients that wait or run, by name. O(sequences).
+  [[nodiscard]] std::vector<ClientLoad> clients() const;
   /// Every page in as many hands as it is counted, and what else must hold. For tests. O(everything).
   void check_invariants() const;
 

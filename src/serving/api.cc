@@ -16,6 +16,7 @@
 #include "serving/dialect.h"
 #include "serving/exchange.h"
 #include "serving/metrics.h"
+#include "serving/model_routes.h"
 #include "serving/text_routes.h"
 
 namespace plait::serving {
@@ -51,19 +52,18 @@ void set_client(const HttpClient& client, Request& request) {
   }
 }
 
-Refusal unknown_model(const std::string& asked, const std::string& there) {
-  return {.status = 404,
-          .message = fmt::format("there is no model \"{}\"; this server has \"{}\"", asked.substr(0, 100), there),
-          .param = "model",
-          .code = "model_not_found"};
+// What the body says of its model. Another kind of value is refused later, by whoever reads the rest.
+std::string model_of(const Json& body) {
+  const Json name = body.is_object() ? body.value("model", Json()) : Json();
+  return name.is_string() ? name.get<std::string>() : std::string();
 }
 
 }  // namespace
 
 class Api::State {
  public:
-  State(EngineLoop& loop, const Target& target, const ApiOptions& options, const base::Clock& clock)
-      : loop_(loop), target_(target), options_(options), clock_(clock) {
+  State(ServedModels& models, const ApiOptions& options, const base::Clock& clock)
+      : models_(models), options_(options), clock_(clock) {
     if (options_.seed == 0) options_.seed = random_seed();
   }
 
@@ -77,6 +77,9 @@ class Api::State {
     Responder responder;
     const Dialect& dialect;
     double arrived = 0;
+    HttpRequest request = {};  // until it was read
+    Json body = {};
+    ModelLease model = {};
     bool streams = false;
     HttpHeaders headers = {};
     std::unique_ptr<Wording> wording = {};
@@ -89,16 +92,20 @@ class Api::State {
   using FlightPointer = std::shared_ptr<Flight>;
 
   void take(const Dialect& dialect, HttpRequest request, const Responder& responder);
-  void prepare(const FlightPointer& flight, const HttpRequest& request);
+  void prepare(const FlightPointer& flight);
+  void read(const FlightPointer& flight, Accepted<ModelLease> lease);
   void refuse(const Flight& flight, const Refusal& refusal);
   void start(engine::Engine& engine, std::uint64_t number, const FlightPointer& flight, Request request);
   void part(Flight& flight, const ChoicePart& part);
   void land(std::uint64_t number);
   void leave(std::uint64_t number);
   void observe(const Flight& flight, int status, const Json& usage);
+  using TextReply = HttpReply (*)(const HttpRequest&, const Target&);
+  void answer(TextReply reply, const HttpRequest& request, const Responder& responder);
+  [[nodiscard]] HttpReply ready() const;
+  void add_model_routes(HttpRouter& router);
 
-  EngineLoop& loop_;
-  const Target& target_;
+  ServedModels& models_;
   ApiOptions options_;
   const base::Clock& clock_;
   Metrics metrics_;
@@ -119,12 +126,13 @@ void Api::State::take(const Dialect& dialect, HttpRequest request, const Respond
     reply.headers.add("retry-after", "1");
     return responder.reply(std::move(reply));
   }
-  const FlightPointer flight(new Flight{.responder = responder, .dialect = dialect, .arrived = clock_.now()},
-                             [this](Flight* done) {
-                               delete done;
-                               flying_.fetch_sub(1);
-                             });
-  reader_.submit([this, flight, request = std::move(request)] { prepare(flight, request); });
+  const FlightPointer flight(
+      new Flight{.responder = responder, .dialect = dialect, .arrived = clock_.now(), .request = std::move(request)},
+      [this](Flight* done) {
+        delete done;
+        flying_.fetch_sub(1);
+      });
+  reader_.submit([this, flight] { prepare(flight); });
 }
 
 void Api::State::refuse(const Flight& flight, const Refusal& refusal) {
@@ -132,40 +140,55 @@ void Api::State::refuse(const Flight& flight, const Refusal& refusal) {
   observe(flight, refusal.status, {});
 }
 
-void Api::State::prepare(const FlightPointer& flight, const HttpRequest& http) {
-  const auto body = parse_body(http.body);
+void Api::State::prepare(const FlightPointer& flight) {
+  auto body = parse_body(flight->request.body);
   if (!body) return refuse(*flight, body.error());
+  flight->request.body.clear();
+  flight->body = *std::move(body);
+  const auto keep_alive = flight->dialect.keep_alive(flight->body);
+  if (!keep_alive) return refuse(*flight, keep_alive.error());
+  models_.acquire(model_of(flight->body), *keep_alive, [this, flight](Accepted<ModelLease> lease) {
+    reader_.submit([this, flight, lease = std::move(lease)] { read(flight, lease); });
+  });
+}
+
+void Api::State::read(const FlightPointer& flight, Accepted<ModelLease> lease) {
+  if (!lease) return refuse(*flight, lease.error());
+  flight->model = *std::move(lease);
   const std::uint64_t number = ++number_;
-  auto asked = flight->dialect.read(
-      *body,
-      {.target = target_, .id = http.id, .created = unix_seconds(), .seed = base::random_u64(options_.seed, number)});
+  auto asked = flight->dialect.read(flight->body, {.target = flight->model->target,
+                                                   .id = flight->request.id,
+                                                   .created = unix_seconds(),
+                                                   .seed = base::random_u64(options_.seed, number)});
   if (!asked) return refuse(*flight, asked.error());
   Request& request = asked->request;
-  if (!request.model_asked.empty() && request.model_asked != target_.model) {
-    return refuse(*flight, unknown_model(request.model_asked, target_.model));
-  }
-  set_client(http.client, request);
+  set_client(flight->request.client, request);
+  flight->body = {};
   flight->streams = request.reply.stream;
   flight->headers = warning_headers(request.reply);
   flight->wording = std::move(asked->wording);
-  loop_.post([this, number, flight, taken = std::move(request)](engine::Engine& engine) mutable {
+  flight->model->loop->post([this, number, flight, taken = std::move(request)](engine::Engine& engine) mutable {
     start(engine, number, flight, std::move(taken));
   });
 }
 
 void Api::State::start(engine::Engine& engine, std::uint64_t number, const FlightPointer& flight, Request request) {
   if (flight->responder.gone()) return observe(*flight, kGone, {});
-  ExchangeEvents events{.done = [this, number] {  // the exchange must not go within a step
-    loop_.post([this, number](engine::Engine&) { land(number); });
+  EngineLoop& loop = *flight->model->loop;
+  ExchangeEvents events{.done = [this, &loop, number] {  // the exchange must not go within a step
+    loop.post([this, number](engine::Engine&) { land(number); });
   }};
   events.part = [this, raw = flight.get()](const ChoicePart& part) { this->part(*raw, part); };
-  auto exchange = Exchange::start(engine, target_, std::move(request), std::move(events));
+  auto exchange = Exchange::start(engine, flight->model->target, std::move(request), std::move(events));
   if (!exchange) return refuse(*flight, exchange.error());
   flight->exchange = *std::move(exchange);
   flight->last_text.resize(flight->exchange->size());
   flights_.emplace(number, flight);
   if (flight->streams) flight->wording->open(flight->responder, flight->headers);
-  flight->responder.on_gone([this, number] { loop_.post([this, number](engine::Engine&) { leave(number); }); });
+  // It may come when the flight has landed and the model has gone.
+  flight->responder.on_gone([this, number, weak = std::weak_ptr(flight->model->loop)] {
+    if (const auto there = weak.lock()) there->post([this, number](engine::Engine&) { leave(number); });
+  });
 }
 
 void Api::State::part(Flight& flight, const ChoicePart& part) {
@@ -226,37 +249,62 @@ void Api::State::add_routes(HttpRouter& router) {
       take(dialect, std::move(request), responder);
     });
   }
-  const std::int64_t since = unix_seconds();
-  const auto text_route = [&](HttpMethod method, std::string_view path, auto reply) {
-    router.add(method, path, [this, reply, since](HttpRequest request, const Responder& responder) {
-      reader_.submit([this, reply, since, responder, request = std::move(request)] {
-        responder.reply(reply(request, target_, since));
-      });
+  add_model_routes(router);
+  const auto text_route = [&](std::string_view path, TextReply reply) {
+    router.add(HttpMethod::post, path, [this, reply](HttpRequest request, const Responder& responder) {
+      reader_.submit([this, reply, responder, request = std::move(request)] { answer(reply, request, responder); });
     });
   };
-  const auto quick_route = [&](std::string_view path, auto reply) {
-    router.add(HttpMethod::get, path, [this, reply, since](const HttpRequest& request, const Responder& responder) {
-      responder.reply(reply(request, target_, since));
-    });
-  };
-  quick_route("/v1/models", models_reply);
-  quick_route("/v1/models/{name...}", model_reply);
-  quick_route("/api/tags", ollama_tags_reply);
-  quick_route("/api/version", ollama_version_reply);
-  text_route(HttpMethod::post, "/tokenize", tokenize_reply);
-  text_route(HttpMethod::post, "/detokenize", detokenize_reply);
-  text_route(HttpMethod::post, "/v1/messages/count_tokens", count_tokens_reply);
-  text_route(HttpMethod::post, "/api/show", ollama_show_reply);
+  text_route("/tokenize", tokenize_reply);
+  text_route("/detokenize", detokenize_reply);
+  text_route("/v1/messages/count_tokens", count_tokens_reply);
   router.add(HttpMethod::get, "/health",
              [](const HttpRequest&, const Responder& responder) { responder.reply({.body = R"({"status":"ok"})"}); });
+  router.add(HttpMethod::get, "/ready",
+             [this](const HttpRequest&, const Responder& responder) { responder.reply(ready()); });
   router.add(HttpMethod::get, "/metrics", [this](const HttpRequest&, const Responder& responder) {
     responder.reply({.content_type = "text/plain; version=0.0.4; charset=utf-8",
-                     .body = metrics_.text(loop_.counters(), http_counters())});
+                     .body = metrics_.text(models_.counters(), http_counters())});
   });
 }
 
-Api::Api(EngineLoop& loop, const Target& target, const ApiOptions& options, const base::Clock& clock)
-    : state_(std::make_unique<State>(loop, target, options, clock)) {}
+// Whether the usual model can be asked without waiting.
+HttpReply Api::State::ready() const {
+  for (const ModelStanding& model : models_.list()) {
+    if (model.name == models_.usual() && model.state == ModelStanding::State::ready) {
+      return {.body = R"({"status":"ready"})"};
+    }
+  }
+  return {.status = 503, .body = R"({"status":"loading"})"};
+}
+
+void Api::State::add_model_routes(HttpRouter& router) {
+  const auto quick_route = [&](HttpMethod method, std::string_view path, auto reply) {
+    router.add(method, path, [this, reply](const HttpRequest& request, const Responder& responder) {
+      responder.reply(reply(request, models_));
+    });
+  };
+  quick_route(HttpMethod::get, "/v1/models", models_reply);
+  quick_route(HttpMethod::get, "/v1/models/{name...}", model_reply);
+  quick_route(HttpMethod::get, "/api/tags", ollama_tags_reply);
+  quick_route(HttpMethod::get, "/api/ps", ollama_ps_reply);
+  quick_route(HttpMethod::post, "/api/show", ollama_show_reply);
+  quick_route(HttpMethod::get, "/api/version", ollama_version_reply);
+}
+
+// The questions that need a model's tokenizer, but not its engine.
+void Api::State::answer(TextReply reply, const HttpRequest& request, const Responder& responder) {
+  const auto body = parse_body(request.body);
+  const std::string model = body ? model_of(*body) : std::string();  // a bad body is refused by whoever reads it
+  models_.acquire(model, {}, [this, reply, request, responder](Accepted<ModelLease> lease) {
+    if (!lease) return responder.refuse(lease.error());
+    reader_.submit(
+        [reply, request, responder, lease = *std::move(lease)] { responder.reply(reply(request, lease->target)); });
+  });
+}
+
+Api::Api(ServedModels& models, const ApiOptions& options, const base::Clock& clock)
+    : state_(std::make_unique<State>(models, options, clock)) {}
 Api::~Api() = default;
 
 void Api::add_routes(HttpRouter& router) { state_->add_routes(router); }

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The APIs of OpenAI, Anthropic and ollama on one engine: what stands behind the addresses of the HTTP server.
+// The APIs of OpenAI, Anthropic and ollama on engines: what stands behind the addresses of the HTTP server.
 //
-//   EngineLoop loop(engine);
-//   Api api(loop, target, {});
+//   EngineThread thread;
+//   ServedModels models(thread, {...});
+//   Api api(models, {});
 //   HttpRouter router;
 //   api.add_routes(router);
 //   PLAIT_TRY(const auto server, HttpServer::make(options, router.handler()));
-//   loop.run();
+//   thread.run();
 //
-// A request goes through three threads. The server's only hands it on. The API's own reads it: JSON, template, tokens.
-// The engine's starts it and hands its tokens to the connection as they come. A client that goes away is dropped from
-// the engine before its next step.
+// A request goes through three threads. The server's only hands it on. The API's own reads it: JSON, template, tokens;
+// if its model is not loaded yet, when it is. The engines' starts it and hands its tokens to the connection as they
+// come. A client that goes away is dropped from the engine before its next step.
 #pragma once
 
 #include <cstdint>
@@ -20,10 +21,9 @@
 #include <string>
 
 #include "base/clock.h"
-#include "serving/engine_loop.h"
 #include "serving/http/counters.h"
 #include "serving/http/router.h"
-#include "serving/request.h"
+#include "serving/models.h"
 
 namespace plait::serving {
 
@@ -35,17 +35,16 @@ struct ApiOptions {
 
 class Api {
  public:
-  /// Loop and what `target` points to must outlive it.
-  Api(EngineLoop& loop, const Target& target, const ApiOptions& options,
-      const base::Clock& clock = base::steady_clock());
-  /// Drops what is in flight. Requires: no server calls it any more, and the loop does not run.
+  /// The models must outlive it.
+  Api(ServedModels& models, const ApiOptions& options, const base::Clock& clock = base::steady_clock());
+  /// Drops what is in flight. Requires: no server calls it any more, and the engines' thread does not run.
   ~Api();
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;
 
   /// OpenAI's `/v1/chat/completions`, `/v1/completions` and `/v1/models`; Anthropic's `/v1/messages` and its
-  /// `count_tokens`; ollama's `/api/chat`, `/api/generate`, `/api/tags`, `/api/show` and `/api/version`; `/tokenize`,
-  /// `/detokenize`, `/health`, `/metrics`. The router's handlers refer to the API.
+  /// `count_tokens`; ollama's `/api/chat`, `/api/generate`, `/api/tags`, `/api/ps`, `/api/show` and `/api/version`;
+  /// `/tokenize`, `/detokenize`, `/health`, `/ready`, `/metrics`. The router's handlers refer to the API.
   void add_routes(HttpRouter& router);
   /// Where /metrics finds the server's own counters.
   void set_http_counters(std::function<HttpCounters()> counters);

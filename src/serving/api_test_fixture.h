@@ -80,23 +80,41 @@ class RecordedExchange final : public HttpExchange {
   bool done_ = false;
 };
 
+/// The tiny model with an engine.
+class TinyModel final : public ReadyModel {
+ public:
+  /// `context`: most tokens of a prompt and its answer.
+  explicit TinyModel(std::size_t context = 256) : context_(context) {
+    tiny_.target.grammars = &grammars_;
+    tiny_.target.context = context;
+  }
+  /// Another chat template than its own. Requires: nothing is asked meanwhile.
+  void use(std::string_view chat) { *tiny_.chat = *models::ChatTemplate::make(chat, {}); }
+
+  [[nodiscard]] const Target& target() const override { return tiny_.target; }
+  [[nodiscard]] engine::Engine& engine() override { return *engine_; }
+  [[nodiscard]] base::Bytes bytes() const override { return 1 << 24; }
+
+ private:
+  std::size_t context_;
+  TinyTarget tiny_;
+  Grammars grammars_{*tiny_.tokenizer};
+  parallel::Team team_{1};
+  std::unique_ptr<models::Model> model_ =
+      *models::Model::load(*models::GgufFile::parse(tiny_.bytes), {.context = context_}, team_);
+  engine::ModelRunner runner_{*model_, team_};
+  std::unique_ptr<engine::Engine> engine_ = *engine::Engine::make(runner_, {.kv_bytes = 1 << 24});
+};
+
 class ApiTest : public ::testing::Test {
  protected:
-  /// `context`: tokens of prompt and answer.
-  explicit ApiTest(std::size_t context = 256) { tiny_.target.context = context; }
   void SetUp() override {
-    const std::size_t context = tiny_.target.context;
-    model_ = *models::Model::load(*models::GgufFile::parse(tiny_.bytes), {.context = context}, team_);
-    runner_ = std::make_unique<engine::ModelRunner>(*model_, team_);
-    engine_ = *engine::Engine::make(*runner_, {.kv_bytes = 1 << 24});
-    loop_ = std::make_unique<EngineLoop>(*engine_);
-    tiny_.target.grammars = &grammars_;
-    api_ = std::make_unique<Api>(*loop_, tiny_.target, ApiOptions{.seed = 7, .requests_max = 100});
-    api_->add_routes(router_);
-    thread_ = std::jthread([&] { loop_->run(); });
+    ASSERT_TRUE(models_.preload());
+    api_.add_routes(router_);
+    thread_ = std::jthread([&] { engines_.run(); });
   }
   void TearDown() override {
-    loop_->stop();
+    engines_.stop();
     thread_.join();
   }
 
@@ -133,16 +151,16 @@ class ApiTest : public ::testing::Test {
     EXPECT_TRUE(done);
     return events;
   }
-  std::size_t running() { return loop_->counters().sequences; }
+  /// What "tiny" is.
+  virtual std::unique_ptr<ReadyModel> make_model() { return std::make_unique<TinyModel>(); }
+  std::size_t running() { return models_.counters().sequences; }
 
-  TinyTarget tiny_;
-  Grammars grammars_{*tiny_.tokenizer};
-  parallel::Team team_{1};
-  std::unique_ptr<models::Model> model_;
-  std::unique_ptr<engine::ModelRunner> runner_;
-  std::unique_ptr<engine::Engine> engine_;
-  std::unique_ptr<EngineLoop> loop_;
-  std::unique_ptr<Api> api_;
+  EngineThread engines_;
+  ServedModels models_{engines_,
+                       {.offers = {{.name = "tiny", .aliases = {"small"}}},
+                        .usual = "tiny",
+                        .make = [this](const ModelOffer&, base::Bytes) { return make_model(); }}};
+  Api api_{models_, {.seed = 7, .requests_max = 100}};
   HttpRouter router_;
   std::jthread thread_;
 };

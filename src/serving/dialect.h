@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "serving/exchange.h"
@@ -51,6 +52,10 @@ struct Dialect {
   /// The target and its tokenizer outlive what is returned.
   std::function<Accepted<Asked>(const text::Json& body, const AskContext& context)> read = {};
   std::function<HttpReply(const Refusal& refusal)> refuse = {};
+  /// How long the model is to stay when this was its last request: seconds, negative for ever; nothing: as usual.
+  std::function<Accepted<std::optional<double>>(const text::Json& body)> keep_alive = [](const text::Json&) {
+    return std::optional<double>();
+  };
 };
 
 [[nodiscard]] Dialect openai_dialect(Endpoint endpoint);

@@ -4,6 +4,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <charconv>
 #include <ctime>
 #include <deque>
 #include <utility>
@@ -132,11 +133,29 @@ Accepted<Json> read_generate(Fields& fields, Endpoint& endpoint) {
   return Json{{"messages", std::move(messages)}};
 }
 
-// A tag is part of a name there; here there is one of each.
-std::string without_latest(std::string model) {
-  constexpr std::string_view kLatest = ":latest";
-  if (model.ends_with(kLatest)) model.resize(model.size() - kLatest.size());
-  return model;
+// The field `keep_alive`: seconds, or a duration as in "5m" or "1h30m"; negative: for ever.
+Accepted<std::optional<double>> read_keep_alive(const Json& body) {
+  const Json value = body.is_object() ? body.value("keep_alive", Json()) : Json();
+  if (value.is_null()) return std::nullopt;
+  if (value.is_number()) return value.get<double>();
+  const auto bad = bad_value("keep_alive", "must be seconds, or a duration such as \"5m\"");
+  if (!value.is_string()) return bad;
+  std::string_view text = value.get_ref<const std::string&>();
+  const bool negative = text.starts_with('-');
+  if (negative) text.remove_prefix(1);
+  double seconds = 0;
+  do {
+    double count = 0;
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), count);
+    if (parsed.ec != std::errc()) return bad;
+    text.remove_prefix(static_cast<std::size_t>(parsed.ptr - text.data()));
+    const std::size_t unit_length = std::min(text.find_first_of("-.0123456789"), text.size());
+    const std::string_view unit = text.substr(0, unit_length);
+    text.remove_prefix(unit_length);
+    if (unit != "h" && unit != "m" && unit != "s" && unit != "ms" && !unit.empty()) return bad;
+    seconds += count * (unit == "h" ? 3600 : unit == "m" ? 60 : unit == "ms" ? 0.001 : 1);
+  } while (!text.empty());
+  return negative ? -seconds : seconds;
 }
 
 std::int64_t nanoseconds(double seconds) { return static_cast<std::int64_t>(seconds * 1e9); }
@@ -230,7 +249,6 @@ Accepted<Asked> read_ollama(Kind kind, const Json& body, const AskContext& conte
   PLAIT_TRY(Json asked, kind == Kind::chat ? read_chat(fields) : read_generate(fields, endpoint));
   PLAIT_TRY(const auto model, fields.text("model"));
   if (!model) return bad_value("model", "is required");
-  asked["model"] = without_latest(*model);
   PLAIT_TRY(const auto stream, fields.flag("stream"));
   asked["stream"] = stream.value_or(true);
   PLAIT_TRY_VOID(add_options(fields, asked));
@@ -246,7 +264,7 @@ Accepted<Asked> read_ollama(Kind kind, const Json& body, const AskContext& conte
 
 Dialect dialect(Kind kind, std::string path) {
   const auto read = [kind](const Json& body, const AskContext& context) { return read_ollama(kind, body, context); };
-  return {.path = std::move(path), .read = read, .refuse = ollama_refusal};
+  return {.path = std::move(path), .read = read, .refuse = ollama_refusal, .keep_alive = read_keep_alive};
 }
 
 }  // namespace

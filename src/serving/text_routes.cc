@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serving/text_routes.h"
 
-#include <fmt/chrono.h>
-#include <fmt/format.h>
-
 #include <utility>
 
 #include "serving/dialect.h"
@@ -15,14 +12,6 @@ namespace plait::serving {
 namespace {
 
 using text::Json;
-
-Json model_json(const Target& target, std::int64_t since) {
-  return {{"id", target.model},
-          {"object", "model"},
-          {"created", since},
-          {"owned_by", "plait"},
-          {"max_model_len", target.context}};
-}
 
 HttpReply json_reply(const Json& body) { return {.body = text::dump_json(body)}; }
 
@@ -79,69 +68,26 @@ Accepted<HttpReply> detokenize(const HttpRequest& request, const Target& target)
   return json_reply({{"content", content}, {"prompt", content}});
 }
 
-// Any model can be told of tools.
-Json capabilities(const Target& target) {
-  Json list = Json::array({"completion", "tools"});
-  if (thinks(target)) list.push_back("thinking");
-  return list;
-}
-
 HttpReply reply_or_refusal(Accepted<HttpReply> reply) { return reply ? *std::move(reply) : reply_of(reply.error()); }
 
 }  // namespace
 
-HttpReply models_reply(const HttpRequest& /*request*/, const Target& target, std::int64_t since) {
-  return json_reply({{"object", "list"}, {"data", Json::array({model_json(target, since)})}});
-}
-
-HttpReply model_reply(const HttpRequest& request, const Target& target, std::int64_t since) {
-  const std::string_view asked = request.param("name");
-  if (asked == target.model) return json_reply(model_json(target, since));
-  return reply_of({.status = 404,
-                   .message = fmt::format("there is no model \"{}\"", text::sanitize(asked.substr(0, 100))),
-                   .param = "model",
-                   .code = "model_not_found"});
-}
-
-HttpReply tokenize_reply(const HttpRequest& request, const Target& target, std::int64_t /*since*/) {
+HttpReply tokenize_reply(const HttpRequest& request, const Target& target) {
   return reply_or_refusal(tokenize(request, completed(target)));
 }
 
-HttpReply detokenize_reply(const HttpRequest& request, const Target& target, std::int64_t /*since*/) {
+HttpReply detokenize_reply(const HttpRequest& request, const Target& target) {
   return reply_or_refusal(detokenize(request, completed(target)));
 }
 
-HttpReply count_tokens_reply(const HttpRequest& request, const Target& target, std::int64_t since) {
+HttpReply count_tokens_reply(const HttpRequest& request, const Target& target) {
   auto body = read_body(request);
   if (!body) return anthropic_refusal(body.error());
   (*body)["max_tokens"] = 1;
   const Target whole = completed(target);
-  const auto asked = anthropic_dialect().read(*body, {.target = whole, .created = since});
+  const auto asked = anthropic_dialect().read(*body, {.target = whole});
   if (!asked) return anthropic_refusal(asked.error());
   return json_reply({{"input_tokens", asked->request.prompts.front().prompt.size()}});
-}
-
-HttpReply ollama_tags_reply(const HttpRequest& /*request*/, const Target& target, std::int64_t since) {
-  return json_reply({{"models", Json::array({{{"name", target.model},
-                                              {"model", target.model},
-                                              {"modified_at", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(since))},
-                                              {"details", {{"format", "gguf"}}}}})}});
-}
-
-HttpReply ollama_show_reply(const HttpRequest& request, const Target& target, std::int64_t /*since*/) {
-  const auto body = read_body(request);
-  if (!body) return ollama_refusal(body.error());
-  const std::string asked = body->value("model", body->value("name", Json())).dump();
-  if (asked != Json(target.model).dump() && asked != Json(target.model + ":latest").dump()) {
-    return ollama_refusal({.status = 404, .message = fmt::format("there is no model {}", text::sanitize(asked))});
-  }
-  return json_reply({{"details", {{"format", "gguf"}}},
-                     {"model_info", {{"general.context_length", target.context}}},
-                     {"capabilities", capabilities(target)}});
-}
-
-HttpReply ollama_version_reply(const HttpRequest& /*request*/, const Target& /*target*/, std::int64_t /*since*/) {
-  return json_reply({{"version", "0.1.0"}});
 }
 
 }  // namespace plait::serving

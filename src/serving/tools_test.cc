@@ -51,8 +51,12 @@ constexpr std::string_view kNamed =
 
 class ToolsTest : public ApiTest {
  protected:
-  ToolsTest() : ApiTest(2048) {}
-  void use(std::string_view source) { *tiny_.chat = *models::ChatTemplate::make(source, {}); }
+  std::unique_ptr<ReadyModel> make_model() override {
+    auto model = std::make_unique<TinyModel>(2048);
+    tiny_ = model.get();
+    return model;
+  }
+  void use(std::string_view source) { tiny_->use(source); }
   static Json chat(const Json& more, int tokens = 140) {
     Json body{{"messages", Json::array({{{"role", "user"}, {"content", "x"}}})}, {"max_tokens", tokens}, {"seed", 3}};
     body.update(more);
@@ -100,6 +104,8 @@ class ToolsTest : public ApiTest {
     }
     return message;
   }
+
+  TinyModel* tiny_ = nullptr;
 };
 
 TEST_F(ToolsTest, RequiredCallsFitTheirSchemasInEveryFormat) {
