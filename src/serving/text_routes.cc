@@ -86,7 +86,6 @@ Accepted<HttpReply> detokenize(const HttpRequest& request, const Target& target)
   return json_reply({{"content", content}, {"prompt", content}});
 }
 
-// Any model can be told of tools.
 HttpReply reply_or_refusal(Accepted<HttpReply> reply) { return reply ? *std::move(reply) : reply_of(reply.error()); }
 
 }  // namespace

@@ -100,6 +100,8 @@ class ToolsTest : public ApiTest {
     }
     return message;
   }
+
+  TinyModel* tiny_ = nullptr;
 };
 
 TEST_F(ToolsTest, RequiredCallsFitTheirSchemasInEveryFormat) {
