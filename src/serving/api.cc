@@ -103,8 +103,13 @@ class Api::State {
   const base::Clock& clock_;
   Metrics metrics_;
   const std::vector<Dialect> dialects_ = {openai_dialect(Endpoint::chat_completions),
-                                          openai_dialect(Endpoint::completions), anthropic_dialect(),
-                                          ollama_chat_dialect(), ollama_generate_dialect()};
+                                          openai_dialect(Endpoint::completions),
+                                          anthropic_dialect(),
+                                          ollama_chat_dialect(),
+                                          ollama_generate_dialect(),
+                                          openai_dialect(Endpoint::embeddings),
+                                          ollama_embed_dialect(),
+                                          ollama_embeddings_dialect()};
   std::atomic<std::uint64_t> number_ = 0;
   std::atomic<std::size_t> flying_ = 0;
   std::unordered_map<std::uint64_t, FlightPointer> flights_;  // the engine's thread's
@@ -241,6 +246,7 @@ void Api::State::add_routes(HttpRouter& router) {
   };
   quick_route("/v1/models", models_reply);
   quick_route("/v1/models/{name...}", model_reply);
+  quick_route("/tokenizer_info", tokenizer_info_reply);
   quick_route("/api/tags", ollama_tags_reply);
   quick_route("/api/version", ollama_version_reply);
   text_route(HttpMethod::post, "/tokenize", tokenize_reply);

@@ -47,18 +47,24 @@ std::string ChunkWriter::begin(std::size_t choice) {
   if (shape_.endpoint == Endpoint::chat_completions) {
     return object(choice, R"("delta":{"role":"assistant","content":""})", {}, {}, {});
   }
-  if (shape_.echo.empty()) return {};
+  if (shape_.echo.empty() || shape_.logprobs) return {};  // with log-probabilities it comes when these are known
   return object(choice, fmt::format(R"("text":{})", dump_json(shape_.echo[choice / samples_])), {}, {}, {});
 }
 
 std::string ChunkWriter::part(const ChoicePart& part) {
   Json logprobs;
-  if (shape_.logprobs && !part.logprobs.empty()) {
+  if (shape_.logprobs && !(part.logprobs.empty() && part.prompt.tokens.empty())) {
     TextPlace none{.detokenizer = models::Detokenizer(tokenizer_)};
     TextPlace& place = places_.empty() ? none : places_[part.choice];
     logprobs = logprobs_body(shape_.endpoint, part.tokens, part.logprobs, tokenizer_, place);
   }
-  const std::string text = part.text.empty() ? "" : dump_json(Json(part.text));
+  std::string said(part.text);
+  if (!part.prompt.tokens.empty()) {
+    const std::string& echo = shape_.echo[part.choice / samples_];
+    said.insert(0, echo);
+    put_prompt_logprobs(part.prompt, echo, tokenizer_, logprobs);
+  }
+  const std::string text = said.empty() ? "" : dump_json(Json(said));
   std::string content;
   if (shape_.endpoint == Endpoint::completions) {
     content = fmt::format(R"("text":{})", text.empty() ? "\"\"" : text);

@@ -35,6 +35,7 @@ struct ChoicePart {
   std::string_view text = {};                       ///< Whole UTF-8, never part of a stop string.
   std::span<const base::TokenId> tokens = {};       ///< Those that made it.
   std::span<const models::Logprobs> logprobs = {};  ///< One for each token, or none.
+  PromptPart prompt = {};                           ///< In the choice's first part, where it is asked for.
   const engine::Ending* ending = nullptr;           ///< Set in the choice's last part, which may be without text.
 };
 
@@ -75,6 +76,8 @@ class Exchange final : private engine::Listener {
   [[nodiscard]] const engine::Usage& engine_usage(std::size_t choice) const {
     return choices_[choice].answer.ending()->usage;
   }
+  /// The pooled hidden states of an embedding's text, as they are; empty for other requests.
+  [[nodiscard]] std::span<const float> pooled(std::size_t choice) const { return choices_[choice].pooled; }
   /// Of all choices, so far.
   [[nodiscard]] std::size_t generated_tokens() const;
 
@@ -83,14 +86,20 @@ class Exchange final : private engine::Listener {
   Accepted<void> submit(engine::Request& prompt);
   Accepted<void> submit_guided(const engine::Request& prompt, std::size_t first);
   bool on_token(engine::SequenceId sequence, const models::Sample& sample) override;
+  void on_prompt_logprobs(engine::SequenceId sequence, std::size_t index, const models::Logprobs& logprobs) override;
+  void on_pooled(engine::SequenceId sequence, std::span<const float> pooled) override;
   void on_end(engine::SequenceId sequence, const engine::Ending& ending) override;
   /// A choice, and how much of it has been told.
   struct Told {
     engine::TextAnswer answer;
     std::size_t text = 0;
     std::size_t tokens = 0;
+    bool prompt = false;
+    std::vector<models::Logprobs> prompt_logprobs = {};
+    std::vector<float> pooled = {};
   };
   [[nodiscard]] std::size_t choice_of(engine::SequenceId sequence) const;
+  [[nodiscard]] PromptPart prompt_part(std::size_t choice) const;
   void tell(std::size_t choice);
   [[nodiscard]] std::vector<Choice> choices() const;
 

@@ -86,13 +86,6 @@ Accepted<Json> read_generate(Fields& fields, Endpoint& endpoint) {
   return Json{{"messages", std::move(messages)}};
 }
 
-// A tag is part of a name there; here there is one of each.
-std::string without_latest(std::string model) {
-  constexpr std::string_view kLatest = ":latest";
-  if (model.ends_with(kLatest)) model.resize(model.size() - kLatest.size());
-  return model;
-}
-
 std::int64_t nanoseconds(double seconds) { return static_cast<std::int64_t>(seconds * 1e9); }
 
 class OllamaWording final : public Wording {
@@ -179,6 +172,12 @@ Dialect dialect(Kind kind, std::string path) {
 }
 
 }  // namespace
+
+std::string without_latest(std::string model) {
+  constexpr std::string_view kLatest = ":latest";
+  if (model.ends_with(kLatest)) model.resize(model.size() - kLatest.size());
+  return model;
+}
 
 HttpReply ollama_refusal(const Refusal& refusal) {
   return {.status = refusal.status, .body = dump_json({{"error", refusal.message}})};

@@ -47,8 +47,11 @@ Accepted<std::vector<base::TokenId>> tokens_of(Fields& fields, const Target& tar
   if (!content && !prompt) return bad_value("content", "must be a string; or give messages");
   PLAIT_TRY(const auto special, fields.flag("add_special"));
   PLAIT_TRY(const auto parse, fields.flag("parse_special"));
+  // Another server's name of the same; whoever uses it has special tokens read as well.
+  PLAIT_TRY(const auto other_name, fields.flag("add_special_tokens"));
+  const bool add = special.value_or(other_name.value_or(false));
   return target.tokenizer->encode(content ? *content : *prompt,
-                                  {.add_special = special.value_or(false), .parse_special = parse.value_or(false)});
+                                  {.add_special = add, .parse_special = parse.value_or(other_name.has_value())});
 }
 
 Accepted<HttpReply> tokenize(const HttpRequest& request, const Target& target) {
@@ -98,6 +101,19 @@ HttpReply tokenize_reply(const HttpRequest& request, const Target& target, std::
   return reply_or_refusal(tokenize(request, completed(target)));
 }
 
+HttpReply tokenizer_info_reply(const HttpRequest& /*request*/, const Target& target, std::int64_t /*since*/) {
+  const models::Tokenizer& tokenizer = *target.tokenizer;
+  Json body{{"tokenizer_class", tokenizer.model_name()}, {"vocab_size", tokenizer.size()}};
+  const auto put = [&](const char* name, base::TokenId token) {
+    body[name] = token == base::kNoToken ? Json() : Json(text::sanitize(tokenizer.piece(token)));
+  };
+  put("bos_token", tokenizer.bos());
+  put("eos_token", tokenizer.eos());
+  put("pad_token", tokenizer.pad());
+  put("unk_token", tokenizer.unk());
+  return json_reply(body);
+}
+
 HttpReply detokenize_reply(const HttpRequest& request, const Target& target, std::int64_t /*since*/) {
   return reply_or_refusal(detokenize(request, completed(target)));
 }
@@ -128,7 +144,7 @@ HttpReply ollama_show_reply(const HttpRequest& request, const Target& target, st
   }
   return json_reply({{"details", {{"format", "gguf"}}},
                      {"model_info", {{"general.context_length", target.context}}},
-                     {"capabilities", Json::array({"completion"})}});
+                     {"capabilities", Json::array({"completion", "embedding"})}});
 }
 
 HttpReply ollama_version_reply(const HttpRequest& /*request*/, const Target& /*target*/, std::int64_t /*since*/) {
