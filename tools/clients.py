@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs tests/clients: the server with clients that others wrote. Their libraries live in build/clients-venv.
+"""Runs tests/clients: the server with clients that others wrote. Their libraries live in build/clients-venv. Larger
+clients, with hundreds of megabytes of libraries, are in tests/clients/heavy and live in build/heavy-clients-venv.
 
-  tools/clients.py FILES RE     runs the tests of tests/clients/FILES whose name matches; prints a line of JSON for each
+  tools/clients.py FOLDER FILES RE   runs the tests of FOLDER/FILES whose name matches; prints a line of JSON for each
 
 ./test runs this in processes of their own: with the Python of the environment, and so that nothing can hang it.
 """
 import contextlib
+import dataclasses
 import importlib.util
 import json
 import os
@@ -21,20 +23,31 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import house  # noqa: E402
 
 FOLDER = house.ROOT / "tests/clients"
-REQUIREMENTS = FOLDER / "requirements.txt"
-ENVIRONMENT = house.ROOT / "build/clients-venv"
-PYTHON = ENVIRONMENT / "bin/python"
-NEED_LIBRARIES = {
-    "described_test",
-    "openai_test",
-    "others_test",
-    "stored_test",
-    "strands_test",
-    "telemetry_test",
-    "tools_test",
-}
 SECONDS_MAX = 600
-INSTALL_SECONDS_MAX = 300
+UNREACHABLE = re.compile("NewConnectionError|NameResolutionError|name resolution|Timeout|from versions: none")
+sys.path.insert(0, str(FOLDER))  # tests of all folders use server.py
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Tests that share an environment."""
+    folder: pathlib.Path
+    environment: pathlib.Path
+    alone: frozenset[str]  # files that need no libraries
+    install_seconds_max: int
+
+    @property
+    def requirements(self) -> pathlib.Path:
+        return self.folder / "requirements.txt"
+
+    @property
+    def python(self) -> pathlib.Path:
+        return self.environment / "bin/python"
+
+
+ALONE = frozenset({"raw_test", "service_test", "tls_test", "faults_test", "attacks_test"})
+LIGHT = Group(FOLDER, house.ROOT / "build/clients-venv", ALONE, 300)
+HEAVY = Group(FOLDER / "heavy", house.ROOT / "build/heavy-clients-venv", frozenset(), 1200)
 
 
 class Prefixed:
@@ -78,48 +91,51 @@ class Lines:
         print(json.dumps(values), file=self.file, flush=True)
 
 
-def run(tally, setup) -> None:
-    """All files whose tests are wanted. `setup` is run_tests.setup."""
+def run(tally, setup, group: Group = LIGHT) -> None:
+    """All files of the group whose tests are wanted. `setup` is run_tests.setup."""
     prefixed = Prefixed(tally)
-    files = [path.stem for path in sorted(FOLDER.glob("*_test.py"))
-             if any(prefixed.wants(test.id()) for test in house.find_unittests(FOLDER, path.name))]
+    files = [path.stem for path in sorted(group.folder.glob("*_test.py"))
+             if any(prefixed.wants(test.id()) for test in house.find_unittests(group.folder, path.name))]
     if not files:
         return
     if not setup("build", "release", "plait"):
         prefixed.fails("build")
         return
-    libraries = NEED_LIBRARIES.isdisjoint(files) or prepare(tally, setup)
-    if not libraries:
-        tally.note("the client libraries cannot be installed; the tests that need them are skipped")
+    problem = None if group.alone.issuperset(files) else prepare(setup, group)
+    if problem and not UNREACHABLE.search(problem):
+        prefixed.fails(f"{group.folder.name}.libraries", problem)
+        files = [name for name in files if name in group.alone]
+    elif problem:
+        tally.note("PyPI cannot be reached: tests that need client libraries are skipped")
     for name in files:
-        run_file(prefixed, PYTHON if name in NEED_LIBRARIES and libraries else sys.executable, name)
+        run_file(prefixed, sys.executable if problem or name in group.alone else group.python, group, name)
 
 
-def prepare(tally, setup) -> bool:
-    """Makes the environment, unless it is there with just these libraries."""
-    stamp = ENVIRONMENT / "stamp"
-    wanted = f"{sys.version}\n{REQUIREMENTS.read_text(encoding='utf-8')}"
+def prepare(setup, group: Group) -> str | None:
+    """Makes the environment, unless it is there with just these libraries. What went wrong, or None."""
+    stamp = group.environment / "stamp"
+    wanted = f"{sys.version}\n{group.requirements.read_text(encoding='utf-8')}"
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
-        return True
+        return None
     if importlib.util.find_spec("ensurepip") is None:
         setup("packages", "clients")
-    install = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--retries", "1",
-               "--timeout", "20", "--requirement", REQUIREMENTS]
-    for command in ([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], install):
+    install = [group.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input",
+               "--retries", "1", "--timeout", "20", "--requirement", group.requirements]
+    for command in ([sys.executable, "-m", "venv", "--clear", group.environment], install):
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS_MAX, check=False)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=group.install_seconds_max,
+                                  check=False)
         except subprocess.TimeoutExpired:
-            return False
+            return f"ReadTimeout: no end within {group.install_seconds_max} s"
         if done.returncode != 0:
-            tally.note("\n".join((done.stdout + done.stderr).strip().splitlines()[-2:]))
-            return False
+            return (done.stdout + done.stderr)[-3000:]
     stamp.write_text(wanted, encoding="utf-8")
-    return True
+    return None
 
 
-def run_file(tally: Prefixed, python, name: str) -> None:
+def run_file(tally: Prefixed, python, group: Group, name: str) -> None:
     """Counts what the other process says about the tests of one file. It has a group of its own, with its servers."""
-    command = [python, __file__, f"{name}.py", tally.tally.pattern.pattern]
+    command = [python, __file__, group.folder, f"{name}.py", tally.tally.pattern.pattern]
     environment = os.environ | {"PLAIT": os.environ.get("PLAIT", str(house.ROOT / "build/release/plait"))}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment,
                           start_new_session=True) as process:
@@ -141,17 +157,17 @@ def run_file(tally: Prefixed, python, name: str) -> None:
         tally.fails(name, f"ended with code {code}, at most {SECONDS_MAX} s are allowed")
 
 
-def main(files: str, pattern: str) -> int:
+def main(folder: str, files: str, pattern: str) -> int:
     """The other process: the tests' own output goes to stderr."""
     lines = Lines(sys.stdout)
     with contextlib.redirect_stdout(sys.stderr):
-        tests = house.find_unittests(FOLDER, files)
+        tests = house.find_unittests(pathlib.Path(folder), files)
         house.run_unittests(lines, [test for test in tests if re.search(pattern, f"clients.{test.id()}")])
     return 0
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) != 4:
         print(__doc__, file=sys.stderr)
         sys.exit(2)
     sys.exit(main(*sys.argv[1:]))

@@ -222,6 +222,7 @@ def parse_arguments() -> argparse.Namespace:
     kind.add_argument("--asan", action="store_true", help="the tests under address and undefined-behaviour checks")
     kind.add_argument("--tsan", action="store_true", help=f"the tests of {TSAN_AREAS} under data-race checks")
     kind.add_argument("--fuzz", type=int, metavar="SECONDS", help="only the fuzz targets, so long each")
+    kind.add_argument("--clients", action="store_true", help="only clients that others wrote, the large ones as well")
     kind.add_argument("--long", action="store_true", help="what takes longer as well; writes docs/reports/long.md")
     parser.add_argument("--filter", default="", metavar="RE", help="only tests whose name matches")
     parser.add_argument("--all-models", action="store_true", help="fetch and use all models, not only the default one")
@@ -260,10 +261,17 @@ def run_everything(tally: Tally, options: argparse.Namespace, fuzz_seconds: int)
         run_page(tally)
     with tally.section("blocks of the documents"):
         documents.run_blocks(tally, ROOT, ROOT / "build/release")
-    with tally.section("clients"):
-        clients.run(tally, setup)
+    run_clients(tally, heavy=options.long)
     with tally.section(f"fuzz targets, {fuzz_seconds} s each"):
         run_fuzz(tally, fuzz_seconds)
+
+
+def run_clients(tally: Tally, heavy: bool) -> None:
+    with tally.section("clients"):
+        clients.run(tally, setup)
+    if heavy:
+        with tally.section("large clients"):
+            clients.run(tally, setup, clients.HEAVY)
 
 
 def run_page(tally: Tally) -> None:
@@ -326,6 +334,10 @@ def main() -> int:
     elif options.fuzz is not None:
         with tally.section(f"fuzz targets, {options.fuzz} s each"):
             run_fuzz(tally, options.fuzz)
+    elif options.clients:
+        if setup("build", "release", "plait"):
+            setup("model")
+        run_clients(tally, heavy=True)
     elif options.long:
         run_long(tally, options)
     else:

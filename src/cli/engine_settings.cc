@@ -78,6 +78,8 @@ serving::Target target_of(const LoadedModel& loaded, const engine::Engine& engin
           .chat = &*loaded.chat,
           .context = loaded.model->context(),
           .kv_tokens = static_cast<std::size_t>(engine.counters().pages) * models::kPageTokens,
+          .width = loaded.model->width(),
+          .pooling = loaded.model->config().pooling.value_or(models::Pooling::mean),
           .grammars = &grammars};
 }
 

@@ -124,8 +124,14 @@ class Api::State {
   StatusRoute status_{board_, [this] { return models_.loops(); }};
   std::unique_ptr<Telemetry> own_telemetry_;
   Telemetry& telemetry_;
-  std::vector<Dialect> dialects_ = {openai_dialect(Endpoint::chat_completions), openai_dialect(Endpoint::completions),
-                                    anthropic_dialect(), ollama_chat_dialect(), ollama_generate_dialect()};
+  std::vector<Dialect> dialects_ = {openai_dialect(Endpoint::chat_completions),
+                                    openai_dialect(Endpoint::completions),
+                                    anthropic_dialect(),
+                                    ollama_chat_dialect(),
+                                    ollama_generate_dialect(),
+                                    openai_dialect(Endpoint::embeddings),
+                                    ollama_embed_dialect(),
+                                    ollama_embeddings_dialect()};
   std::atomic<std::uint64_t> number_ = 0;
   std::atomic<std::size_t> flying_ = 0;
   std::unordered_map<std::uint64_t, FlightPointer> flights_;  // the engine's thread's
@@ -310,6 +316,9 @@ void Api::State::add_routes(HttpRouter& router) {
   text_route("/detokenize", detokenize_reply);
   text_route("/v1/messages/count_tokens", count_tokens_reply);
   telemetry_.add_routes(router);
+  router.add(HttpMethod::get, "/tokenizer_info", [this](const HttpRequest& request, const Responder& responder) {
+    answer(tokenizer_info_reply, request, responder);
+  });
   router.add(HttpMethod::get, "/health",
              [](const HttpRequest&, const Responder& responder) { responder.reply({.body = R"({"status":"ok"})"}); });
   router.add(HttpMethod::get, "/ready",

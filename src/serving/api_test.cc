@@ -72,16 +72,28 @@ TEST_F(ApiTest, CompletionsStreamTheirEchoAndLogProbabilities) {
   EXPECT_EQ(text_of(events_of(post(kCompletions, streamed(echoed))), 1),
             json_of(post(kCompletions, echoed))["choices"][1]["text"].get<std::string>());
   body["logprobs"] = 2;
-  const Json whole = json_of(post(kCompletions, body))["choices"][0]["logprobs"];
-  Json joined{{"tokens", Json::array()}, {"token_logprobs", Json::array()}, {"text_offset", Json::array()}};
-  for (const Json& event : events_of(post(kCompletions, streamed(body)))) {
-    const Json& choice = event["choices"][0];
-    if (choice["index"] != 0 || choice["logprobs"].is_null()) continue;
-    for (auto& [name, list] : joined.items()) {
-      for (const Json& value : choice["logprobs"][name]) list.push_back(value);
+  for (const bool echo : {false, true}) {
+    body["echo"] = echo;
+    const Json whole = json_of(post(kCompletions, body))["choices"][0];
+    Json joined{{"tokens", Json::array()}, {"token_logprobs", Json::array()}, {"text_offset", Json::array()}};
+    const std::vector<Json> events = events_of(post(kCompletions, streamed(body)));
+    for (const Json& event : events) {
+      const Json& choice = event["choices"][0];
+      if (choice["index"] != 0 || choice["logprobs"].is_null()) continue;
+      for (auto& [name, list] : joined.items()) {
+        for (const Json& value : choice["logprobs"][name]) list.push_back(value);
+      }
     }
+    EXPECT_EQ(text_of(events, 0), whole["text"].get<std::string>());
+    for (const auto& [name, list] : joined.items()) EXPECT_EQ(list, whole["logprobs"][name]) << name;
   }
-  for (const auto& [name, list] : joined.items()) EXPECT_EQ(list, whole[name]) << name;
+}
+
+TEST_F(ApiTest, TheTokenizerTellsOfItsSpecialTokens) {
+  const Json info = json_of(send(HttpMethod::get, "/tokenizer_info")->wait());
+  const std::string end = info["eos_token"].get<std::string>();
+  const Json ids = json_of(post("/tokenize", {{"prompt", end}, {"add_special_tokens", false}}))["tokens"];
+  EXPECT_EQ(ids, Json::array({tiny_.tokenizer->eos().value()}));
 }
 
 TEST_F(ApiTest, ManyAtOnceGetWhatEachGetsAlone) {

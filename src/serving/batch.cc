@@ -166,7 +166,7 @@ base::Result<void> Batch::land(std::vector<BatchAnswers::Answer> answers) {
     if (reply.status == 200) {
       const text::Json& usage = reply.body["usage"];
       counts_.prompt_tokens += usage["prompt_tokens"].get<std::uint64_t>();
-      counts_.generated_tokens += usage["completion_tokens"].get<std::uint64_t>();
+      counts_.generated_tokens += usage.value("completion_tokens", std::uint64_t{0});  // embeddings have none
     }
     PLAIT_TRY_VOID(write(answer.order, batch_result(flight.number, flight.custom_id, std::move(reply))));
   }

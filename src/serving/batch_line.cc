@@ -23,7 +23,9 @@ std::optional<Refusal> read_frame(const Json& line, BatchLine& batch) {
   const auto endpoint = find_endpoint(url.get_ref<const std::string&>());
   if (!endpoint) {
     return Refusal{.status = 404,
-                   .message = "there is no such endpoint here: /v1/chat/completions and /v1/completions are",
+                   .message =
+                       "there is no such endpoint here: /v1/chat/completions, /v1/completions and "
+                       "/v1/embeddings are",
                    .param = "url"};
   }
   batch.endpoint = *endpoint;

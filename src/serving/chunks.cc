@@ -77,19 +77,25 @@ std::string ChunkWriter::begin(std::size_t choice) {
   if (shape_.endpoint == Endpoint::chat_completions) {
     return object(choice, R"("delta":{"role":"assistant","content":""})", {}, {}, {});
   }
-  if (shape_.echo.empty()) return {};
+  if (shape_.echo.empty() || shape_.logprobs) return {};  // with log-probabilities it comes when these are known
   return object(choice, fmt::format(R"("text":{})", dump_json(shape_.echo[choice / samples_])), {}, {}, {});
 }
 
 std::string ChunkWriter::part(const ChoicePart& part) {
   Json logprobs;
-  if (shape_.logprobs && !part.logprobs.empty()) {
+  if (shape_.logprobs && !(part.logprobs.empty() && part.prompt.tokens.empty())) {
     TextPlace none{.detokenizer = models::Detokenizer(tokenizer_)};
     TextPlace& place = places_.empty() ? none : places_[part.choice];
     logprobs = logprobs_body(shape_.endpoint, part.tokens, part.logprobs, tokenizer_, place);
   }
   const bool chat = shape_.endpoint == Endpoint::chat_completions;
-  const std::string content = chat ? delta_of(part.events) : fmt::format(R"("text":{})", dump_json(Json(part.text)));
+  std::string said(part.text);
+  if (!part.prompt.tokens.empty()) {
+    const std::string& echo = shape_.echo[part.choice / samples_];
+    said.insert(0, echo);
+    put_prompt_logprobs(part.prompt, echo, tokenizer_, logprobs);
+  }
+  const std::string content = chat ? delta_of(part.events) : fmt::format(R"("text":{})", dump_json(Json(said)));
   for (const models::AnswerEvent& event : part.events) {
     if (event.kind == models::AnswerEvent::Kind::call) calls_[part.choice] = true;
   }

@@ -24,7 +24,8 @@ class ChunkWriter {
   ChunkWriter(const ReplyHead& head, const ReplyShape& shape, std::size_t prompts, std::size_t choices,
               const models::Tokenizer& tokenizer);
 
-  /// What a choice begins with, before any part: in chats the role, in completions the echo. Empty if there is nothing.
+  /// What a choice begins with, before any part: in chats the role, in completions the echo, unless its first part has
+  /// that with its log-probabilities. Empty if there is nothing.
   [[nodiscard]] std::string begin(std::size_t choice);
   /// A part with its text, and the end of the choice where it ends. An answer's end only: what failed is an error's
   /// event.

@@ -61,11 +61,17 @@ struct Dialect {
 };
 
 [[nodiscard]] Dialect openai_dialect(Endpoint endpoint);
+/// /api/embed and /api/embeddings, of ollama's API
+[[nodiscard]] Dialect ollama_embed_dialect();
+[[nodiscard]] Dialect ollama_embeddings_dialect();
 /// /v1/messages
 [[nodiscard]] Dialect anthropic_dialect();
 /// /api/chat and /api/generate
 [[nodiscard]] Dialect ollama_chat_dialect();
 [[nodiscard]] Dialect ollama_generate_dialect();
+
+/// ollama's name of a model without its tag `latest`: here there is one of each.
+[[nodiscard]] std::string without_latest(std::string model);
 
 /// A refusal in the shape of Anthropic's API, and of ollama's.
 [[nodiscard]] HttpReply anthropic_refusal(const Refusal& refusal);

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/random.h"
+#include "serving/embedding_reply.h"
 
 namespace plait::serving {
 
@@ -137,11 +138,13 @@ void Exchange::tell(std::size_t choice) {
     events.push_back({.text = std::string(text)});
   }
   const std::size_t first = std::min(told.tokens, answer.logprobs().size());
+  const PromptPart prompt = std::exchange(told.prompt, true) ? PromptPart{} : prompt_part(choice);
   const ChoicePart part{.choice = choice,
                         .text = text,
                         .events = events,
                         .tokens = std::span(answer.tokens()).subspan(told.tokens),
                         .logprobs = std::span(answer.logprobs()).subspan(first),
+                        .prompt = prompt,
                         .ending = over ? &*answer.ending() : nullptr};
   told.tokens = answer.tokens().size();
   events_.part(part);
@@ -152,6 +155,24 @@ bool Exchange::on_token(engine::SequenceId sequence, const models::Sample& sampl
   const bool goes_on = choices_[choice].answer.on_token(sequence, sample);
   tell(choice);
   return goes_on;
+}
+
+void Exchange::on_prompt_logprobs(engine::SequenceId sequence, std::size_t /*index*/,
+                                  const models::Logprobs& logprobs) {
+  choices_[choice_of(sequence)].prompt_logprobs.push_back(logprobs);
+}
+
+void Exchange::on_pooled(engine::SequenceId sequence, std::span<const float> pooled) {
+  choices_[choice_of(sequence)].pooled.assign(pooled.begin(), pooled.end());
+}
+
+// The engine tells the first of several samples, unless each was submitted by itself.
+PromptPart Exchange::prompt_part(std::size_t choice) const {
+  const std::size_t samples = request_.prompts.front().samples;
+  const engine::Request& prompt = request_.prompts[choice / samples];
+  if (!prompt.generate.prompt_logprobs) return {};
+  const std::size_t told = request_.grammar ? choice : choice - choice % samples;
+  return {.tokens = prompt.prompt, .logprobs = choices_[told].prompt_logprobs};
 }
 
 void Exchange::on_end(engine::SequenceId sequence, const engine::Ending& ending) {
@@ -174,10 +195,11 @@ std::size_t Exchange::generated_tokens() const {
 std::vector<Choice> Exchange::choices() const {
   PLAIT_CHECK(done());
   std::vector<Choice> choices;
-  for (const Told& told : choices_) {
-    const engine::TextAnswer& answer = told.answer;
+  for (std::size_t i = 0; i < choices_.size(); ++i) {
+    const engine::TextAnswer& answer = choices_[i].answer;
     choices.push_back({.tokens = answer.tokens(),
                        .logprobs = answer.logprobs(),
+                       .prompt = prompt_part(i),
                        .reason = answer.ending()->reason,
                        .usage = answer.ending()->usage});
   }
@@ -206,6 +228,11 @@ std::optional<std::string> Exchange::stop_string(std::size_t choice) const {
 Reply Exchange::reply(const ReplyHead& head) const {
   std::vector<Choice> answers = choices();
   if (const auto failed = refusal()) return {.status = failed->status, .body = refusal_body(*failed)};
+  if (request_.reply.endpoint == Endpoint::embeddings) {
+    std::vector<std::span<const float>> pooled;
+    for (const Told& told : choices_) pooled.emplace_back(told.pooled);
+    return {.status = 200, .body = embeddings_body(head, request_.reply.embedding, pooled, answers)};
+  }
   for (std::size_t i = 0; i < answers.size(); ++i) answers[i].answer = answer(i);
   return {.status = 200, .body = reply_body(head, request_.reply, request_.prompts, answers, tokenizer_)};
 }

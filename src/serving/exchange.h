@@ -37,6 +37,7 @@ struct ChoicePart {
   std::span<const models::AnswerEvent> events = {};  ///< What it means. More text may have come than they tell.
   std::span<const base::TokenId> tokens = {};        ///< Those that made it.
   std::span<const models::Logprobs> logprobs = {};   ///< One for each token, or none.
+  PromptPart prompt = {};                            ///< In the choice's first part, where it is asked for.
   const engine::Ending* ending = nullptr;            ///< Set in the choice's last part, which may be without text.
 };
 
@@ -85,6 +86,8 @@ class Exchange final : private engine::Listener {
   [[nodiscard]] const engine::Usage& engine_usage(std::size_t choice) const {
     return choices_[choice].answer.ending()->usage;
   }
+  /// The pooled hidden states of an embedding's text, as they are; empty for other requests.
+  [[nodiscard]] std::span<const float> pooled(std::size_t choice) const { return choices_[choice].pooled; }
   /// Of all choices, so far.
   [[nodiscard]] std::size_t generated_tokens() const;
 
@@ -95,6 +98,8 @@ class Exchange final : private engine::Listener {
   Accepted<void> submit_guided(const engine::Request& prompt, std::size_t first);
   [[nodiscard]] bool is_guided() const { return request_.grammar || request_.table; }
   bool on_token(engine::SequenceId sequence, const models::Sample& sample) override;
+  void on_prompt_logprobs(engine::SequenceId sequence, std::size_t index, const models::Logprobs& logprobs) override;
+  void on_pooled(engine::SequenceId sequence, std::span<const float> pooled) override;
   void on_end(engine::SequenceId sequence, const engine::Ending& ending) override;
   /// A choice, and how much of it has been told.
   struct Told {
@@ -103,8 +108,12 @@ class Exchange final : private engine::Listener {
     std::optional<models::AnswerParser> parser = {};  // where there is more than text
     std::size_t text = 0;
     std::size_t tokens = 0;
+    bool prompt = false;
+    std::vector<models::Logprobs> prompt_logprobs = {};
+    std::vector<float> pooled = {};
   };
   [[nodiscard]] std::size_t choice_of(engine::SequenceId sequence) const;
+  [[nodiscard]] PromptPart prompt_part(std::size_t choice) const;
   void tell(std::size_t choice);
   [[nodiscard]] std::vector<Choice> choices() const;
 

@@ -138,6 +138,96 @@ TEST_F(ExchangeTest, EchoAndTokenIds) {
   EXPECT_FALSE(plain.contains("plait"));
 }
 
+// What a model says of its own words, when it writes them and when it reads them.
+TEST_F(ExchangeTest, EchoedTokensHaveTheProbabilitiesWithWhichTheyWereWritten) {
+  const Json prompt = Json::array({65, 66, 67, 32, 240, 159});  // the last two are a part of a character
+  Json body{{"prompt", prompt}, {"max_tokens", 6}, {"temperature", 0}, {"ignore_eos", true}, {"logprobs", 3}};
+  body["plait"] = {{"return_token_ids", true}};
+  const Json written = complete(body)["choices"][0];
+  Json whole = prompt;
+  for (const Json& id : written["plait"]["token_ids"]) whole.push_back(id);
+  for (const int more : {0, 2}) {
+    const Json read = complete({{"prompt", whole},
+                                {"max_tokens", more},
+                                {"temperature", 0},
+                                {"ignore_eos", true},
+                                {"logprobs", 3},
+                                {"echo", true}})["choices"][0];
+    const Json& logprobs = read["logprobs"];
+    for (const char* list : {"tokens", "token_logprobs", "top_logprobs", "text_offset"}) {
+      ASSERT_EQ(logprobs[list].size(), whole.size() + static_cast<std::size_t>(more)) << list;
+    }
+    EXPECT_TRUE(logprobs["token_logprobs"][0].is_null());
+    EXPECT_TRUE(logprobs["top_logprobs"][0].is_null());
+    for (std::size_t i = 0; i < 6; ++i) {
+      const std::size_t at = prompt.size() + i;
+      EXPECT_EQ(logprobs["token_logprobs"][at], written["logprobs"]["token_logprobs"][i]);
+      EXPECT_EQ(logprobs["top_logprobs"][at], written["logprobs"]["top_logprobs"][i]);
+      EXPECT_EQ(logprobs["tokens"][at], written["logprobs"]["tokens"][i]);
+    }
+    for (std::size_t i = 1; i < logprobs["tokens"].size(); ++i) {
+      double best = -1e9;
+      for (const Json& value : logprobs["top_logprobs"][i]) best = std::max(best, value.get<double>());
+      EXPECT_LE(logprobs["token_logprobs"][i].get<double>(), best);
+      EXPECT_LE(logprobs["text_offset"][i - 1], logprobs["text_offset"][i]);
+    }
+  }
+}
+
+TEST_F(ExchangeTest, EchoesOfManyPromptsAreWhatEachIsAlone) {
+  Json body{{"prompt", {"one", "three two one", "o"}}, {"n", 2}, {"max_tokens", 3}, {"seed", 9}, {"echo", true}};
+  body["logprobs"] = 1;
+  const Json together = complete(body);
+  for (std::size_t prompt = 0; prompt < 3; ++prompt) {
+    Json one = body;
+    one["prompt"] = body["prompt"][prompt];
+    const Json alone = complete(one);
+    for (std::size_t i = 0; i < 2; ++i) {
+      EXPECT_EQ(together["choices"][prompt * 2 + i]["logprobs"], alone["choices"][i]["logprobs"]);
+      EXPECT_EQ(together["choices"][prompt * 2 + i]["text"], alone["choices"][i]["text"]);
+    }
+    const Json& logprobs = alone["choices"][0]["logprobs"];
+    const std::string text = alone["choices"][0]["text"].get<std::string>();
+    const std::string echo = body["prompt"][prompt].get<std::string>();
+    EXPECT_TRUE(text.starts_with(echo));
+    for (std::size_t i = 0; i < logprobs["tokens"].size(); ++i) {
+      const std::size_t offset = logprobs["text_offset"][i].get<std::size_t>();
+      if (offset >= echo.size()) break;
+      EXPECT_TRUE(text.substr(offset).starts_with(logprobs["tokens"][i].get<std::string>())) << i;
+    }
+  }
+}
+
+// Whoever sums up an echo leaves out one entry for the answer: it has to be there when the answer is no text.
+TEST_F(ExchangeTest, TheTokenThatEndsAnEchoHasAnEntry) {
+  Json body{{"prompt", "abc"}, {"max_tokens", 1}, {"temperature", 0}, {"ignore_eos", true}, {"logprobs", 1}};
+  body["plait"] = {{"return_token_ids", true}};
+  const Json first = complete(body)["choices"][0];
+  body["echo"] = true;
+  body["stop"] = first["plait"]["token_ids"];
+  const Json reply = complete(body);
+  const Json& choice = reply["choices"][0];
+  EXPECT_EQ(choice["text"], "abc");
+  EXPECT_EQ(choice["finish_reason"], "stop");
+  EXPECT_EQ(choice["logprobs"]["token_logprobs"].size(), 4U);
+  EXPECT_EQ(choice["logprobs"]["token_logprobs"][3], first["logprobs"]["token_logprobs"][0]);
+  EXPECT_EQ(reply["usage"]["completion_tokens"], 1);
+}
+
+TEST_F(ExchangeTest, EchoesInAFormatHaveTheirProbabilitiesToo) {
+  Grammars grammars(*tiny_.tokenizer);
+  tiny_.target.grammars = &grammars;
+  const Json body{{"prompt", "abc"}, {"n", 3},       {"max_tokens", 3},
+                  {"logprobs", 0},   {"echo", true}, {"response_format", {{"type", "regex"}, {"pattern", "[a-z]{3}"}}}};
+  const Json reply = complete(body);
+  for (const Json& choice : reply["choices"]) {
+    EXPECT_GE(choice["logprobs"]["token_logprobs"].size(), 6U);
+    for (std::size_t i = 0; i < 3; ++i) {
+      EXPECT_EQ(choice["logprobs"]["token_logprobs"][i], reply["choices"][0]["logprobs"]["token_logprobs"][i]);
+    }
+  }
+}
+
 TEST_F(ExchangeTest, StopStringsAreCutAndNamedAsStop) {
   const Json request{{"prompt", "hello"}, {"max_tokens", 40}, {"ignore_eos", true}, {"seed", 3}};
   const std::string whole = complete(request)["choices"][0]["text"].get<std::string>();

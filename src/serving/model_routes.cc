@@ -103,7 +103,7 @@ HttpReply ollama_show_reply(const HttpRequest& request, const ServedModels& mode
   const ModelStanding model = standing(models, *name);
   Json info = Json::object();
   if (model.context) info["general.context_length"] = *model.context;
-  Json capabilities = Json::array({"completion", "tools"});
+  Json capabilities = Json::array({"completion", "tools", "embedding"});
   if (model.thinks) capabilities.push_back("thinking");
   return json_reply(
       {{"details", {{"format", "gguf"}}}, {"model_info", std::move(info)}, {"capabilities", std::move(capabilities)}});

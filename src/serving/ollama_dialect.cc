@@ -271,6 +271,12 @@ Dialect dialect(Kind kind, std::string path) {
 
 }  // namespace
 
+std::string without_latest(std::string model) {
+  constexpr std::string_view kLatest = ":latest";
+  if (model.ends_with(kLatest)) model.resize(model.size() - kLatest.size());
+  return model;
+}
+
 HttpReply ollama_refusal(const Refusal& refusal) {
   return {.status = refusal.status, .body = dump_json({{"error", refusal.message}})};
 }

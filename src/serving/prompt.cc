@@ -100,27 +100,28 @@ std::unexpected<Refusal> refused_chat(const models::ChatTemplate& chat, const Js
 
 }  // namespace
 
-Accepted<std::vector<Prompt>> completion_prompts(Fields& fields, const Target& target, bool replaced) {
-  const Json* value = fields.find("prompt");
+Accepted<std::vector<Prompt>> completion_prompts(Fields& fields, const Target& target, bool replaced,
+                                                 const char* field) {
+  const Json* value = fields.find(field);
   std::vector<Prompt> prompts;
   if (replaced) return prompts;
-  if (value == nullptr) return missing("prompt");
+  if (value == nullptr) return missing(field);
   if (value->is_string()) {
-    PLAIT_TRY(auto prompt, prompt_of_text(*value, target, "prompt"));
+    PLAIT_TRY(auto prompt, prompt_of_text(*value, target, field));
     prompts.push_back(std::move(prompt));
     return prompts;
   }
   if (!value->is_array() || value->empty()) {
-    return bad_value("prompt", "must be a string, a list of strings, or token ids");
+    return bad_value(field, "must be a string, a list of strings, or token ids");
   }
   if (value->front().is_number()) {
-    PLAIT_TRY(auto prompt, prompt_of_ids(*value, target, "prompt"));
+    PLAIT_TRY(auto prompt, prompt_of_ids(*value, target, field));
     prompts.push_back(std::move(prompt));
     return prompts;
   }
   for (std::size_t i = 0; i < value->size(); ++i) {
     const Json& item = (*value)[i];
-    const std::string param = fmt::format("prompt[{}]", i);
+    const std::string param = fmt::format("{}[{}]", field, i);
     if (!item.is_string() && !item.is_array()) return bad_value(param, "must be a string or a list of token ids");
     PLAIT_TRY(auto prompt, item.is_string() ? prompt_of_text(item, target, param) : prompt_of_ids(item, target, param));
     prompts.push_back(std::move(prompt));

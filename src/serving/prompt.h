@@ -17,9 +17,11 @@ struct Prompt {
   std::string text = {};  ///< As the client wrote it, or what the tokens say.
 };
 
-/// The field `prompt`: a string, a list of strings, a list of token ids, or a list of such lists. `replaced`: something
-/// else is the prompt; then the field may be missing and nothing is returned.
-[[nodiscard]] Accepted<std::vector<Prompt>> completion_prompts(Fields& fields, const Target& target, bool replaced);
+/// The field `prompt`, or one of another name that is like it: a string, a list of strings, a list of token ids, or a
+/// list of such lists. `replaced`: something else is the prompt; then it may be missing and nothing is returned.
+/// The name must outlive the reader of the fields.
+[[nodiscard]] Accepted<std::vector<Prompt>> completion_prompts(Fields& fields, const Target& target, bool replaced,
+                                                               const char* field = "prompt");
 
 /// The fields `messages`, `chat_template_kwargs` and `reasoning_effort`, and the tools, as the model's template renders
 /// them: one prompt. An effort of "none" is `enable_thinking: false` where nothing else is said about that.

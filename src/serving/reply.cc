@@ -58,28 +58,42 @@ std::string completion_token(const models::Tokenizer& tokenizer, TokenId token) 
   return bytes;
 }
 
-Json completion_logprobs(std::span<const TokenId> ids, std::span<const models::Logprobs> logprobs,
-                         const models::Tokenizer& tokenizer, TextPlace& place) {
+// The four lists of the older shape.
+struct CompletionLists {
   Json tokens = Json::array();
   Json chosen = Json::array();
   Json top = Json::array();
   Json offsets = Json::array();
-  for (std::size_t i = 0; i < logprobs.size(); ++i) {
-    tokens.push_back(completion_token(tokenizer, ids[i]));
-    chosen.push_back(logprob_json(logprobs[i].chosen));
+
+  // Without log-probabilities where there is nothing that a token could follow from.
+  void add(const models::Tokenizer& tokenizer, TokenId token, const models::Logprobs* logprobs, std::size_t offset) {
+    tokens.push_back(completion_token(tokenizer, token));
+    offsets.push_back(offset);
+    chosen.push_back(logprobs == nullptr ? Json() : logprob_json(logprobs->chosen));
+    if (logprobs == nullptr) return top.push_back(nullptr);
     Json others = Json::object();
-    for (const models::TokenLogprob& other : logprobs[i].top) {
+    for (const models::TokenLogprob& other : logprobs->top) {
       others[completion_token(tokenizer, other.token)] = logprob_json(other.logprob);
     }
-    others.emplace(completion_token(tokenizer, ids[i]), logprob_json(logprobs[i].chosen));  // also if not of the best
+    others.emplace(completion_token(tokenizer, token), logprob_json(logprobs->chosen));  // also if not of the best
     top.push_back(std::move(others));
-    offsets.push_back(place.characters);
+  }
+  [[nodiscard]] Json body() && {
+    return {{"tokens", std::move(tokens)},
+            {"token_logprobs", std::move(chosen)},
+            {"top_logprobs", std::move(top)},
+            {"text_offset", std::move(offsets)}};
+  }
+};
+
+Json completion_logprobs(std::span<const TokenId> ids, std::span<const models::Logprobs> logprobs,
+                         const models::Tokenizer& tokenizer, TextPlace& place) {
+  CompletionLists lists;
+  for (std::size_t i = 0; i < logprobs.size(); ++i) {
+    lists.add(tokenizer, ids[i], &logprobs[i], place.characters);
     place.characters += count_characters(place.detokenizer.push(ids[i]));
   }
-  return {{"tokens", std::move(tokens)},
-          {"token_logprobs", std::move(chosen)},
-          {"top_logprobs", std::move(top)},
-          {"text_offset", std::move(offsets)}};
+  return std::move(lists).body();
 }
 
 Json ids_json(std::span<const TokenId> tokens) {
@@ -115,6 +129,7 @@ Json choice_json(const Choice& choice, std::size_t index, std::string_view echo,
   if (shape.logprobs) {
     TextPlace place{.detokenizer = models::Detokenizer(tokenizer), .characters = count_characters(echo)};
     logprobs = logprobs_body(shape.endpoint, choice.tokens, choice.logprobs, tokenizer, place);
+    put_prompt_logprobs(choice.prompt, echo, tokenizer, logprobs);
   }
   json["logprobs"] = std::move(logprobs);
   json["finish_reason"] = finish_reason(choice.reason, !choice.answer.calls.empty());
@@ -147,6 +162,29 @@ Json logprobs_body(Endpoint endpoint, std::span<const TokenId> tokens, std::span
                    const models::Tokenizer& tokenizer, TextPlace& place) {
   return endpoint == Endpoint::completions ? completion_logprobs(tokens, logprobs, tokenizer, place)
                                            : chat_logprobs(tokens, logprobs, tokenizer);
+}
+
+void put_prompt_logprobs(const PromptPart& prompt, std::string_view text, const models::Tokenizer& tokenizer,
+                         Json& logprobs) {
+  if (prompt.tokens.empty()) return;
+  PLAIT_CHECK(prompt.logprobs.size() + 1 == prompt.tokens.size(), prompt.logprobs.size(), prompt.tokens.size());
+  CompletionLists lists;
+  models::Detokenizer detokenizer(tokenizer, true);
+  std::size_t characters = 0;
+  for (std::size_t i = 0; i < prompt.tokens.size(); ++i) {
+    const TokenId token = prompt.tokens[i];
+    lists.add(tokenizer, token, i == 0 ? nullptr : &prompt.logprobs[i - 1], characters);
+    const bool end = i == 0 || i + 1 == prompt.tokens.size();
+    const std::string_view piece = tokenizer.piece(token);
+    const bool unwritten = end && tokenizer.kind(token) == models::TokenKind::control &&
+                           !(i == 0 ? text.starts_with(piece) : text.ends_with(piece));
+    if (!unwritten) characters += count_characters(detokenizer.push(token));
+  }
+  Json whole = std::move(lists).body();
+  for (auto& [name, list] : whole.items()) {
+    for (Json& value : logprobs[name]) list.push_back(std::move(value));
+  }
+  logprobs = std::move(whole);
 }
 
 UsageNumbers usage_numbers(std::span<const Choice> choices, std::size_t samples) {

@@ -18,11 +18,19 @@
 
 namespace plait::serving {
 
+/// A prompt with the log-probabilities of its tokens: one for each but the first. What it points to must outlive its
+/// use.
+struct PromptPart {
+  std::span<const base::TokenId> tokens = {};  ///< Empty: they were not asked for.
+  std::span<const models::Logprobs> logprobs = {};
+};
+
 /// One finished answer. What it points to must outlive its use.
 struct Choice {
   models::Answer answer = {};
   std::span<const base::TokenId> tokens = {};       ///< Those of a stop string that ended it included.
   std::span<const models::Logprobs> logprobs = {};  ///< One for each token, or none.
+  PromptPart prompt = {};
   engine::EndReason reason = engine::EndReason::stop;
   engine::Usage usage = {};
 };
@@ -48,6 +56,10 @@ struct TextPlace {
 
 /// "stop", "length", or "tool_calls" of an answer with calls that came to its end.
 [[nodiscard]] std::string_view finish_reason(engine::EndReason reason, bool calls);
+/// Puts those of an echoed prompt in front of the `logprobs` of an answer, in the shape of /v1/completions; the first
+/// token has null. `text`: the echo, which may lack the prompt's first and last token where these are special.
+void put_prompt_logprobs(const PromptPart& prompt, std::string_view text, const models::Tokenizer& tokenizer,
+                         text::Json& logprobs);
 
 /// Characters of UTF-8.
 [[nodiscard]] std::size_t count_characters(std::string_view utf8);

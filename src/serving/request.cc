@@ -21,7 +21,9 @@ using text::Json;
 constexpr std::int64_t kAnyWhole = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t kChoicesMax = 128;      // of one prompt, as OpenAI's API has it
 constexpr std::size_t kGenerationsMax = 1024;  // of one request
+constexpr std::size_t kInputsMax = 2048;       // of one request for embeddings, as OpenAI's API has it
 constexpr std::int64_t kLogprobsMax = 20;
+constexpr std::size_t kLogprobsOfPrompts = std::size_t{1} << 20U;  // in one reply: some 40 MB
 constexpr std::size_t kCompletionTokens = 16;  // of /v1/completions without max_tokens, as its documentation says
 
 Accepted<void> read_penalties(Fields& fields, models::SamplerOptions& sampler) {
@@ -170,9 +172,19 @@ struct Additions {
   bool include_stop = false;
   std::optional<std::size_t> thinking_budget = {};
   const Json* prompt_ids = nullptr;
+  std::optional<models::Pooling> pooling = {};
 };
 
-Accepted<Additions> read_additions(Fields& outer, std::vector<std::string>& unknown) {
+Accepted<std::optional<models::Pooling>> read_pooling(Fields& fields) {
+  PLAIT_TRY(const auto given, fields.text("pooling"));
+  const std::string name = given.value_or("");
+  if (name == "mean") return models::Pooling::mean;
+  if (name == "last") return models::Pooling::last;
+  if (given) return bad_value(fields.full_name("pooling"), "must be \"mean\" or \"last\"");
+  return std::nullopt;
+}
+
+Accepted<Additions> read_additions(Fields& outer, Endpoint endpoint, std::vector<std::string>& unknown) {
   Additions additions;
   PLAIT_TRY(const Json* object, outer.object("plait"));
   if (object == nullptr) return additions;
@@ -192,7 +204,11 @@ Accepted<Additions> read_additions(Fields& outer, std::vector<std::string>& unkn
   for (const char* name : {"strategy", "strategy_options", "parent"}) {
     if (fields.find(name) != nullptr) return not_supported(fields.full_name(name), "is not built yet");
   }
-  additions.prompt_ids = fields.find("prompt_token_ids");
+  if (endpoint == Endpoint::embeddings) {
+    PLAIT_TRY(additions.pooling, read_pooling(fields));
+  } else {
+    additions.prompt_ids = fields.find("prompt_token_ids");
+  }
   additions.sequence.salt = salt.value_or("");
   additions.sequence.level = static_cast<int>(priority.value_or(0));
   additions.returns = hint == "return";
@@ -215,10 +231,13 @@ Accepted<std::optional<std::size_t>> read_tokens_max(Fields& fields, Endpoint en
 Accepted<void> set_limits(const Target& target, Endpoint endpoint, std::optional<std::size_t> wanted,
                           engine::Request& request) {
   const std::size_t prompt = request.prompt.size();
-  const char* param = endpoint == Endpoint::completions ? "prompt" : "messages";
+  const char* param = endpoint == Endpoint::embeddings    ? "input"
+                      : endpoint == Endpoint::completions ? "prompt"
+                                                          : "messages";
   const std::size_t least = wanted.value_or(1);
+  const bool answers = endpoint != Endpoint::embeddings;
   if (prompt > target.context || least > target.context - prompt) {
-    const std::string answer = wanted ? fmt::format(" and max_tokens is {}", *wanted) : "";
+    const std::string answer = wanted && answers ? fmt::format(" and max_tokens is {}", *wanted) : "";
     return std::unexpected(Refusal{
         .message = fmt::format("the prompt has {} tokens{}: the context holds {}", prompt, answer, target.context),
         .param = param,
@@ -260,9 +279,6 @@ Accepted<void> read_echo(Fields& fields, const std::vector<Prompt>& prompts, Rep
   if (reply.endpoint != Endpoint::completions) return {};
   PLAIT_TRY(const auto echo, fields.flag("echo"));
   if (!echo.value_or(false)) return {};
-  if (reply.logprobs) {
-    return not_supported("echo", "together with logprobs it is not built yet: prompts have no log-probabilities");
-  }
   for (const Prompt& prompt : prompts) reply.echo.push_back(prompt.text);
   return {};
 }
@@ -305,14 +321,76 @@ Accepted<void> plan_answer(const ToolSet& tools, std::optional<std::size_t> thin
   return {};
 }
 
+// An echo with log-probabilities has those of the prompt, and of the token that ends the answer.
+Accepted<void> ask_prompt_logprobs(const std::vector<Prompt>& prompts, engine::Request& base) {
+  const int top = base.generate.sampler.top_logprobs.value_or(0);
+  std::size_t values = 0;
+  for (const Prompt& prompt : prompts) values += prompt.tokens.size();
+  values *= base.samples * static_cast<std::size_t>(1 + top);
+  if (values > kLogprobsOfPrompts) {
+    return bad_value(
+        "logprobs", fmt::format("asks for {} log-probabilities of prompts, of at most {}", values, kLogprobsOfPrompts));
+  }
+  base.generate.prompt_logprobs = {.first = 1, .top = top};
+  base.generate.tell_stop = true;
+  return {};
+}
+
+Accepted<EmbeddingShape> read_embedding_shape(Fields& fields, const Target& target) {
+  EmbeddingShape shape;
+  PLAIT_TRY(const auto dimensions, fields.whole("dimensions", 1, static_cast<std::int64_t>(target.width)));
+  shape.dimensions = static_cast<std::size_t>(dimensions.value_or(0));
+  PLAIT_TRY(const auto format, fields.text("encoding_format"));
+  const std::string name = format.value_or("float");
+  if (name != "float" && name != "base64") return bad_value("encoding_format", "must be \"float\" or \"base64\"");
+  shape.base64 = name == "base64";
+  return shape;
+}
+
+Accepted<Request> read_embeddings(Fields& fields, const Target& target) {
+  Request request;
+  request.reply.endpoint = Endpoint::embeddings;
+  if (target.width == 0) return not_supported("model", "this model gives no embeddings");
+  PLAIT_TRY(const auto model, fields.text("model"));
+  request.model_asked = model.value_or("");
+  PLAIT_TRY(request.reply.embedding, read_embedding_shape(fields, target));
+  std::vector<std::string> unknown;
+  PLAIT_TRY(const Additions additions, read_additions(fields, Endpoint::embeddings, unknown));
+  PLAIT_TRY(const auto user, fields.text("user"));
+  PLAIT_TRY(auto inputs, completion_prompts(fields, target, false, "input"));
+  if (inputs.size() > kInputsMax) {
+    return bad_value("input", fmt::format("has {} texts, of at most {}", inputs.size(), kInputsMax));
+  }
+  for (Prompt& input : inputs) {
+    engine::Request& one = request.prompts.emplace_back();
+    one.options = additions.sequence;
+    one.options.client = user.value_or("").substr(0, 256);
+    one.prompt = std::move(input.tokens);
+    one.generate.returns = additions.returns;
+    one.generate.pooling = additions.pooling.value_or(target.pooling);
+    PLAIT_TRY_VOID(set_limits(target, Endpoint::embeddings, 0, one));
+  }
+  std::ranges::move(fields.unknown(), std::back_inserter(unknown));
+  warn(unknown, request.reply.warnings);
+  return request;
+}
+
 }  // namespace
 
 std::string_view path_of(Endpoint endpoint) {
-  return endpoint == Endpoint::chat_completions ? "/v1/chat/completions" : "/v1/completions";
+  switch (endpoint) {
+    case Endpoint::chat_completions:
+      return "/v1/chat/completions";
+    case Endpoint::completions:
+      return "/v1/completions";
+    case Endpoint::embeddings:
+      return "/v1/embeddings";
+  }
+  return {};
 }
 
 std::optional<Endpoint> find_endpoint(std::string_view path) {
-  for (const Endpoint endpoint : {Endpoint::chat_completions, Endpoint::completions}) {
+  for (const Endpoint endpoint : {Endpoint::chat_completions, Endpoint::completions, Endpoint::embeddings}) {
     if (path == path_of(endpoint)) return endpoint;
   }
   return std::nullopt;
@@ -328,6 +406,7 @@ Accepted<Request> read_request(Endpoint endpoint, const Json& body, const Target
   if (target.vocabulary == 0) target.vocabulary = target.tokenizer->size();
   if (!body.is_object()) return std::unexpected(Refusal{.message = "the body must be a JSON object"});
   Fields fields(body);
+  if (endpoint == Endpoint::embeddings) return read_embeddings(fields, target);
   Request request;
   request.reply.endpoint = endpoint;
   PLAIT_TRY(const auto model, fields.text("model"));
@@ -351,7 +430,7 @@ Accepted<Request> read_request(Endpoint endpoint, const Json& body, const Target
   }
   PLAIT_TRY(const auto tokens_max, read_tokens_max(fields, endpoint));
   std::vector<std::string> unknown;
-  PLAIT_TRY(const Additions additions, read_additions(fields, unknown));
+  PLAIT_TRY(const Additions additions, read_additions(fields, endpoint, unknown));
   PLAIT_TRY(const auto user, fields.text("user"));
   base.options = additions.sequence;
   base.options.client = user.value_or("").substr(0, 256);
@@ -363,6 +442,7 @@ Accepted<Request> read_request(Endpoint endpoint, const Json& body, const Target
     PLAIT_TRY_VOID(plan_answer(tools, additions.thinking_budget, prompts.front().text, target, request));
   }
   PLAIT_TRY_VOID(read_echo(fields, prompts, request.reply));
+  if (request.reply.logprobs && !request.reply.echo.empty()) PLAIT_TRY_VOID(ask_prompt_logprobs(prompts, base));
   if (prompts.size() * base.samples > kGenerationsMax) {
     return bad_value(
         "n", fmt::format("asks for {} answers in all, of at most {}", prompts.size() * base.samples, kGenerationsMax));

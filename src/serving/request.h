@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a client asks, from the JSON of /v1/chat/completions and /v1/completions to generations of the engine.
+// What a client asks, from the JSON of /v1/chat/completions, /v1/completions and /v1/embeddings to generations of the
+// engine.
 //
 //   PLAIT_TRY(auto request, read_request(Endpoint::chat_completions, body, target, seed));
 //   PLAIT_TRY(auto exchange, Exchange::start(engine, target, std::move(request), {}));       // serving/exchange.h
@@ -21,6 +22,7 @@
 #include "engine/engine.h"
 #include "models/answer_parser.h"
 #include "models/chat_template.h"
+#include "models/config.h"
 #include "models/stop.h"
 #include "models/tokenizer.h"
 #include "serving/fields.h"
@@ -29,8 +31,8 @@
 
 namespace plait::serving {
 
-enum class Endpoint { chat_completions, completions };
-/// "/v1/chat/completions" or "/v1/completions"; nothing for any other path.
+enum class Endpoint { chat_completions, completions, embeddings };
+/// "/v1/chat/completions", "/v1/completions" or "/v1/embeddings"; nothing for any other path.
 [[nodiscard]] std::optional<Endpoint> find_endpoint(std::string_view path);
 /// The other way round.
 [[nodiscard]] std::string_view path_of(Endpoint endpoint);
@@ -40,21 +42,32 @@ struct Target {
   std::string model = {};  ///< Its name in replies.
   const models::Tokenizer* tokenizer = nullptr;
   const models::ChatTemplate* chat = nullptr;
-  std::size_t context = 0;       ///< Most tokens of a prompt and its answer together.
-  std::size_t kv_tokens = 0;     ///< What the memory of keys and values holds of one sequence; 0: no less than that.
-  std::size_t vocabulary = 0;    ///< Ids below it are tokens. 0: the tokenizer's size.
-  Grammars* grammars = nullptr;  ///< Without it, formats of answers other than text are refused.
+  std::size_t context = 0;     ///< Most tokens of a prompt and its answer together.
+  std::size_t kv_tokens = 0;   ///< What the memory of keys and values holds of one sequence; 0: no less than that.
+  std::size_t vocabulary = 0;  ///< Ids below it are tokens. 0: the tokenizer's size.
+  std::size_t width = 0;       ///< Of its hidden states; 0: embeddings are refused.
+  models::Pooling pooling = models::Pooling::mean;  ///< Of embeddings whose request does not say.
+  Grammars* grammars = nullptr;                     ///< Without it, formats of answers other than text are refused.
+};
+
+/// How vectors are to look.
+struct EmbeddingShape {
+  std::size_t dimensions = 0;  ///< The first ones only; 0: all.
+  bool base64 = false;
+  bool normalised = true;  ///< Made to length 1.
 };
 
 /// How the reply is to look.
 struct ReplyShape {
   Endpoint endpoint = Endpoint::chat_completions;
   bool logprobs = false;
-  bool token_ids = false;                  ///< Ids of prompt and answer as well.
-  std::vector<std::string> echo = {};      ///< What stands before the answers to prompt i; empty: nothing.
+  bool token_ids = false;  ///< Ids of prompt and answer as well.
+  /// What stands before the answers to prompt i; empty: nothing. With logprobs it has its own.
+  std::vector<std::string> echo = {};
   std::vector<std::string> warnings = {};  ///< One for each field that was ignored.
   bool stream = false;                     ///< For who can stream.
   bool stream_usage = false;
+  EmbeddingShape embedding = {};
 };
 
 /// A request that can be run.
@@ -76,7 +89,8 @@ struct Request {
 [[nodiscard]] bool thinks(const Target& target);
 
 /// Reads a request. `seed` is taken where the request has none. Without a limit the answer may fill the context, in
-/// completions 16 tokens. Cost: rendering and tokenising of the prompts.
+/// completions 16 tokens. Embeddings are prompts whose hidden states are pooled. Cost: rendering and tokenising of the
+/// prompts.
 [[nodiscard]] Accepted<Request> read_request(Endpoint endpoint, const text::Json& body, const Target& target,
                                              std::uint64_t seed);
 

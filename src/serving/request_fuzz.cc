@@ -32,6 +32,7 @@ void read(serving::Endpoint endpoint, const text::Json& body) {
     PLAIT_CHECK(prompt.prompt.size() + prompt.generate.tokens_max <= tiny.target.context);
     PLAIT_CHECK(prompt.generate.prompt_only == (prompt.generate.tokens_max == 0));
     PLAIT_CHECK(models::Sampler::make(prompt.generate.sampler).has_value());
+    PLAIT_CHECK(prompt.generate.pooling.has_value() == (endpoint == serving::Endpoint::embeddings));
     for (const base::TokenId token : prompt.prompt) {
       PLAIT_CHECK(token.value() >= 0 && token.value() < static_cast<int>(testing::kTinyVocabulary), token.value());
     }
@@ -53,5 +54,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!asked) PLAIT_CHECK(asked.error().status == 400 && !asked.error().message.empty());
   read(serving::Endpoint::completions, *body);
   read(serving::Endpoint::chat_completions, *body);
+  read(serving::Endpoint::embeddings, *body);
   return 0;
 }

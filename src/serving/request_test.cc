@@ -60,6 +60,12 @@ Json summary(const Request& request, const models::Tokenizer& tokenizer) {
   put("returns", first.generate.returns, false);
   put("model", request.model_asked, "");
   put("echo", request.reply.echo, Json::array());
+  const auto& scored = first.generate.prompt_logprobs;
+  put("prompt_logprobs", scored ? scored->top : -1, -1);
+  put("tell_stop", first.generate.tell_stop, false);
+  if (first.generate.pooling) json["pooling"] = *first.generate.pooling == models::Pooling::last ? "last" : "mean";
+  put("dimensions", request.reply.embedding.dimensions, 0);
+  put("base64", request.reply.embedding.base64, false);
   put("token_ids", request.reply.token_ids, false);
   put("stream", request.reply.stream, false);
   put("warnings", request.reply.warnings, Json::array());
@@ -76,12 +82,14 @@ Json cases(const char* name) {
 }
 
 Endpoint endpoint_of(const Json& one) {
+  if (one.contains("embedding")) return Endpoint::embeddings;
   return one.contains("completion") ? Endpoint::completions : Endpoint::chat_completions;
 }
 
 Json body_of(const Json& one) {
   if (one.contains("completion")) return one["completion"];
   if (one.contains("chat")) return one["chat"];
+  if (one.contains("embedding")) return one["embedding"];
   Json body = one["field"];  // of a chat that is fine otherwise
   body["messages"] = Json::array({{{"role", "user"}, {"content", "hi"}}});
   return body;
@@ -133,6 +141,32 @@ TEST(ServingRequest, TheContextHasRoomForPromptAndAnswer) {
   }
   EXPECT_EQ(ask(90, 20, 100).error().code, "kv_memory_exceeded");
   EXPECT_EQ(ask(90, nullptr, 100)->prompts[0].generate.tokens_max, 10U);
+}
+
+TEST(ServingRequest, LogProbabilitiesOfPromptsAreBounded) {
+  const TinyTarget tiny;
+  const auto ask = [&](int prompts, int logprobs) {
+    const Json body{{"prompt", std::vector<std::vector<int>>(static_cast<std::size_t>(prompts), std::vector(250, 65))},
+                    {"max_tokens", 1},
+                    {"echo", true},
+                    {"logprobs", logprobs}};
+    return read_request(Endpoint::completions, body, tiny.target, 0);
+  };
+  EXPECT_TRUE(ask(199, 20));
+  ASSERT_FALSE(ask(200, 20));
+  EXPECT_EQ(ask(200, 20).error().param, "logprobs");
+}
+
+TEST(ServingRequest, TheModelsFileSaysHowItsStatesArePooled) {
+  TinyTarget tiny;
+  tiny.target.pooling = models::Pooling::last;
+  const auto pooling = [&](const Json& body) {
+    return read_request(Endpoint::embeddings, body, tiny.target, 0)->prompts[0].generate.pooling;
+  };
+  EXPECT_EQ(pooling({{"input", "a"}}), models::Pooling::last);
+  EXPECT_EQ(pooling({{"input", "a"}, {"plait", {{"pooling", "mean"}}}}), models::Pooling::mean);
+  tiny.target.width = 0;
+  EXPECT_EQ(read_request(Endpoint::embeddings, {{"input", "a"}}, tiny.target, 0).error().code, "unsupported_parameter");
 }
 
 TEST(ServingRequest, ManyAnswersAreBounded) {

@@ -52,8 +52,10 @@ Accepted<std::vector<base::TokenId>> tokens_of(Fields& fields, const Target& tar
   PLAIT_TRY(const auto parse, fields.flag("parse_special"));
   const std::string& text = content ? *content : *prompt;
   if (text.size() > kTextBytesMax) return too_long(content ? "content" : "prompt");
-  return target.tokenizer->encode(text,
-                                  {.add_special = special.value_or(false), .parse_special = parse.value_or(false)});
+  // Another server's name of the same; whoever uses it has special tokens read as well.
+  PLAIT_TRY(const auto other_name, fields.flag("add_special_tokens"));
+  const bool add = special.value_or(other_name.value_or(false));
+  return target.tokenizer->encode(text, {.add_special = add, .parse_special = parse.value_or(other_name.has_value())});
 }
 
 Accepted<HttpReply> tokenize(const HttpRequest& request, const Target& target) {
@@ -92,6 +94,19 @@ HttpReply reply_or_refusal(Accepted<HttpReply> reply) { return reply ? *std::mov
 
 HttpReply tokenize_reply(const HttpRequest& request, const Target& target) {
   return reply_or_refusal(tokenize(request, completed(target)));
+}
+
+HttpReply tokenizer_info_reply(const HttpRequest& /*request*/, const Target& target) {
+  const models::Tokenizer& tokenizer = *target.tokenizer;
+  Json body{{"tokenizer_class", tokenizer.model_name()}, {"vocab_size", tokenizer.size()}};
+  const auto put = [&](const char* name, base::TokenId token) {
+    body[name] = token == base::kNoToken ? Json() : Json(text::sanitize(tokenizer.piece(token)));
+  };
+  put("bos_token", tokenizer.bos());
+  put("eos_token", tokenizer.eos());
+  put("pad_token", tokenizer.pad());
+  put("unk_token", tokenizer.unk());
+  return json_reply(body);
 }
 
 HttpReply detokenize_reply(const HttpRequest& request, const Target& target) {

@@ -9,8 +9,11 @@
 namespace plait::serving {
 
 /// POST /tokenize: {"content" or "prompt": TEXT} or {"messages": […]}, with "add_special" and "parse_special" (both
-/// false) for the former and "with_pieces". The reply has "tokens", "count" and "max_model_len".
+/// false) for the former and "with_pieces". The reply has "tokens", "count" and "max_model_len". "add_special_tokens"
+/// is "add_special" with "parse_special" true.
 [[nodiscard]] HttpReply tokenize_reply(const HttpRequest& request, const Target& target);
+/// GET /tokenizer_info: the texts of special tokens, "bos_token", "eos_token", …, as lm-eval asks for them.
+[[nodiscard]] HttpReply tokenizer_info_reply(const HttpRequest& request, const Target& target);
 /// POST /detokenize: {"tokens": [ID, …]}. The reply has the text as "content" and as "prompt".
 [[nodiscard]] HttpReply detokenize_reply(const HttpRequest& request, const Target& target);
 

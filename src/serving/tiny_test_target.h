@@ -27,7 +27,8 @@ struct TinyTarget {
               .tokenizer = tokenizer.get(),
               .chat = chat.get(),
               .context = 256,
-              .vocabulary = testing::kTinyVocabulary};
+              .vocabulary = testing::kTinyVocabulary,
+              .width = 256};
   }
   std::vector<std::byte> bytes;  ///< The model file.
   std::unique_ptr<models::Tokenizer> tokenizer;

@@ -301,6 +301,22 @@ class CompletionsTest(ClientCase):
             self.assertEqual((top[token], max(top.values())), (logprob, logprob), "greedy takes the best, exactly")
             self.assertTrue(choice.text[offset:].startswith(token))
 
+    def test_echo_with_logprobs(self):
+        written = self.complete(temperature=0, logprobs=2, max_tokens=6,
+                                extra_body={"plait": {"return_token_ids": True}})
+        ids = self.tokens(STORY) + written.choices[0].plait["token_ids"]
+        for prompt, more in ((ids, {"max_tokens": 1}), ([ids, ids[:3]], {"max_tokens": 0})):
+            choice = self.complete(prompt, temperature=0, logprobs=2, echo=True, **more).choices[0]
+            found = choice.logprobs
+            self.assertEqual("".join(found.tokens), choice.text)
+            self.assertEqual((found.token_logprobs[0], found.top_logprobs[0]), (None, None))
+            self.assertEqual(len(found.token_logprobs), len(ids) + more["max_tokens"])
+            at = slice(len(ids) - 6, len(ids))
+            self.assertEqual(found.token_logprobs[at], written.choices[0].logprobs.token_logprobs, "bit for bit")
+            self.assertEqual(found.top_logprobs[at], written.choices[0].logprobs.top_logprobs)
+            for token, offset in zip(found.tokens, found.text_offset, strict=True):
+                self.assertTrue(choice.text[offset:].startswith(token))
+
     def test_stop_token_ids(self):
         whole = self.complete(temperature=0, extra_body={"plait": {"return_token_ids": True}})
         ids = whole.choices[0].plait["token_ids"]
@@ -309,6 +325,38 @@ class CompletionsTest(ClientCase):
         self.assertEqual(cut.choices[0].finish_reason, "stop")
         self.assertTrue(whole.choices[0].text.startswith(cut.choices[0].text))
         self.assertLess(len(cut.choices[0].text), len(whole.choices[0].text))
+
+
+@needs_openai
+class EmbeddingsTest(ClientCase):
+    def embed(self, given, **more):
+        return self.client.embeddings.create(model=self.model, input=given, **more)
+
+    def test_vectors(self):
+        reply = self.embed(["A cat sits on the mat.", "A cat is sitting on a mat.", "Stocks fell by two percent."])
+        vectors = [item.embedding for item in reply.data]
+        self.assertEqual([item.index for item in reply.data], [0, 1, 2])
+        product = [sum(a * b for a, b in zip(vectors[0], other, strict=True)) for other in vectors]
+        self.assertAlmostEqual(product[0], 1, places=5)
+        self.assertGreater(product[1], product[2], "what means the same is nearer")
+        self.assertEqual(reply.usage.prompt_tokens, reply.usage.total_tokens)
+
+    def test_formats_and_company(self):
+        alone = self.embed(STORY).data[0].embedding  # the package asks for base64
+        self.assertEqual(self.embed(self.tokens(STORY)).data[0].embedding, alone)
+        self.assertEqual(self.embed(["x" * 500, STORY, "y"]).data[1].embedding, alone)
+        plain = self.embed(STORY, encoding_format="float").data[0].embedding
+        for mine, theirs in zip(plain, alone, strict=True):
+            self.assertAlmostEqual(mine, theirs, places=6)
+        self.assertEqual(len(self.embed(STORY, dimensions=16).data[0].embedding), 16)
+        last = self.embed(STORY, extra_body={"plait": {"pooling": "last"}}).data[0].embedding
+        self.assertNotEqual(last, alone)
+
+    def test_refusals(self):
+        context = self.client.models.retrieve(self.model).max_model_len
+        for bad in ({"given": "word " * (context + 10)}, {"given": []}, {"given": "a", "dimensions": 100000}):
+            with self.subTest(str(bad)[:40]), self.assertRaises(openai.BadRequestError):
+                self.embed(**bad)
 
 
 @needs_openai
@@ -336,9 +384,8 @@ class ErrorsTest(ClientCase):
         self.assertEqual((error.code, error.param), ("model_not_found", "model"))
 
     def test_unbuilt(self):
-        for call in (lambda: self.client.embeddings.create(model=self.model, input="a"), self.client.files.list):
-            with self.assertRaises(openai.NotFoundError):
-                call()
+        with self.assertRaises(openai.NotFoundError):
+            self.client.files.list()
 
     def test_context_length(self):
         context = self.client.models.retrieve(self.model).max_model_len

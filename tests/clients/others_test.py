@@ -101,6 +101,19 @@ class OllamaTest(unittest.TestCase):
         self.assertEqual([model.model for model in self.client.list().models], [server.name])
         self.assertIn("completion", self.client.show(server.name).capabilities)
 
+    def test_embeddings(self):
+        reply = self.client.embed(model=server.name, input=["Once upon a time", "x"])
+        self.assertEqual(len(reply.embeddings), 2)
+        self.assertAlmostEqual(sum(value * value for value in reply.embeddings[0]), 1, places=5)
+        self.assertEqual(self.client.embed(model=server.name, input="x").embeddings[0], reply.embeddings[1])
+        old = self.client.embeddings(model=server.name, prompt="x").embedding
+        length = sum(value * value for value in old) ** 0.5
+        for raw, value in zip(old, reply.embeddings[1], strict=True):
+            self.assertAlmostEqual(raw / length, value, places=5)
+        self.assertGreater(reply.prompt_eval_count, 2)
+        with self.assertRaises(ollama.ResponseError):
+            self.client.embed(model=server.name, input="word " * 10000, truncate=False)
+
     def test_format(self):
         schema = {"type": "object", "properties": {"colour": {"enum": ["red", "blue"]}}, "required": ["colour"]}
         answer = self.client.chat(model=server.name, messages=QUESTION, format=schema, options={"num_predict": 40})
