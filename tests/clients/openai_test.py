@@ -385,7 +385,7 @@ class ErrorsTest(ClientCase):
 
     def test_unbuilt(self):
         with self.assertRaises(openai.NotFoundError):
-            self.client.files.list()
+            self.client.audio.speech.create(model="tts-1", voice="alloy", input="Hello")
 
     def test_context_length(self):
         context = self.client.models.retrieve(self.model).max_model_len

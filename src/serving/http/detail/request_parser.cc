@@ -48,14 +48,6 @@ HttpRefusal refusal_of(const boost::beast::error_code& error) {
   return HttpRefusal::malformed;
 }
 
-// A field that goes on in the next line (RFC 9112, 5.2, obsolete): some readers take that line for a field of its own.
-bool is_folded(std::string_view head) {
-  for (std::size_t at = head.find('\n'); at != std::string_view::npos; at = head.find('\n', at + 1)) {
-    if (at + 1 < head.size() && (head[at + 1] == ' ' || head[at + 1] == '\t')) return true;
-  }
-  return false;
-}
-
 std::string_view view(boost::beast::string_view text) { return {text.data(), text.size()}; }
 
 }  // namespace
@@ -83,6 +75,14 @@ void RequestParser::refuse(HttpRefusal reason) {
   refusal_ = reason;
 }
 
+// A field that goes on in the next line (RFC 9112, 5.2, obsolete): some readers take that line for a field of its own.
+void RequestParser::note_folds(std::string_view head) {
+  for (const char byte : head) {
+    folded_ = folded_ || (last_of_head_ == '\n' && (byte == ' ' || byte == '\t'));
+    last_of_head_ = byte;
+  }
+}
+
 std::size_t RequestParser::feed(std::string_view bytes) {
   PLAIT_ASSERT(state_ == State::head || state_ == State::body);
   auto& parser = engine_->parser;
@@ -95,14 +95,15 @@ std::size_t RequestParser::feed(std::string_view bytes) {
     boost::beast::error_code error;
     const std::size_t before = taken;
     taken += parser.put(boost::asio::buffer(bytes.data() + taken, bytes.size() - taken), error);
+    if (state_ == State::head) note_folds(bytes.substr(before, taken - before));
     if (error == http::error::need_more) break;
     if (error) {
       refuse(refusal_of(error));
       return taken;
     }
     if (state_ == State::head && parser.is_header_done()) {
-      read_head();  // all of it came in this one call: the parser waits for its end
-      if (state_ == State::gate && is_folded(bytes.substr(before, taken - before))) refuse(HttpRefusal::malformed);
+      read_head();
+      if (state_ == State::gate && folded_) refuse(HttpRefusal::malformed);
       return taken;
     }
     if (parser.is_done()) {

@@ -53,6 +53,7 @@ class RequestParser {
  private:
   struct Engine;
   void refuse(HttpRefusal reason);
+  void note_folds(std::string_view head);
   void read_head();
   [[nodiscard]] bool read_target(std::string_view target);
   void check_framing();
@@ -65,6 +66,8 @@ class RequestParser {
   HttpRefusal refusal_ = HttpRefusal::malformed;
   HttpRequest request_;
   std::string host_;
+  char last_of_head_ = 0;
+  bool folded_ = false;
   bool http_1_1_ = true;
   bool keep_alive_ = false;
   bool expects_continue_ = false;
