@@ -93,7 +93,7 @@ TEST_F(ApiTest, TheTokenizerTellsOfItsSpecialTokens) {
   const Json info = json_of(send(HttpMethod::get, "/tokenizer_info")->wait());
   const std::string end = info["eos_token"].get<std::string>();
   const Json ids = json_of(post("/tokenize", {{"prompt", end}, {"add_special_tokens", false}}))["tokens"];
-  EXPECT_EQ(ids, Json::array({tiny_.tokenizer->eos().value()}));
+  EXPECT_EQ(ids, Json::array({lease_->target.tokenizer->eos().value()}));
 }
 
 TEST_F(ApiTest, ManyAtOnceGetWhatEachGetsAlone) {

@@ -95,6 +95,7 @@ class TinyModel final : public ReadyModel {
   [[nodiscard]] const Target& target() const override { return tiny_.target; }
   [[nodiscard]] engine::Engine& engine() override { return *engine_; }
   [[nodiscard]] base::Bytes bytes() const override { return 1 << 24; }
+  [[nodiscard]] const models::Model& model() const { return *model_; }
   /// While nothing is asked.
   void use_chat(std::string_view source) { *tiny_.chat = *models::ChatTemplate::make(source, {}); }
 

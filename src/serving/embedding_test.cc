@@ -52,10 +52,10 @@ std::vector<float> expected(const models::Model& model, std::span<const base::To
 
 TEST_F(EmbeddingTest, AreThePooledHiddenStates) {
   const std::string text = "What is near to what?";
-  const auto tokens = tiny_.tokenizer->encode(text);
-  EXPECT_EQ(embed({{"input", text}}), expected(*model_, tokens, false));
-  EXPECT_EQ(embed({{"input", text}, {"plait", {{"pooling", "last"}}}}), expected(*model_, tokens, true));
-  EXPECT_EQ(embed({{"input", text}, {"plait", {{"pooling", "mean"}}}}), expected(*model_, tokens, false));
+  const auto tokens = lease_->target.tokenizer->encode(text);
+  EXPECT_EQ(embed({{"input", text}}), expected(model_->model(), tokens, false));
+  EXPECT_EQ(embed({{"input", text}, {"plait", {{"pooling", "last"}}}}), expected(model_->model(), tokens, true));
+  EXPECT_EQ(embed({{"input", text}, {"plait", {{"pooling", "mean"}}}}), expected(model_->model(), tokens, false));
 }
 
 TEST_F(EmbeddingTest, HaveTheShapeOfTheApi) {
@@ -66,11 +66,11 @@ TEST_F(EmbeddingTest, HaveTheShapeOfTheApi) {
   for (std::size_t i = 0; i < 2; ++i) {
     EXPECT_EQ(reply["data"][i]["index"], i);
     EXPECT_EQ(reply["data"][i]["object"], "embedding");
-    EXPECT_EQ(reply["data"][i]["embedding"].size(), model_->width());
+    EXPECT_EQ(reply["data"][i]["embedding"].size(), model_->model().width());
     EXPECT_NEAR(length_of(reply["data"][i]["embedding"].get<std::vector<float>>()), 1, 1e-6);
   }
   EXPECT_EQ(reply["usage"]["prompt_tokens"],
-            tiny_.tokenizer->encode("a").size() + tiny_.tokenizer->encode("bcd").size());
+            lease_->target.tokenizer->encode("a").size() + lease_->target.tokenizer->encode("bcd").size());
   EXPECT_EQ(reply["usage"]["total_tokens"], reply["usage"]["prompt_tokens"]);
 }
 
@@ -125,7 +125,7 @@ TEST_F(EmbeddingTest, OllamaAsksInItsOwnWords) {
   ASSERT_EQ(one["embeddings"].size(), 1U);
   EXPECT_EQ(one["embeddings"][0].get<std::vector<float>>(), alone);
   EXPECT_EQ(one["model"], "tiny:latest");
-  EXPECT_EQ(one["prompt_eval_count"], tiny_.tokenizer->encode("hello").size());
+  EXPECT_EQ(one["prompt_eval_count"], lease_->target.tokenizer->encode("hello").size());
   const Json few = json_of(post("/api/embed", {{"model", "tiny"}, {"input", {"hello", "x"}}, {"dimensions", 4}}));
   EXPECT_EQ(few["embeddings"].size(), 2U);
   EXPECT_EQ(few["embeddings"][1].size(), 4U);
