@@ -9,7 +9,7 @@ import unittest
 
 from server import Server
 
-EXAMPLES = 400 if os.environ.get("PLAIT_LONG") else 8  # of each operation and phase
+EXAMPLES = 400 if os.environ.get("PLAIT_LONG") else 4  # of each operation and phase
 CHECKS = ("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance",
           "response_headers_conformance", "negative_data_rejection", "allow_header_conformance")
 
@@ -36,8 +36,9 @@ class DescribedTest(unittest.TestCase):
         hooks = pathlib.Path(__file__).with_name("described_hooks.py")
         environment = os.environ | {"SCHEMATHESIS_HOOKS": hooks.stem, "PYTHONPATH": str(hooks.parent)}
         command = [sys.executable, "-m", "schemathesis.cli", "run", self.server.url + "/openapi.json", "--no-color",
-                   "--checks", ",".join(CHECKS), "--max-examples", str(EXAMPLES), "--seed", "7", "--workers", "4",
-                   "--generation-database", "none", "--request-timeout", "60"]
+                   "--checks", ",".join(CHECKS), "--max-examples", str(EXAMPLES), "--seed", "7", "--workers", "1",
+                   "--generation-database", "none", "--request-timeout", "60",
+                   "--exclude-path", "/v1/strands/{id}/events"]  # it ends with its strand
         done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=self.server.folder.name,
                               check=False)
         self.assertEqual(done.returncode, 0, done.stdout[-8000:] + done.stderr[-2000:])
