@@ -358,6 +358,10 @@ void Api::State::add_model_routes(HttpRouter& router) {
 void Api::State::answer(TextReply reply, const HttpRequest& request, const Responder& responder) {
   const auto body = parse_body(request.body);
   const std::string model = body ? model_of(*body) : std::string();  // a bad body is refused by whoever reads it
+  const Json given = body && body->is_object() ? body->value("model", Json()) : Json();
+  if (!given.is_null() && !given.is_string()) {
+    return responder.refuse(bad_value("model", "must be a string").error());
+  }
   models_.acquire(model, {}, [this, reply, request, responder](Accepted<ModelLease> lease) {
     if (!lease) return responder.refuse(lease.error());
     reader_.submit([reply, request, responder, lease = *std::move(lease)] {
