@@ -189,6 +189,8 @@ TEST_F(StrandRoutesTest, CancelEndsWhatRunsBelow) {
   const Json child = post(root + "/fork")["data"][0];
   const std::string below = "/v1/strands/" + child["id"].get<std::string>();
   const auto runs = start_as("", HttpMethod::post, below + "/gen", gen(200));
+  while (ask(HttpMethod::get, below)["operations"] != 1)
+    std::this_thread::yield();  // two requests at once have no order
   Json later = gen(200);
   later["wait"] = false;
   EXPECT_EQ(post(below + "/gen", later, 202)["operation"].get<int>(), 2);
