@@ -194,9 +194,15 @@ TEST_F(StrandRoutesTest, CancelEndsWhatRunsBelow) {
   Json later = gen(200);
   later["wait"] = false;
   EXPECT_EQ(post(below + "/gen", later, 202)["operation"].get<int>(), 2);
-  EXPECT_EQ(post(root + "/cancel")["cancelled"], 2);
-  EXPECT_EQ(json_of(runs->wait())["finish_reason"], "cancelled");
-  EXPECT_EQ(error_code(ask(HttpMethod::get, below + "/operations/2", {}, 409)), "operation_cancelled");
+  const int cancelled = post(root + "/cancel")["cancelled"].get<int>();
+  const bool first_was_done = json_of(runs->wait())["finish_reason"] == "length";  // it may be quicker than this test
+  EXPECT_EQ(cancelled, first_was_done ? 1 : 2);
+  const HttpReply second = send_as("", HttpMethod::get, below + "/operations/2");
+  if (first_was_done) {
+    EXPECT_EQ(json_of(second)["finish_reason"], "cancelled");  // it ran
+  } else {
+    EXPECT_EQ(error_code(json_of(second)), "operation_cancelled");  // it waited
+  }
 }
 
 TEST_F(StrandRoutesTest, StrandsOfOthersAreNotThere) {
