@@ -178,7 +178,7 @@ def _dead_data(files: list[pathlib.Path], texts: dict[pathlib.Path, str]) -> lis
             continue
         if "corpus" in path.parts:
             subject = path.parts[path.parts.index("corpus") + 1]
-            if pathlib.Path(*path.parts[:2], f"{subject}_fuzz.cc") not in files:
+            if not any(file.parts[:2] == path.parts[:2] and file.name == f"{subject}_fuzz.cc" for file in files):
                 problems.append(f"{path}: no {subject}_fuzz.cc reads this corpus; remove or rename one of them")
             continue
         names = [path.name, path.stem, *path.parts[2:-1]]
@@ -196,7 +196,7 @@ def _dead_scripts(files: list[pathlib.Path], texts: dict[pathlib.Path, str]) -> 
         if not script or path.parts[0] == "tests":
             continue
         stem = re.escape(path.stem)
-        name = re.compile(rf"\b{re.escape(path.name)}\b|\bimport {stem}\b|\bfrom {stem} import\b")
+        name = re.compile(rf"\b{re.escape(path.name)}\b|\bimport {stem}\b|\bfrom \.?{stem} import\b")
         if not any(name.search(text) for other, text in texts.items() if other != path):
             problems.append(f"{path}: nothing mentions this script; say somewhere what it is for, or remove it")
     return problems
