@@ -157,6 +157,7 @@ TEST_F(ServedModelsTest, CountersSurviveTheirModel) {
       done.set_value();
     });
     done.get_future().get();
+    ASSERT_TRUE(comes([&] { return models_->counters().steps > 0; }));  // the thread tells after the work
   }
   EXPECT_TRUE(ask("b").get());
   EXPECT_GT(models_->counters().steps, 0U);
