@@ -6,11 +6,13 @@
   ```toml, json   parsed
   ```text, console, cpp, mermaid   for reading only
 """
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -94,13 +96,21 @@ def run_block(block: Block, root: pathlib.Path, programs: pathlib.Path) -> str |
         (pathlib.Path(folder) / "run").symlink_to(root / "run")
         environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1",
                        "XDG_STATE_HOME": folder}
+        said = pathlib.Path(folder) / ".said"  # a file: a server that is left behind would keep a pipe open
+        with said.open("w") as out:
+            process = subprocess.Popen(["bash", "-euo", "pipefail", "-c", block.text], cwd=folder, env=environment,
+                                       stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                                       start_new_session=True)
         try:
-            done = subprocess.run(["bash", "-euo", "pipefail", "-c", block.text], cwd=folder, env=environment,
-                                  text=True, errors="replace", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, timeout=BLOCK_SECONDS, check=False)
+            code = process.wait(BLOCK_SECONDS)
         except subprocess.TimeoutExpired:
             return f"did not end within {BLOCK_SECONDS} s"
-    return None if done.returncode == 0 else f"exit code {done.returncode}\n{block.text}\n{done.stdout[-3000:]}"
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        text = said.read_text(errors="replace")
+    return None if code == 0 else f"exit code {code}\n{block.text}\n{text[-3000:]}"
 
 
 def run_blocks(tally, root: pathlib.Path, programs: pathlib.Path) -> None:
