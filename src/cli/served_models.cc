@@ -109,6 +109,7 @@ Result<std::vector<serving::ModelOffer>> model_offers(const Config& config) {
   for (const std::string& name : names) {
     PLAIT_TRY(auto one, offer(config, name));
     if (std::ranges::find(offers, one.name, &serving::ModelOffer::name) != offers.end()) {
+      if (config.text("server.models").empty()) continue;  // the first model stands for one that is here, too
       return fail(ErrorCode::invalid_argument,
                   fmt::format("server.models: \"{}\" and another model are both called {}", name, one.name));
     }
