@@ -378,23 +378,11 @@ Accepted<Asked> read_message(const Json& body, const AskContext& context) {
   return Asked{.request = *std::move(request), .reply_id = "msg_" + context.id, .wording = std::move(wording)};
 }
 
+// OpenAI's words but for these.
 std::string_view anthropic_type(int status) {
-  switch (status) {
-    case 401:
-      return "authentication_error";
-    case 403:
-      return "permission_error";
-    case 404:
-      return "not_found_error";
-    case 413:
-      return "request_too_large";
-    case 429:
-      return "rate_limit_error";
-    case 503:
-      return "overloaded_error";
-    default:
-      return status >= 500 ? "api_error" : "invalid_request_error";
-  }
+  if (status == 413) return "request_too_large";
+  if (status == 503) return "overloaded_error";
+  return status >= 500 ? "api_error" : error_type(status);
 }
 
 }  // namespace

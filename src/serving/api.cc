@@ -357,10 +357,11 @@ void Api::State::add_model_routes(HttpRouter& router) {
 // The questions that need a model's tokenizer, but not its engine.
 void Api::State::answer(TextReply reply, const HttpRequest& request, const Responder& responder) {
   const auto body = parse_body(request.body);
-  const std::string model = body ? model_of(*body) : std::string();  // a bad body is refused by whoever reads it
-  const Json given = body && body->is_object() ? body->value("model", Json()) : Json();
-  if (!given.is_null() && !given.is_string()) {
-    return responder.refuse(bad_value("model", "must be a string").error());
+  std::string model;  // a bad body is refused by whoever reads it
+  if (body && body->is_object()) {
+    const auto given = Fields(*body).text("model");
+    if (!given) return responder.refuse(given.error());
+    model = given->value_or("");
   }
   models_.acquire(model, {}, [this, reply, request, responder](Accepted<ModelLease> lease) {
     if (!lease) return responder.refuse(lease.error());
