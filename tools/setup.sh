@@ -109,6 +109,7 @@ build() {
   shift
   # Where there is a compiler cache, other checkouts of the same sources serve this one.
   export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$root} CCACHE_NOHASHDIR=1
+  export CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS:-pch_defines,time_macros}
   take_build_lock
   configure "$preset"
   # A terminal gets ninja's one moving line, a pipe gets the log, on failure only.
