@@ -7,11 +7,9 @@ The last line on stdout is "N passed, N failed, N skipped". Exit code 1 when any
 import argparse
 import concurrent.futures
 import contextlib
-import datetime
 import fcntl
 import os
 import pathlib
-import platform
 import re
 import subprocess
 import sys
@@ -22,11 +20,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import clients  # noqa: E402
 import documents  # noqa: E402
 import house  # noqa: E402
+import long_report  # noqa: E402
 
 ROOT = house.ROOT
 FUZZ_SECONDS = 5
 LONG_FUZZ_SECONDS = 600
-LONG_REPORT = ROOT / "docs/reports/long.md"
+LONG_LOAD_SECONDS = 1800
 TSAN_AREAS = "parallel|kernels|os|hub|store|index|engine|serving|evaluation"
 MODELS = ["smollm2-135m", "gemma3-270m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"]
 # Every finding ends the program with an error; a huge allocation fails as it would without the sanitizer.
@@ -82,6 +81,13 @@ class Tally:
     def skips(self, name: str, reason: str) -> None:
         self.skipped += 1
         self.reasons[reason] = self.reasons.get(reason, 0) + 1
+
+    def add(self, other: "Tally") -> None:
+        """Takes over what another one counted."""
+        self.passed, self.failed, self.skipped = (a + b for a, b in zip(self.counts(), other.counts()))
+        self.failures += other.failures
+        for reason, count in other.reasons.items():
+            self.reasons[reason] = self.reasons.get(reason, 0) + count
 
     def finish(self) -> int:
         for reason, count in sorted(self.reasons.items()):
@@ -223,7 +229,9 @@ def parse_arguments() -> argparse.Namespace:
     kind.add_argument("--tsan", action="store_true", help=f"the tests of {TSAN_AREAS} under data-race checks")
     kind.add_argument("--fuzz", type=int, metavar="SECONDS", help="only the fuzz targets, so long each")
     kind.add_argument("--clients", action="store_true", help="only clients that others wrote, the large ones as well")
-    kind.add_argument("--long", action="store_true", help="what takes longer as well; writes docs/reports/long.md")
+    kind.add_argument("--long", nargs="*", metavar="PART", choices=LONG_PARTS,
+                      help="what takes longer, all of it or some of " + ", ".join(LONG_PARTS) +
+                      "; writes docs/reports/long.md")
     parser.add_argument("--filter", default="", metavar="RE", help="only tests whose name matches")
     parser.add_argument("--all-models", action="store_true", help="fetch and use all models, not only the default one")
     return parser.parse_args()
@@ -238,21 +246,23 @@ def fetch_models(tally: Tally, names: list[str]) -> None:
 
 
 def run_tidy(tally: Tally) -> None:
-    if not setup("packages", "tidy"):
-        tally.skips("tidy", "clang-tidy-19 is not installed")
-    elif setup("build", "tidy"):
-        tally.passes("tidy")
-    else:
-        tally.fails("tidy", "clang-tidy complains; see build/tidy.log")
+    with tally.section("clang-tidy"):
+        if not setup("packages", "tidy"):
+            tally.skips("tidy", "clang-tidy-19 is not installed")
+        elif setup("build", "tidy"):
+            tally.passes("tidy")
+        else:
+            tally.fails("tidy", "clang-tidy complains; see build/tidy.log")
 
 
-def run_everything(tally: Tally, options: argparse.Namespace, fuzz_seconds: int) -> None:
+def run_ordinary(tally: Tally, options: argparse.Namespace) -> None:
+    """All but the fuzz targets."""
     with tally.section("house"):
         run_house(tally)
     with tally.section("tests"):
         if setup("build", "release", "plait"):
             setup("model")
-            if options.all_models or options.long:
+            if options.all_models or options.long is not None:
                 fetch_models(tally, MODELS)
         run_ctest(tally, "release", options.filter or ".")
     with tally.section("installed and packaged"):
@@ -261,17 +271,18 @@ def run_everything(tally: Tally, options: argparse.Namespace, fuzz_seconds: int)
         run_page(tally)
     with tally.section("blocks of the documents"):
         documents.run_blocks(tally, ROOT, ROOT / "build/release")
-    run_clients(tally, heavy=options.long)
-    with tally.section(f"fuzz targets, {fuzz_seconds} s each"):
-        run_fuzz(tally, fuzz_seconds)
-
-
-def run_clients(tally: Tally, heavy: bool) -> None:
     with tally.section("clients"):
         clients.run(tally, setup)
-    if heavy:
-        with tally.section("large clients"):
-            clients.run(tally, setup, clients.HEAVY)
+
+
+def run_fuzz_section(tally: Tally, seconds: int) -> None:
+    with tally.section(f"fuzz targets, {seconds} s each"):
+        run_fuzz(tally, seconds)
+
+
+def run_large_clients(tally: Tally) -> None:
+    with tally.section("large clients"):
+        clients.run(tally, setup, clients.HEAVY)
 
 
 def run_page(tally: Tally) -> None:
@@ -291,35 +302,43 @@ def run_tsan(tally: Tally) -> None:
         run_ctest(tally, "tsan", rf"^({TSAN_AREAS})[._]")
 
 
-def run_long(tally: Tally, options: argparse.Namespace) -> None:
+def run_load(tally: Tally) -> None:
+    """Half an hour of twice what the server can do, of all kinds; tools/long_load.py judges it."""
+    if not tally.wants("load"):
+        return
+    with tally.section(f"mixed load, {LONG_LOAD_SECONDS} s"):
+        if not setup("build", "release", "plait"):
+            tally.fails("build.release")
+            return
+        setup("model")
+        command = [sys.executable, ROOT / "tools/long_load.py", "--seconds", str(LONG_LOAD_SECONDS)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        for line in done.stdout.strip().splitlines():
+            tally.note(line)
+        if done.returncode == 0:
+            tally.passes("load")
+        else:
+            tally.fails("load", done.stderr[-4000:])
+
+
+LONG_PARTS = {
+    "tests": run_ordinary,
+    "clients": lambda tally, options: run_large_clients(tally),
+    "load": lambda tally, options: run_load(tally),
+    "fuzz": lambda tally, options: run_fuzz_section(tally, LONG_FUZZ_SECONDS),
+    "tidy": lambda tally, options: run_tidy(tally),
+    "asan": run_asan,
+    "tsan": lambda tally, options: run_tsan(tally),
+}
+
+
+def run_long(total: Tally, options: argparse.Namespace) -> None:
     os.environ["PLAIT_LONG"] = "1"  # tests that repeat something do so more often
-    run_everything(tally, options, LONG_FUZZ_SECONDS)
-    with tally.section("clang-tidy"):
-        run_tidy(tally)
-    run_asan(tally, options)
-    run_tsan(tally)
-    if not options.filter:
-        write_report(tally)
-
-
-def processor() -> str:
-    match = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-    return match.group(1) if match else platform.machine()
-
-
-def write_report(tally: Tally) -> None:
-    git = ["git", "-C", ROOT, "log", "-1", "--format=%h %s"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
-    lines = ["# The last long run", "", "Written by `./test --long`.", "",
-             f"{datetime.date.today()}, {os.cpu_count()} cores of {processor()}, at {commit}", "",
-             "| part | passed | failed | skipped | seconds |", "| --- | --- | --- | --- | --- |"]
-    lines += [f"| {title} | {passed} | {failed} | {skipped} | {seconds:.0f} |"
-              for title, passed, failed, skipped, seconds in tally.sections]
-    lines += ["", *(f"- {note}" for note in tally.notes)]
-    lines += [f"- skipped {count}: {reason}" for reason, count in sorted(tally.reasons.items())]
-    lines += [f"- failed: {name}" for name in tally.failures]
-    LONG_REPORT.parent.mkdir(parents=True, exist_ok=True)
-    LONG_REPORT.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for part in options.long or LONG_PARTS:
+        tally = Tally(options.filter)
+        LONG_PARTS[part](tally, options)
+        long_report.write_part(part, options.filter, tally)
+        total.add(tally)
 
 
 def main() -> int:
@@ -332,16 +351,18 @@ def main() -> int:
     elif options.tsan:
         run_tsan(tally)
     elif options.fuzz is not None:
-        with tally.section(f"fuzz targets, {options.fuzz} s each"):
-            run_fuzz(tally, options.fuzz)
+        run_fuzz_section(tally, options.fuzz)
     elif options.clients:
         if setup("build", "release", "plait"):
             setup("model")
-        run_clients(tally, heavy=True)
-    elif options.long:
+        with tally.section("clients"):
+            clients.run(tally, setup)
+        run_large_clients(tally)
+    elif options.long is not None:
         run_long(tally, options)
     else:
-        run_everything(tally, options, FUZZ_SECONDS)
+        run_ordinary(tally, options)
+        run_fuzz_section(tally, FUZZ_SECONDS)
     print(f"took {time.monotonic() - started:.0f} s")
     result = tally.finish()
     lock.close()
