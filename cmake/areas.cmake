@@ -4,6 +4,7 @@
 #   name_test.cc   one test program per area, <area>_test
 #   name_bench.cc  one bench program per area, <area>_bench
 #   name_fuzz.cc   one program each: a libFuzzer target in the fuzz preset, else a corpus replay
+#   name_probe.cc  one program each, that tests in other languages ask
 # Files named *_avx2.cc, *_avxvnni.cc, *_avx512.cc, *_amx.cc get the flags of that instruction set; no other file does.
 
 set(PLAIT_ISA_avx2 -mavx2 -mfma -mf16c)
@@ -43,7 +44,9 @@ function(plait_area name)
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
   list(FILTER benches INCLUDE REGEX "_bench\\.cc$")
   list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cc$")
-  list(FILTER sources EXCLUDE REGEX "_(test|bench|fuzz|main)\\.cc$")
+  set(probes ${sources})
+  list(FILTER probes INCLUDE REGEX "_probe\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "_(test|bench|fuzz|probe|main)\\.cc$")
   plait_isa_flags(${sources})
 
   if(sources)
@@ -86,6 +89,11 @@ function(plait_area name)
     plait_precompiled(${name}_test test)
     plait_discover(${name}_test ${name})
   endif()
+  foreach(probe IN LISTS probes)
+    get_filename_component(program ${probe} NAME_WE)
+    add_executable(${program} ${probe})
+    target_link_libraries(${program} PRIVATE plait_${name} plait_testing plait_warnings)
+  endforeach()
   if(benches)
     add_executable(${name}_bench ${benches})
     target_link_libraries(${name}_bench PRIVATE plait_${name} plait_testing plait_warnings benchmark::benchmark_main

@@ -98,7 +98,7 @@ def run(tally, setup, group: Group = LIGHT) -> None:
              if any(prefixed.wants(test.id()) for test in house.find_unittests(group.folder, path.name))]
     if not files:
         return
-    if not setup("build", "release", "plait"):
+    if not setup("build", "release", "plait", "schema_probe"):
         prefixed.fails("build")
         return
     problem = None if group.alone.issuperset(files) else prepare(setup, group)

@@ -16,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import source_files  # noqa: E402
 
 ROOT = source_files.ROOT
-TEST_FILE = re.compile(r"_(test|bench|fuzz)\.cc$|_(test|bench|fuzz)_\w+\.(h|cc)$|^testing/")
+TEST_FILE = re.compile(r"_(test|bench|fuzz|probe)\.cc$|_(test|bench|fuzz)_\w+\.(h|cc)$|^testing/")
 TEST_PACKAGES = {"gtest", "rapidcheck", "benchmark", "posix", "intrinsics", "absl", "tbb"}
 PICTURE = re.compile(r"(<!-- picture: begin[^\n]*-->\n).*?(<!-- picture: end -->)", re.S)
 # The C++23 library, and the C headers that it takes over.

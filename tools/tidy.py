@@ -17,10 +17,10 @@ SIZE_REASON = re.compile(r"(?://|#) size: \S+")
 CODE = {".cc", ".h", ".inc", ".py", ".sh", ".cmake"}
 
 # Where printing is the job. Everywhere else a library reports through its return value.
-MAY_PRINT = re.compile(r"^(src/cli/|apps/|bench/)|_(bench|main|test)\.cc$|^src/base/check\.cc$")
+MAY_PRINT = re.compile(r"^(src/cli/|apps/|bench/)|_(bench|main|test|probe)\.cc$|^src/base/check\.cc$")
 PRINTS = re.compile(r"\bstd::(cout|cerr|clog|puts|printf|print|println)\b|(?<![\w:])(printf|puts|putchar|perror)\s*\(|"
                     r"\b(f?print|println|fprintf|fputs|fputc|putc)\s*\([^;]*\b(stderr|stdout)\b")
-MAY_EXIT = re.compile(r"^(src/cli/|apps/|bench/)|_(bench|main|test|fuzz)\.cc$|"
+MAY_EXIT = re.compile(r"^(src/cli/|apps/|bench/)|_(bench|main|test|fuzz|probe)\.cc$|"
                       r"^src/(base/check|os/interrupt|os/process)\.cc$")
 EXITS = re.compile(r"\bstd::(exit|quick_exit|_Exit|terminate|abort)\b|"
                    r"(?<![\w:.>])(exit|_exit|abort|quick_exit)\s*\(|\b__builtin_trap\b")

@@ -34,6 +34,12 @@ bool bytes_are_words(const text::Grammar& grammar, const TokenTrie& trie) {
 
 }  // namespace
 
+TokenMaskTable::TokenMaskTable(const Tokenizer& tokenizer_in, std::vector<TokenId> text_marks)
+    : tokenizer(tokenizer_in),
+      marks(std::move(text_marks)),
+      trie(TokenTrie::words_of(tokenizer, marks)),
+      plain(TokenTrie::words_of(tokenizer, marks), tokenizer.size()) {}
+
 bool TokenMaskTable::is_text(TokenId token) const {
   const TokenKind kind = tokenizer.kind(token);
   const bool text = kind == TokenKind::normal || kind == TokenKind::user_defined || kind == TokenKind::byte;
@@ -44,6 +50,7 @@ MaskCache::MaskCache(std::shared_ptr<const text::Grammar> grammar, std::shared_p
                      const MaskCacheOptions& options)
     : table_(std::move(table)),
       bytes_suffice_(bytes_are_words(*grammar, table_->trie)),
+      use_plain_words_(options.plain_words),
       states_(std::move(grammar), options.states),
       words_((table_->tokenizer.size() + 63) / 64),
       slots_max_(std::max<std::size_t>(2, options.bytes_max / (words_ * 8 + sizeof(Slot)))),
@@ -51,8 +58,7 @@ MaskCache::MaskCache(std::shared_ptr<const text::Grammar> grammar, std::shared_p
       reached_(table_->trie.longest() + 1) {}
 
 template <class Visit>
-void MaskCache::walk(StateId state, std::uint32_t root, Visit visit) {
-  const TokenTrie& trie = table_->trie;
+void MaskCache::walk(const TokenTrie& trie, StateId state, std::uint32_t root, Visit visit) {
   const std::uint32_t end = trie.node(root).end;
   rows_[trie.node(root).depth] = &states_.row(state);
   reached_[trie.node(root).depth] = state;
@@ -145,15 +151,81 @@ MaskCache::Slot& MaskCache::slot_of(StateId state) {
 
 void MaskCache::fill(Slot& slot) {
   ++made_;
-  std::ranges::fill(slot.bits, 0);
   slot.bytes_after = 0;
   slot.tokens_after = kNone;
-  walk(slot.state, 0, [&](std::span<const TokenId> tokens, StateId next) {
+  if (use_plain_words_ && find_plain_path(slot.state)) {
+    fill_along_plain_path(slot);
+  } else {
+    std::ranges::fill(slot.bits, 0);
+    fill_from(table_->trie, slot.state, slot);
+  }
+  allow_end(slot.state, slot.bits);
+}
+
+void MaskCache::fill_from(const TokenTrie& trie, StateId state, Slot& slot) {
+  walk(trie, state, 0, [&](std::span<const TokenId> tokens, StateId next) {
     allow(tokens, slot.bits);
     slot.bytes_after = std::max(slot.bytes_after, states_.cost(next));
     return true;
   });
-  allow_end(slot.state, slot.bits);
+}
+
+bool MaskCache::all_lead_to(StateId state, const text::Utf8Range& range, std::uint32_t at, StateId end) {
+  StateId before = state;  // of the bytes so far: neighbours mostly lead to the same state
+  for (unsigned byte = range.first[at]; byte <= range.last[at]; ++byte) {
+    const StateId next = states_.advance(state, static_cast<std::uint8_t>(byte));
+    if (byte > range.first[at] && next == before) continue;
+    before = next;
+    const bool ends = next == kRefused || at + 1 == range.length;
+    if (ends ? next != end : !all_lead_to(next, range, at + 1, end)) return false;
+  }
+  return true;
+}
+
+std::optional<StateId> MaskCache::find_behind_plain(StateId state) {
+  static const std::vector<text::Utf8Range> kLonger = text::utf8_ranges(text::CodePoints({{0x80, 0x10FFFF}}));
+  const StateId end = states_.advance(state, ' ');
+  for (unsigned byte = 0x20; byte < 0x80; ++byte) {
+    const auto ascii = static_cast<std::uint8_t>(byte);
+    if (PlainWords::is_plain(ascii) && states_.advance(state, ascii) != end) return std::nullopt;
+  }
+  const bool all = std::ranges::all_of(kLonger, [&](const auto& range) { return all_lead_to(state, range, 0, end); });
+  return all ? std::optional(end) : std::nullopt;
+}
+
+std::optional<StateId> MaskCache::behind_plain(StateId state) {
+  behind_plain_.resize(std::max(behind_plain_.size(), states_.size()), kNone);
+  if (behind_plain_[state.value()] == kNone) {
+    const auto found = find_behind_plain(state);
+    behind_plain_[state.value()] = found ? found->value() : kDiffers;
+  }
+  const std::uint32_t known = behind_plain_[state.value()];
+  return known == kDiffers ? std::nullopt : std::optional(StateId(known));
+}
+
+bool MaskCache::find_plain_path(StateId state) {
+  plain_path_ = {state};
+  while (plain_path_.size() <= table_->plain.longest()) {
+    const auto next = behind_plain(plain_path_.back());
+    if (!next) return false;
+    if (*next == kRefused) break;
+    plain_path_.push_back(*next);
+  }
+  return plain_path_.size() > 1;
+}
+
+void MaskCache::fill_along_plain_path(Slot& slot) {
+  const PlainWords& words = table_->plain;
+  if (plain_path_.size() > words.longest()) {
+    std::ranges::copy(words.mask(), slot.bits.begin());
+  } else {
+    std::ranges::fill(slot.bits, 0);
+    allow(words.up_to(plain_path_.size() - 1), slot.bits);
+  }
+  for (std::size_t count = 0; count < plain_path_.size(); ++count) {
+    if (count > 0) slot.bytes_after = std::max(slot.bytes_after, states_.cost(plain_path_[count]));
+    fill_from(words.behind(count), plain_path_[count], slot);
+  }
 }
 
 base::Result<MaskCache::Mask> MaskCache::mask(StateId state) {
@@ -176,7 +248,7 @@ base::Result<MaskCache::Mask> MaskCache::mask_within(StateId state, std::size_t 
   std::uint32_t most = 0;
   // At most so many may be needed behind the token; needed - 1 are always possible.
   const std::size_t allowed = std::max<std::size_t>(left < 2 ? 0 : left - 1, needed);
-  walk(state, 0, [&](std::span<const TokenId> tokens, StateId next) {
+  walk(table_->trie, state, 0, [&](std::span<const TokenId> tokens, StateId next) {
     const std::uint32_t after = tokens_to_end(next);
     most = std::max(most, after);
     if (after < allowed) allow(tokens, within_);
@@ -299,7 +371,7 @@ void MaskCache::cut_open_end(std::string_view bytes, StateId end) {
     }
     bool open = false;
     if (node != TokenTrie::kNone) {
-      walk(end, node, [&](std::span<const TokenId>, StateId) {
+      walk(table_->trie, end, node, [&](std::span<const TokenId>, StateId) {
         open = true;
         return false;
       });

@@ -10,12 +10,14 @@
 //
 // A token is allowed if the text with all its bytes can still be finished. The vocabulary is a tree of bytes and the
 // walk turns back where the grammar refuses, so a mask costs as many steps as there are beginnings of tokens that fit.
+// Within strings nearly all of them do: there words are taken by their plain beginnings together (plain_words.h).
 // Masks are kept by state, the last used ones first.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -23,8 +25,10 @@
 
 #include "base/id.h"
 #include "base/result.h"
+#include "models/plain_words.h"
 #include "models/token_trie.h"
 #include "models/tokenizer.h"
+#include "text/grammar/code_points.h"
 #include "text/grammar/states.h"
 
 namespace plait::models {
@@ -36,19 +40,20 @@ inline constexpr GrammarState kOffGrammar = text::kRefused;
 /// What masks need to know of a vocabulary. The tokenizer must outlive it.
 struct TokenMaskTable {  // immutable; any thread
   /// `marks`: control tokens that a grammar's text may have, by their names.
-  explicit TokenMaskTable(const Tokenizer& words, std::vector<base::TokenId> text_marks = {})
-      : tokenizer(words), marks(std::move(text_marks)), trie(words, marks) {}
+  explicit TokenMaskTable(const Tokenizer& tokenizer_in, std::vector<base::TokenId> text_marks = {});
   /// Stands for text. Ends of generation do not.
   [[nodiscard]] bool is_text(base::TokenId token) const;
 
   const Tokenizer& tokenizer;
   std::vector<base::TokenId> marks;
   TokenTrie trie;
+  PlainWords plain;
 };
 
 struct MaskCacheOptions {
   std::size_t bytes_max = std::size_t{32} << 20U;  ///< Of masks; two are always kept.
   text::StateLimits states = {};
+  bool plain_words = true;  ///< No: every mask by a walk over all words, as a reference.
 };
 
 class MaskCache {  // one thread; may serve many generations
@@ -85,7 +90,7 @@ class MaskCache {  // one thread; may serve many generations
   [[nodiscard]] std::size_t masks_made() const { return made_; }
 
  private:
-  static constexpr std::uint32_t kNone = 0xFFFF'FFFF;
+  static constexpr std::uint32_t kNone = 0xFFFF'FFFF, kDiffers = 0xFFFF'FFFE;
   struct Slot {
     GrammarState state = kOffGrammar;
     std::uint32_t newer = kNone, older = kNone;
@@ -94,15 +99,23 @@ class MaskCache {  // one thread; may serve many generations
     std::vector<std::uint64_t> bits = {};
   };
   /// Calls visit(tokens, state behind them) for all tokens below `root`, which stands for `state`, that the grammar
-  /// allows, until that returns false.
+  /// allows, until that returns false. Requires: the trie is the table's or shorter.
   template <class Visit>
-  void walk(GrammarState state, std::uint32_t root, Visit visit);
+  void walk(const TokenTrie& trie, GrammarState state, std::uint32_t root, Visit visit);
+  /// The one state behind every plain character, kOffGrammar if it allows none; nothing if that depends on which.
+  [[nodiscard]] std::optional<GrammarState> behind_plain(GrammarState state);
+  [[nodiscard]] std::optional<GrammarState> find_behind_plain(GrammarState state);
+  [[nodiscard]] bool all_lead_to(GrammarState state, const text::Utf8Range& range, std::uint32_t at, GrammarState end);
+  /// Fills in plain_path_. False: the walk over all words has to do.
+  [[nodiscard]] bool find_plain_path(GrammarState state);
+  void fill_along_plain_path(Slot& slot);
   /// The classes of bytes (token_trie.h) that all lead from a state back to it.
   [[nodiscard]] std::uint32_t loops_of(GrammarState state);
   Slot& slot_of(GrammarState state);
   void unlink(std::uint32_t slot);
   void make_newest(std::uint32_t slot);
   void fill(Slot& slot);
+  void fill_from(const TokenTrie& trie, GrammarState state, Slot& slot);
   void allow_end(GrammarState state, std::vector<std::uint64_t>& bits) const;
   void allow(std::span<const base::TokenId> tokens, std::vector<std::uint64_t>& bits) const;
   void follow_shortest(GrammarState state);
@@ -112,6 +125,7 @@ class MaskCache {  // one thread; may serve many generations
 
   std::shared_ptr<const TokenMaskTable> table_;
   bool bytes_suffice_;
+  bool use_plain_words_;
   text::GrammarStates states_;
   std::size_t words_;  // of a mask
   std::size_t slots_max_;
@@ -123,6 +137,8 @@ class MaskCache {  // one thread; may serve many generations
   std::vector<text::GrammarStates::Row*> rows_;  // [depth] of a walk
   std::vector<GrammarState> reached_;            // [depth]
   std::vector<std::uint32_t> tokens_to_end_;     // [state], kNone: not known yet
+  std::vector<std::uint32_t> behind_plain_;      // [state], kNone: not known yet, kDiffers
+  std::vector<GrammarState> plain_path_;         // [count]: the state behind so many plain characters
   std::vector<GrammarState> path_;
   std::string path_bytes_;
   std::vector<base::TokenId> forced_;

@@ -23,6 +23,7 @@ constexpr std::size_t kVocabulary = 152'000;
 
 text::Json wide_schema() {
   text::Json properties = text::Json::object();
+  properties["bounded"] = {{"type", "string"}, {"maxLength", 200}};
   text::Json required = text::Json::array();
   for (int i = 0; i < 100; ++i) {
     static const char* const kTypes[] = {"string", "integer", "number", "boolean"};
@@ -98,14 +99,14 @@ text::StateId behind(MaskCache& masks, std::string_view text) {
 }
 
 constexpr std::string_view kStart = "", kKey = "{\"", kString = "{\"property_0\": \"some",
-                           kNumber = "{\"property_0\": \"\", \"property_1\": 12";
+                           kBounded = "{\"bounded\": \"some", kNumber = "{\"property_0\": \"\", \"property_1\": 12";
 
 /// A mask that nobody has asked for: the states behind are new, too.
-void cold(benchmark::State& state, std::string_view text) {
+void cold(benchmark::State& state, std::string_view text, bool plain_words = true) {
   const auto grammar = grammar_of(wide_schema());
   for (auto _ : state) {
     state.PauseTiming();
-    auto masks = std::make_unique<MaskCache>(grammar, table());
+    auto masks = std::make_unique<MaskCache>(grammar, table(), MaskCacheOptions{.plain_words = plain_words});
     const text::StateId at = behind(*masks, text);
     state.ResumeTiming();
     benchmark::DoNotOptimize(masks->mask(at));
@@ -117,6 +118,13 @@ void cold(benchmark::State& state, std::string_view text) {
 BENCHMARK_CAPTURE(cold, start, kStart)->Name("token_mask/cold_start")->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(cold, key, kKey)->Name("token_mask/cold_key")->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(cold, string, kString)->Name("token_mask/cold_string")->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(cold, string_walk, kString, false)
+    ->Name("token_mask/cold_string_by_walk")
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(cold, bounded, kBounded)->Name("token_mask/cold_bounded_string")->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(cold, bounded_walk, kBounded, false)
+    ->Name("token_mask/cold_bounded_string_by_walk")
+    ->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(cold, number, kNumber)->Name("token_mask/cold_number")->Unit(benchmark::kMicrosecond);
 
 /// The states are known, the mask was dropped.

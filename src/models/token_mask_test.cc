@@ -5,7 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <iterator>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -84,6 +86,8 @@ std::vector<std::shared_ptr<const text::Grammar>> grammars() {
                "additionalProperties":{"type":"number"}})",
            R"({"$ref":"#/$defs/n","$defs":{"n":{"properties":{"name":{"type":"string","maxLength":5},
                "next":{"$ref":"#/$defs/n"}},"required":["name"]}}})",
+           R"({"items":{"type":"string","minLength":2,"maxLength":45}})",
+           R"({"items":{"anyOf":[{"pattern":"^.*a.?$"},{"type":"string","maxLength":1}]}})",
        }) {
     add(text::json_schema_grammar(text::parse_json(schema).value()));
   }
@@ -136,6 +140,59 @@ TEST(TokenMask, AreWhatEachTokenByItselfWouldSay) {
         if (token == tokenizer->eos()) break;
         text += tokenizer->piece(token);
         at = masks.advance(at, token);
+      }
+    }
+  }
+}
+
+/// Bytes, and words as they are in vocabularies that know nothing of characters: with parts of them, long stretches,
+/// and marks of JSON in the middle.
+std::unique_ptr<Tokenizer> wordy_tokenizer() {
+  static constexpr std::string_view kParts[] = {
+      "a",        "na",   "name", " ",    "\"",       "\":", "\\",   "\\n",      ",",
+      "\xC3\xA9", "\xE2", "\x82", "\xAC", "\xF0\x9F", "]",   "\x7F", "xxxxxxxx", "\n"};
+  std::set<std::string> words;
+  for (int byte = 0; byte < 256; ++byte) words.emplace(1, static_cast<char>(byte));
+  words.insert(std::string(40, 'x'));
+  words.insert(std::string(35, ' ') + "\",");
+  for (std::uint64_t i = 0; words.size() < 1500; ++i) {
+    std::string word;
+    for (std::uint64_t k = 0; k < 1 + base::random_u64(i, 0) % 7; ++k) {
+      word += kParts[base::random_u64(i, 1 + k) % std::size(kParts)];
+    }
+    words.insert(word);
+  }
+  std::vector<std::string> tokens;
+  for (const std::string& word : words) tokens.push_back(written(word));
+  tokens.emplace_back("<|end|>");
+  std::vector<std::int32_t> kinds(tokens.size(), 1);
+  kinds.back() = 3;
+  TokenizerSource source;
+  source.tokens.assign(tokens.begin(), tokens.end());
+  source.kinds = kinds;
+  source.eos = static_cast<std::int64_t>(tokens.size()) - 1;
+  return Tokenizer::make(source).value();
+}
+
+TEST(TokenMask, PlainWordsTakenTogetherAreAllowedAsByTheWalkOverAll) {
+  const auto tokenizer = wordy_tokenizer();
+  const auto table = std::make_shared<const TokenMaskTable>(*tokenizer);
+  EXPECT_EQ(table->plain.longest(), PlainWords::kCountMax);
+  for (const auto& grammar : grammars()) {
+    MaskCache masks(grammar, table), reference(grammar, table, {.plain_words = false});
+    for (std::uint64_t seed = 0; seed < 30; ++seed) {
+      StateId at = masks.start(), same = reference.start();
+      for (std::uint64_t step = 0; step < 40; ++step) {
+        const std::vector<TokenId> next = allowed(*masks.mask(at), *tokenizer);
+        ASSERT_EQ(next, allowed(*reference.mask(same), *tokenizer));
+        const std::size_t left = 2 + base::random_u64(seed, step + 1000) % 60;
+        ASSERT_EQ(allowed(*masks.mask_within(at, left), *tokenizer),
+                  allowed(*reference.mask_within(same, left), *tokenizer));
+        ASSERT_FALSE(next.empty());
+        const TokenId token = next[base::random_u64(seed, step) % next.size()];
+        if (token == tokenizer->eos()) break;
+        at = masks.advance(at, token);
+        same = reference.advance(same, token);
       }
     }
   }

@@ -8,8 +8,8 @@ namespace plait::models {
 
 using base::TokenId;
 
-TokenTrie::TokenTrie(const Tokenizer& tokenizer, std::span<const TokenId> marks) {
-  std::vector<std::pair<std::string_view, TokenId>> words;
+std::vector<TokenTrie::Word> TokenTrie::words_of(const Tokenizer& tokenizer, std::span<const TokenId> marks) {
+  std::vector<Word> words;
   for (std::size_t i = 0; i < tokenizer.size(); ++i) {
     const TokenId id(static_cast<std::int32_t>(i));
     const TokenKind kind = tokenizer.kind(id);
@@ -18,8 +18,11 @@ TokenTrie::TokenTrie(const Tokenizer& tokenizer, std::span<const TokenId> marks)
     const std::string_view piece = tokenizer.piece(id);
     if (!text || piece.empty() || piece.size() > kLongest || tokenizer.is_end_of_generation(id)) continue;
     words.emplace_back(piece, id);
-    longest_ = std::max(longest_, piece.size());
   }
+  return words;
+}
+
+TokenTrie::TokenTrie(std::vector<Word> words) {
   std::ranges::sort(words);  // compares bytes as unsigned: char_traits does
   nodes_.push_back({});
   std::vector<std::uint32_t> path{0};  // the nodes of the word before
@@ -36,6 +39,7 @@ TokenTrie::TokenTrie(const Tokenizer& tokenizer, std::span<const TokenId> marks)
                         .byte = static_cast<std::uint8_t>(word[i])});
     }
     tokens_.push_back(id);
+    longest_ = std::max(longest_, word.size());
     before = word;
   }
   for (const std::uint32_t id : path) nodes_[id].end = static_cast<std::uint32_t>(nodes_.size());

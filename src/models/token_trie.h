@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/id.h"
@@ -14,8 +15,6 @@
 
 namespace plait::models {
 
-/// Only words that stand for text: control, unknown and unused ones, ends of generation and words above 1,024 bytes are
-/// left out. A word that a model file calls user-defined is text, and so are control words named as marks.
 class TokenTrie {  // immutable; any thread
  public:
   struct Node {
@@ -31,8 +30,16 @@ class TokenTrie {  // immutable; any thread
   /// A coarse class of bytes, below 32: letters and digits, marks of ASCII, parts of longer characters.
   [[nodiscard]] static std::uint32_t class_of(std::uint8_t byte);
 
-  /// O(bytes of the vocabulary, sorted).
-  explicit TokenTrie(const Tokenizer& tokenizer, std::span<const base::TokenId> marks = {});
+  using Word = std::pair<std::string_view, base::TokenId>;
+
+  /// The words of a tokenizer that stand for text, in any order, valid as long as it: control, unknown and unused ones,
+  /// ends of generation and words above 1,024 bytes are left out. A word that a model file calls user-defined is text,
+  /// and so are control words named as marks.
+  [[nodiscard]] static std::vector<Word> words_of(const Tokenizer& tokenizer,
+                                                  std::span<const base::TokenId> marks = {});
+
+  /// O(bytes of the words, sorted). Requires: no word is empty or above kLongest bytes.
+  explicit TokenTrie(std::vector<Word> words);
 
   /// In preorder, children by byte; node 0 is the empty text.
   [[nodiscard]] std::uint32_t size() const { return static_cast<std::uint32_t>(nodes_.size() - 1); }

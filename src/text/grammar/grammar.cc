@@ -30,6 +30,12 @@ struct SetHash {
   }
 };
 
+// Determinising makes fewer states than there were before, or a few more. Patterns like [ab]*a[ab]{40} make twice
+// as many for each repetition more; they are given up before that takes long.
+std::size_t nodes_allowed(std::size_t nfa_states) {
+  return nfa_states + std::min<std::size_t>(8 * nfa_states + 2'000, 100'000);
+}
+
 std::size_t sorting_work(std::size_t items) { return items * static_cast<std::size_t>(std::bit_width(items)); }
 
 std::uint32_t add_cost(std::uint32_t a, std::uint32_t b) { return std::min(Grammar::kNever, a + b); }
@@ -69,7 +75,7 @@ class GrammarCompiler {
   NfaBuilder builder_;
   CompileLimits limits_;
   Grammar grammar_;
-  std::size_t work_ = 0;
+  std::size_t work_ = 0, nfa_states_ = 0;
   Nfa nfa_;  // of the rule at hand, as the next ones
   std::unordered_map<Set, Grammar::NodeId, SetHash> ids_;
   std::vector<Set> sets_;             // of the nodes that are not done
@@ -82,14 +88,16 @@ base::Result<void> GrammarCompiler::determinise() {
   sets_.clear();
   marks_.assign(nfa_.states.size(), 0);
   mark_ = 0;
+  nfa_states_ += nfa_.states.size();
   const std::size_t first = grammar_.nodes_.size();
   grammar_.starts_.push_back(node_of({0}));
   for (std::size_t i = 0; i < sets_.size(); ++i) {
-    if (grammar_.nodes_.size() > limits_.states_max || work_ > limits_.work_max) {
+    const std::size_t nodes_max = std::min(limits_.states_max, nodes_allowed(nfa_states_));
+    if (grammar_.nodes_.size() > nodes_max || work_ > limits_.work_max) {
       return base::fail(ErrorCode::out_of_resources,
                         fmt::format("grammar: its automaton has more than {} states or takes too long to make; use "
                                     "smaller bounds of repetitions and fewer alternatives that begin alike",
-                                    limits_.states_max));
+                                    nodes_max));
     }
     const Set set = std::exchange(sets_[i], {});
     const auto id = static_cast<Grammar::NodeId>(first + i);

@@ -4,10 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +22,7 @@ using base::Result;
 
 constexpr std::uint32_t kCountMax = 100'000;
 constexpr std::size_t kLevelsMax = 200;
+constexpr std::size_t kConstantsMax = 10'000, kOneOfMax = 50, kMultiplesMax = 1'000;
 
 struct Format {
   std::string_view name, pattern;
@@ -31,7 +32,19 @@ constexpr std::string_view kDate =
     ")";
 constexpr std::string_view kTime =
     "(([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))";
+/// Fewer labels than a name may have, and no two hyphens together, which mean something else in some names.
+constexpr std::string_view kLabel = "[A-Za-z0-9]{1,20}(-[A-Za-z0-9]{1,20}){0,2}";
 constexpr std::string_view kOctet = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
+
+/// Eight groups, or fewer and one `::` in the place of the others.
+std::string ipv6_pattern() {
+  static constexpr std::string_view kGroup = "[0-9a-fA-F]{1,4}";
+  std::string pattern = fmt::format("^(({0}:){{7}}{0}|::|({0}:){{1,7}}:|:(:{0}){{1,7}}", kGroup);
+  for (int before = 1; before <= 6; ++before) {
+    pattern += fmt::format("|({0}:){{{1}}}(:{0}){{1,{2}}}", kGroup, before, 7 - before);
+  }
+  return pattern + ")$";
+}
 
 std::optional<std::string> format_pattern(std::string_view name) {
   if (name == "date") return fmt::format("^{}$", kDate);
@@ -39,35 +52,29 @@ std::optional<std::string> format_pattern(std::string_view name) {
   if (name == "date-time") return fmt::format("^{}T{}$", kDate, kTime);
   if (name == "uuid") return "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$";
   if (name == "ipv4") return fmt::format("^({}\\.){{3}}{}$", kOctet, kOctet);
+  if (name == "hostname") return fmt::format("^{0}(\\.{0}){{0,3}}$", kLabel);
+  if (name == "ipv6") return ipv6_pattern();
+  if (name == "duration") {
+    static constexpr std::string_view kTimes = "T(nH(nM(nS)?)?|nM(nS)?|nS)", kDays = "(nY(nM(nD)?)?|nM(nD)?|nD)";
+    std::string pattern = fmt::format("^P({}({})?|{}|nW)$", kDays, kTimes, kTimes);
+    for (std::size_t at = 0; (at = pattern.find('n', at)) != std::string::npos;) pattern.replace(at, 1, "[0-9]{1,9}");
+    return pattern;
+  }
   if (name == "email") {
     return "^[A-Za-z0-9_%+-]+(\\.[A-Za-z0-9_%+-]+)*@([A-Za-z0-9]([A-Za-z0-9-]{0,30}[A-Za-z0-9])?\\.)+[A-Za-z]{2,20}$";
   }
   return std::nullopt;
 }
 
-/// Which keywords belong to which type, when `type` is absent.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 15> kTypeOfKeyword = {{
-    {"properties", "object"},
-    {"required", "object"},
-    {"additionalProperties", "object"},
-    {"items", "array"},
-    {"prefixItems", "array"},
-    {"minItems", "array"},
-    {"maxItems", "array"},
-    {"minLength", "string"},
-    {"maxLength", "string"},
-    {"pattern", "string"},
-    {"format", "string"},
-    {"minimum", "number"},
-    {"maximum", "number"},
-    {"exclusiveMinimum", "number"},
-    {"exclusiveMaximum", "number"},
-}};
-
 class SchemaParser {
  public:
   SchemaParser(GrammarSource& source, const Json& document, const JsonSchemaOptions& options)
-      : document_(document), options_(options), source_(source), text_(source_, options.space) {}
+      : document_(document),
+        options_(options),
+        source_(source),
+        text_(source_, options.space),
+        number_(source_),
+        work_{document} {}
 
   Result<RuleId> parse() {
     const RuleId root = source_.declare("root");
@@ -115,7 +122,7 @@ class SchemaParser {
       if (at.contains(key)) return alternatives(at, key, path);
     }
     if (at.contains("allOf")) {
-      PLAIT_TRY(const Json merged, merge_all_of(document_, at, path));
+      PLAIT_TRY(const Json merged, flat_schema(work_, at, path));
       return schema(merged, path);
     }
     if (at.contains("const")) return constants(Json::array({at["const"]}), at, path);
@@ -127,8 +134,10 @@ class SchemaParser {
   }
 
   Result<ExprId> reference(const Json& at, const std::string& path) {
-    for (const auto& [key, value] : at.items()) {
-      if (key != "$ref" && !is_annotation(key)) return schema_unsupported(path, key, "beside $ref");
+    const auto says_nothing = [](const auto& entry) { return entry.key() == "$ref" || is_annotation(entry.key()); };
+    if (!std::ranges::all_of(at.items(), says_nothing)) {
+      PLAIT_TRY(const Json merged, flat_schema(work_, at, path));
+      return schema(merged, path);
     }
     PLAIT_TRY(const Json* target, resolve_reference(document_, at["$ref"], path));
     const std::string name = at["$ref"].get<std::string>();
@@ -142,26 +151,47 @@ class SchemaParser {
 
   Result<ExprId> alternatives(const Json& at, const std::string& key, const std::string& path) {
     if (!at[key].is_array() || at[key].empty()) return schema_wrong(path, key, "must be an array with something in it");
-    Json rest = at;
-    rest.erase(key);
-    const bool alone = std::ranges::all_of(rest.items(), [](const auto& entry) { return is_annotation(entry.key()); });
-    std::vector<ExprId> choices;
+    const bool alone = std::ranges::all_of(
+        at.items(), [&](const auto& entry) { return entry.key() == key || is_annotation(entry.key()); });
+    Json rest = alone ? Json() : at;
+    if (!alone) rest.erase(key);
+    std::vector<Json> merged(alone ? 0 : at[key].size());
+    std::vector<const Json*> parts;
     for (std::size_t i = 0; i < at[key].size(); ++i) {
-      const std::string place = schema_place(path, fmt::format("{}.{}", key, i));
-      if (alone) {
-        PLAIT_TRY(const ExprId one, schema(at[key][i], place));
-        choices.push_back(one);
-        continue;
-      }
-      PLAIT_TRY(const Json merged, merge_schemas(document_, rest, at[key][i], place));
-      PLAIT_TRY(const ExprId one, schema(merged, place));
+      parts.push_back(&at[key][i]);
+      if (alone) continue;
+      PLAIT_TRY(merged[i], merge_schemas(work_, rest, at[key][i], schema_place(path, fmt::format("{}.{}", key, i))));
+      parts.back() = &merged[i];
+    }
+    if (key == "oneOf") {
+      PLAIT_TRY_VOID(check_apart(parts, path));
+    }
+    std::vector<ExprId> choices;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      PLAIT_TRY(const ExprId one, schema(*parts[i], schema_place(path, fmt::format("{}.{}", key, i))));
       choices.push_back(one);
     }
     return source_.choice(std::move(choices));
   }
 
+  /// What one part writes, no other may accept.
+  Result<void> check_apart(const std::vector<const Json*>& parts, const std::string& path) {
+    if (parts.size() > kOneOfMax) return schema_unsupported(path, "oneOf", fmt::format("of more than {}", kOneOfMax));
+    for (const Json* a : parts) {
+      for (const Json* b : parts) {
+        if (a == b || surely_apart(work_, *a, *b)) continue;
+        return schema_unsupported(path, "oneOf", "of parts that a value might satisfy together (anyOf can be)");
+      }
+    }
+    return {};
+  }
+
   /// Of the values, those of the right type.
   Result<ExprId> constants(const Json& values, const Json& at, const std::string& path) {
+    if (values.size() > kConstantsMax) {
+      return base::fail(ErrorCode::out_of_resources,
+                        fmt::format("schema: `{}` has more than {} values", schema_place(path, "enum"), kConstantsMax));
+    }
     PLAIT_TRY(const std::vector<std::string> types, types_of(at, path));
     for (const auto& [keyword, type] : kTypeOfKeyword) {
       if (at.contains(keyword)) return schema_unsupported(path, keyword, "beside enum or const");
@@ -169,16 +199,10 @@ class SchemaParser {
     std::vector<ExprId> choices;
     for (const Json& value : values) {
       const bool fits =
-          types.empty() || std::ranges::any_of(types, [&](const auto& type) { return is_of(value, type); });
+          types.empty() || std::ranges::any_of(types, [&](const auto& type) { return is_of_type(value, type); });
       if (fits) choices.push_back(text_.constant(value));
     }
     return source_.choice(std::move(choices));
-  }
-
-  static bool is_of(const Json& value, std::string_view type) {
-    if (type == "integer") return value.is_number_integer();
-    if (type == "number") return value.is_number();
-    return type == value.type_name();
   }
 
   Result<std::vector<std::string>> types_of(const Json& at, const std::string& path) {
@@ -222,7 +246,7 @@ class SchemaParser {
   }
 
   Result<ExprId> object(const Json& at, const std::string& path) {
-    static const Json kNothing = Json::object();
+    static const Json kNothing = Json::object(), kAnything = true;
     const Json& properties = at.contains("properties") ? at["properties"] : kNothing;
     if (!properties.is_object()) return schema_wrong(path, "properties", "must be an object");
     std::vector<std::string> required, keys;
@@ -232,19 +256,19 @@ class SchemaParser {
         if (!name.is_string()) return schema_wrong(path, "required", "must name properties");
         required.push_back(name.get<std::string>());
       }
-      std::ranges::sort(required);
     }
+    const std::set<std::string> must_be_there(required.begin(), required.end());
     std::vector<JoinedItem> members;
     for (const auto& [key, value] : properties.items()) {
       PLAIT_TRY(const ExprId expr, schema(value, schema_place(path, "properties." + key)));
-      const bool must = std::ranges::binary_search(required, key);
+      const bool must = must_be_there.contains(key);
       const bool never = expr == source_.never();
       members.push_back({never ? expr : text_.member(key, expr), must ? Presence::required : Presence::optional});
       keys.push_back(key);
     }
     const bool closed =
         !at.contains("additionalProperties") ? !properties.empty() : at["additionalProperties"] == Json(false);
-    const Json additional = at.contains("additionalProperties") ? at["additionalProperties"] : Json(true);
+    const Json& additional = at.contains("additionalProperties") ? at["additionalProperties"] : kAnything;
     for (const std::string& name : required) {
       if (std::ranges::find(keys, name) != keys.end()) continue;
       if (closed) return schema_wrong(path, "required", fmt::format("names `{}`, which is no property", name));
@@ -269,9 +293,10 @@ class SchemaParser {
   Result<ExprId> array(const Json& at, const std::string& path) {
     PLAIT_TRY(const std::uint32_t min, count(at, "minItems", path, 0));
     PLAIT_TRY(const std::uint32_t max, count(at, "maxItems", path, Expr::kNoMaximum));
-    const Json prefix = at.contains("prefixItems") ? at["prefixItems"] : Json::array();
+    static const Json kNothing = Json::array(), kAnything = true;
+    const Json& prefix = at.contains("prefixItems") ? at["prefixItems"] : kNothing;
     if (!prefix.is_array()) return schema_wrong(path, "prefixItems", "must be an array");
-    PLAIT_TRY(const ExprId item, schema(at.contains("items") ? at["items"] : Json(true), schema_place(path, "items")));
+    PLAIT_TRY(const ExprId item, schema(at.contains("items") ? at["items"] : kAnything, schema_place(path, "items")));
     if (min > max) return source_.never();
     const auto first = static_cast<std::uint32_t>(std::min<std::size_t>(prefix.size(), max));
     const ExprId comma = text_.comma();
@@ -329,9 +354,8 @@ class SchemaParser {
     return static_cast<std::uint32_t>(value.get<double>());
   }
 
-  /// A bound, for `integer` the nearest whole number within it.
-  Result<std::optional<std::int64_t>> bound(const Json& at, const std::string& key, const std::string& path,
-                                            bool integer) {
+  /// A bound as the nearest whole number within it.
+  Result<std::optional<std::int64_t>> whole_bound(const Json& at, const std::string& key, const std::string& path) {
     if (!at.contains(key)) return std::nullopt;
     const Json& value = at[key];
     if (!value.is_number()) return schema_wrong(path, key, "must be a number");
@@ -341,32 +365,82 @@ class SchemaParser {
     }
     const double number = value.get<double>();
     if (number >= 1e18 || number <= -1e18) return number < 0 ? -kMost : kMost;
-    if (number == std::floor(number)) return static_cast<std::int64_t>(number);
-    if (!integer) return schema_unsupported(path, key, "with a number that is not whole");
     const bool exclusive = key.starts_with("exclusive");
     const bool up = key.ends_with("inimum") != exclusive;  // exclusiveMinimum 0.5 is above 0
     return static_cast<std::int64_t>(up ? std::ceil(number) : std::floor(number));
   }
 
+  Result<IntegerBounds> whole_bounds(const Json& at, const std::string& path) {
+    PLAIT_TRY(const auto min, whole_bound(at, "minimum", path));
+    PLAIT_TRY(const auto max, whole_bound(at, "maximum", path));
+    PLAIT_TRY(const auto above, whole_bound(at, "exclusiveMinimum", path));
+    PLAIT_TRY(const auto below, whole_bound(at, "exclusiveMaximum", path));
+    IntegerBounds bounds{.min = min, .max = max};
+    if (above) bounds.min = std::max(min.value_or(*above + 1), *above + 1);
+    if (below) bounds.max = std::min(max.value_or(*below - 1), *below - 1);
+    return bounds;
+  }
+
   Result<ExprId> number(const Json& at, const std::string& path, bool integer) {
-    PLAIT_TRY(const auto min, bound(at, "minimum", path, integer));
-    PLAIT_TRY(const auto max, bound(at, "maximum", path, integer));
-    PLAIT_TRY(const auto above, bound(at, "exclusiveMinimum", path, integer));
-    PLAIT_TRY(const auto below, bound(at, "exclusiveMaximum", path, integer));
+    if (at.contains("multipleOf")) return multiple(at, path);
     if (integer) {
-      IntegerBounds bounds{.min = min, .max = max};
-      if (above) bounds.min = std::max(min.value_or(*above + 1), *above + 1);
-      if (below) bounds.max = std::min(max.value_or(*below - 1), *below - 1);
-      return text_.integer(bounds);
+      PLAIT_TRY(const IntegerBounds bounds, whole_bounds(at, path));
+      return number_.integer(bounds);
     }
-    const bool open_min = above && (!min || *above >= *min), open_max = below && (!max || *below <= *max);
-    return text_.number({.min = open_min ? above : min, .max = open_max ? below : max}, open_min, open_max);
+    NumberBounds bounds;
+    PLAIT_TRY_VOID(add_bound(at, "minimum", path, bounds.min, bounds.open_min));
+    PLAIT_TRY_VOID(add_bound(at, "maximum", path, bounds.max, bounds.open_max));
+    PLAIT_TRY_VOID(add_bound(at, "exclusiveMinimum", path, bounds.min, bounds.open_min));
+    PLAIT_TRY_VOID(add_bound(at, "exclusiveMaximum", path, bounds.max, bounds.open_max));
+    return number_.number(bounds);
+  }
+
+  /// The narrower one of the bound that is there and this keyword's.
+  static Result<void> add_bound(const Json& at, const std::string& key, const std::string& path,
+                                std::optional<Decimal>& bound, bool& open) {
+    if (!at.contains(key)) return {};
+    if (!at[key].is_number()) return schema_wrong(path, key, "must be a number");
+    const bool exclusive = key.starts_with("exclusive");
+    if (exclusive && bound) {
+      const Json& other = at[key == "exclusiveMinimum" ? "minimum" : "maximum"];
+      if (key == "exclusiveMinimum" ? at[key] < other : at[key] > other) return {};
+    }
+    bound = Decimal::of(at[key]);
+    if (exclusive && bound->is_long()) return schema_unsupported(path, key, "with more than 15 digits");
+    open = exclusive;
+    return {};
+  }
+
+  Result<ExprId> multiple(const Json& at, const std::string& path) {
+    const Json& value = at["multipleOf"];
+    if (!value.is_number() || value.get<double>() <= 0) return schema_wrong(path, "multipleOf", "must be above 0");
+    const double divisor = value.get<double>();
+    if (divisor != std::floor(divisor))
+      return schema_unsupported(path, "multipleOf", "with a number that is not whole");
+    PLAIT_TRY(const IntegerBounds bounds, whole_bounds(at, path));
+    if (divisor == 1) return number_.integer(bounds);
+    if (bounds.min && bounds.max) {
+      const double first = std::ceil(static_cast<double>(*bounds.min) / divisor) * divisor;
+      const double last = static_cast<double>(*bounds.max);
+      if (std::max(std::abs(first), std::abs(last)) < 1e15 && (last - first) / divisor < kMultiplesMax) {
+        std::vector<ExprId> choices;
+        for (double one = first; one <= last; one += divisor) choices.push_back(text_.constant(one));
+        return source_.choice(std::move(choices));
+      }
+    }
+    const bool positive = bounds.min && *bounds.min >= 0 && static_cast<double>(*bounds.min) <= divisor;
+    if (divisor > JsonNumber::kDivisorMax || bounds.max || (bounds.min && !positive)) {
+      return schema_unsupported(path, "multipleOf", "with these bounds, or above 100 without bounds,");
+    }
+    return number_.multiple(static_cast<std::uint32_t>(divisor), !positive || *bounds.min == 0, !positive);
   }
 
   const Json& document_;
   JsonSchemaOptions options_;
   GrammarSource& source_;
   JsonText text_;
+  JsonNumber number_;
+  MergeWork work_;
   std::map<std::string, RuleId> references_;
   std::vector<Open> open_;
   std::size_t schemas_ = 0, levels_ = 0;

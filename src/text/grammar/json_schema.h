@@ -9,16 +9,17 @@
 //   - Without `additionalProperties`, an object that lists properties has no others (one that lists none has any). With
 //     it, others come last, and their keys have no escapes. Keys may repeat there, as JSON allows.
 //   - Without `type`, the keywords that are there decide (`properties`: an object).
-//   - `oneOf` is `anyOf`: a value may satisfy several.
-//   - Numbers are within the digits of json_text.h; bounds of `number` must be whole, and forbid the exponent.
+//   - `oneOf` is there if it is certain that no text satisfies two of its parts (surely_apart()).
+//   - Numbers are within the digits of json_number.h; with bounds they have no exponent.
 //   - Strings that `pattern` or `format` describes escape only what must be escaped.
 //
 // Keywords: type (one or a list), enum, const, nullable, properties, required, additionalProperties, items,
 // prefixItems, minItems, maxItems, minLength, maxLength, pattern, format (date without leap days, time, date-time,
-// uuid, ipv4, email), minimum, maximum, exclusiveMinimum, exclusiveMaximum, anyOf, oneOf, allOf (of objects, which
-// become one), $ref within the document. title, description, default, examples, $schema, $id, $comment, deprecated,
-// readOnly and writeOnly say nothing about texts. Everything else is an error that names the place, as in
-// `properties.a.multipleOf`.
+// duration, uuid, ipv4, ipv6, hostname, email), minimum, maximum, exclusiveMinimum, exclusiveMaximum, multipleOf (whole
+// numbers), anyOf, oneOf, allOf (which becomes one schema), $ref within the document, with others beside it. title,
+// description, default, examples, $schema (of a known draft), $id (of the document), $comment, deprecated, readOnly and
+// writeOnly say nothing about texts. Everything else is an error that names the place, as in `properties.a.not`.
+// tests/clients/schema_test.py holds this against the public test suite of JSON Schema.
 #pragma once
 
 #include <cstddef>

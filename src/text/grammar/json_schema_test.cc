@@ -41,6 +41,16 @@ std::vector<Case> cases_of_values() {
       {R"({"type":"number","minimum":0,"maximum":1})", {"0", "0.99", "1", "1.00"}, {"-0", "-0.0", "1.01", "-0.1", "2"}},
       {R"({"type":"number","exclusiveMinimum":0})", {"0.001", "3"}, {"0", "0.0", "-0", "-1"}},
       {R"({"type":"number","minimum":-2,"exclusiveMaximum":0})", {"-2", "-1.9", "-0.5", "-2.0"}, {"0", "-2.1", "-0.0"}},
+      {R"({"minimum":1.25,"maximum":2.5})", {"1.25", "1.3", "2", "2.5", "2.50"}, {"1.2", "1.249", "1", "2.51", "3"}},
+      {R"({"minimum":0.75,"exclusiveMaximum":0.78})",
+       {"0.75", "0.779999"},
+       {"0.7", "0.78", "0.780", "0.749", "1", "0"}},
+      {R"({"exclusiveMinimum":-1.5,"maximum":-0.25})", {"-1.49", "-1", "-0.25"}, {"-1.5", "-1.50", "-0.2", "-0", "0"}},
+      {R"({"exclusiveMaximum":5})", {"4.9", "-7", "4.99999999999999"}, {"5", "5.0", "4.9999999999999999"}},
+      {R"({"exclusiveMaximum":1e300})", {"-1", "12345"}, {"\"a\""}},
+      {R"({"type":"integer","multipleOf":7})", {"0", "7", "-14", "700007"}, {"1", "-0", "13", "7.0"}},
+      {R"({"multipleOf":5,"minimum":12,"maximum":20})", {"15", "20"}, {"10", "12", "25"}},
+      {R"({"type":"integer","multipleOf":10,"exclusiveMinimum":0})", {"10", "120"}, {"0", "-10", "5"}},
       {R"({"type":"string"})",
        {"\"\"", "\"\xC3\xA9\\n\\u00e9\\ud83d\\ude00\"", "\"\x7F\""},
        {"\"", "\"\n\"", "\"\\x\"", "\"\\ud800\"", "\"\\ude00\"", "\"\xFF\"", "\"a\"b\""}},
@@ -55,9 +65,13 @@ std::vector<Case> cases_of_values() {
        {"\"2026-12-31\"", "\"2026-12-31T24:00:00Z\""}},
       {R"({"format":"uuid"})", {"\"123e4567-e89b-12d3-a456-426614174000\""}, {"\"123\""}},
       {R"({"format":"ipv4"})", {"\"255.0.10.1\""}, {"\"256.0.0.1\"", "\"1.2.3\""}},
+      {R"({"format":"ipv6"})", {"\"::\"", "\"1::a:2\"", "\"1:2:3:4:5:6:7:8\""}, {"\"1:2\"", "\"1::2::3\"", "\":::\""}},
+      {R"({"format":"hostname"})", {"\"a-b.example\"", "\"x\""}, {"\"-a\"", "\"a..b\"", "\"a--b\"", "\"\""}},
+      {R"({"format":"duration"})", {"\"P1D\"", "\"PT5M\"", "\"P1Y2M\"", "\"P3W\""}, {"\"P\"", "\"P1DT\"", "\"PT1D\""}},
       {R"({"format":"email"})", {"\"a.b@example.org\""}, {"\"a@b\"", "\"@x.org\""}},
       {R"({"enum":["a",1,null,{"b":[true]}]})", {"\"a\"", "1", "null", "{\"b\": [true]}"}, {"\"b\"", "2"}},
       {R"({"type":"string","enum":["a",1]})", {"\"a\""}, {"1"}},
+      {R"({"enum":[2.0,0.5],"type":"number"})", {"2", "0.5"}, {"2.0", "1"}},
       {R"({"const":"x\"y"})", {"\"x\\\"y\""}, {"\"x\""}},
   };
 }
@@ -83,9 +97,20 @@ std::vector<Case> cases_of_structures() {
       {R"({"prefixItems":[{"type":"null"}],"items":false})", {"[]", "[null]"}, {"[null,null]"}},
       {R"({"items":{"type":"null"},"maxItems":0})", {"[]"}, {"[null]"}},
       {R"({"anyOf":[{"type":"null"},{"type":"integer"}]})", {"null", "3"}, {"\"a\""}},
-      {R"({"properties":{"a":{"type":"null"},"b":{"type":"null"}},"oneOf":[{"required":["a"]},{"required":["b"]}]})",
+      {R"({"properties":{"a":{"type":"null"},"b":{"type":"null"}},"anyOf":[{"required":["a"]},{"required":["b"]}]})",
        {R"({"a":null})", R"({"b":null})"},
        {"{}"}},
+      {R"({"oneOf":[{"type":"object","properties":{"k":{"const":"x"},"v":{"type":"null"}},"required":["k"]},
+                    {"type":"object","properties":{"k":{"enum":["y","z"]}},"required":["k"]},{"type":"string"}]})",
+       {R"({"k":"x","v":null})", R"({"k":"z"})", R"("x")"},
+       {R"({"k":"y","v":null})", "{}"}},
+      {R"({"oneOf":[{"properties":{"a":{}},"required":["a"]},{"properties":{"b":{}},"required":["b"]}]})",
+       {R"({"a":1})", R"({"b":1})"},
+       {R"({"a":1,"b":1})"}},
+      {R"({"$ref":"#/$defs/x","required":["a"],"$defs":{"x":{"properties":{"a":{"type":"null"}}}}})",
+       {R"({"a":null})"},
+       {"{}"}},
+      {R"({"allOf":[{"minimum":2,"type":"integer"},{"minimum":4,"maximum":9},{"maximum":5}]})", {"4", "5"}, {"3", "6"}},
       {R"({"allOf":[{"$ref":"#/$defs/x"},{"properties":{"b":{"type":"null"}},"required":["b"]}],
           "$defs":{"x":{"properties":{"a":{"type":"null"}},"required":["a"]}}})",
        {R"({"a":null,"b":null})"},
@@ -186,12 +211,19 @@ TEST(JsonSchema, IntegersWithinBoundsExactly) {
 
 TEST(JsonSchema, WhatCannotBeEnforcedIsNamed) {
   const std::vector<std::pair<const char*, const char*>> unsupported = {
-      {R"({"properties":{"a":{"type":"integer","multipleOf":2}}})", "properties.a.multipleOf"},
+      {R"({"properties":{"a":{"type":"number","multipleOf":0.1}}})", "properties.a.multipleOf"},
+      {R"({"multipleOf":2,"minimum":7})", "multipleOf"},
       {R"({"patternProperties":{"a":{}}})", "patternProperties"},
-      {R"({"properties":{"a":{"minimum":0.5}}})", "properties.a.minimum"},
+      {R"({"properties":{"a":{"exclusiveMinimum":0.1234567890123456}}})", "properties.a.exclusiveMinimum"},
+      {R"({"oneOf":[{"type":"integer"},{"type":"number"}]})", "oneOf"},
+      {R"({"oneOf":[{"required":["a"]},{"properties":{"b":{}},"required":["b"]}]})", "oneOf"},
+      {R"({"properties":{"a":{"$id":"b","type":"null"}}})", "properties.a.$id"},
+      {R"({"$ref":"#/$defs/a/$defs/b","$defs":{"a":{"$id":"x","$defs":{"b":{}}}}})", "$ref"},
+      {R"({"$schema":"http://example.org/mine"})", "$schema"},
+      {R"({"allOf":[{"prefixItems":[{}]},{"items":{"type":"null"}}]})", "items"},
       {R"({"items":{"uniqueItems":true}})", "items.uniqueItems"},
       {R"({"not":{}})", "not"},
-      {R"({"format":"hostname"})", "format"},
+      {R"({"format":"uri"})", "format"},
       {R"({"pattern":"a","minLength":2})", "minLength"},
       {R"({"anyOf":[{"if":{}}]})", "anyOf.0.if"},
       {R"({"$ref":"other.json"})", "$ref"},
@@ -213,6 +245,18 @@ TEST(JsonSchema, WhatCannotBeEnforcedIsNamed) {
   }
   for (const char* schema : {R"({"maxLength":1000000})", R"({"allOf":[{"$ref":"#"}]})"}) {
     EXPECT_EQ(json_schema_grammar(parse_json(schema).value()).error().code, ErrorCode::out_of_resources) << schema;
+  }
+}
+
+TEST(JsonSchema, BombsAreRefused) {
+  Json values = Json::array();
+  for (int i = 0; i < 100'000; ++i) values.push_back(i);
+  Json nested = Json::object(), doubling = {{"type", "object"}};
+  for (int i = 0; i < 300; ++i) nested = {{"items", nested}};
+  for (int i = 0; i < 14; ++i) doubling = {{"type", "object"}, {"anyOf", {doubling, doubling}}};
+  const Json pattern = {{"pattern", "^[ab]*a[ab]{40}$"}}, any_character = {{"pattern", "^(.|a)*a.{40}$"}};
+  for (const Json& bomb : {Json{{"enum", values}}, nested, doubling, pattern, any_character}) {
+    EXPECT_EQ(json_schema_grammar(bomb).error().code, ErrorCode::out_of_resources) << dump_json(bomb).substr(0, 100);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 #include <vector>
 
@@ -13,8 +14,6 @@
 namespace plait::text {
 namespace {
 
-constexpr std::uint32_t kIntegerDigits = 18, kFractionDigits = 17, kExponentDigits = 2;
-constexpr std::int64_t kIntegerMax = 999'999'999'999'999'999;
 constexpr std::string_view kShortEscapes = "\b\t\n\f\r\"\\", kShortLetters = "btnfr\"\\";
 
 CodePoints escaped() { return CodePoints({{0, 0x1F}, {'"', '"'}, {'\\', '\\'}}); }
@@ -115,125 +114,14 @@ ExprId JsonText::plain_except(std::span<const std::string> sorted, std::size_t d
   return source_.choice(std::move(choices));
 }
 
-ExprId JsonText::digits(std::uint32_t min, std::uint32_t max) {
-  return source_.repeat(source_.byte_set({{'0', '9'}}), min, max);
-}
-
-/// Numbers from min to max without sign, by their length and, within one, by the first digit that decides.
-ExprId JsonText::magnitude(std::uint64_t min, std::uint64_t max) {
-  if (min > max) return source_.never();
-  const std::string low = fmt::format("{}", min), high = fmt::format("{}", max);
-  if (low.size() < high.size()) {
-    std::vector<ExprId> lengths;
-    std::uint64_t first = min, power = 1;
-    for (std::size_t i = 0; i < low.size(); ++i) power *= 10;
-    for (; power <= max; power *= 10) {
-      lengths.push_back(magnitude(first, power - 1));
-      first = power;
-    }
-    lengths.push_back(magnitude(first, max));
-    return source_.choice(std::move(lengths));
-  }
-  const auto digit = [&](char from, char to) {
-    return source_.byte_set({{static_cast<std::uint8_t>(from), static_cast<std::uint8_t>(to)}});
-  };
-  std::size_t same = 0;
-  while (same < low.size() && low[same] == high[same]) ++same;
-  if (same == low.size()) return source_.literal(low);
-  std::vector<ExprId> choices;
-  const auto rest = [&](std::size_t i) {
-    const auto count = static_cast<std::uint32_t>(low.size() - i - 1);
-    return digits(count, count);
-  };
-  for (std::size_t i = same + 1; i < low.size(); ++i) {  // equal to `low` before i, above it at i
-    if (low[i] == '9') continue;
-    const std::string_view head = std::string_view(low).substr(same, i - same);
-    choices.push_back(source_.sequence({source_.literal(head), digit(static_cast<char>(low[i] + 1), '9'), rest(i)}));
-  }
-  for (std::size_t i = same + 1; i < high.size(); ++i) {
-    if (high[i] == '0') continue;
-    const std::string_view head = std::string_view(high).substr(same, i - same);
-    choices.push_back(source_.sequence({source_.literal(head), digit('0', static_cast<char>(high[i] - 1)), rest(i)}));
-  }
-  if (low[same] + 1 < high[same]) {
-    choices.push_back(
-        source_.sequence({digit(static_cast<char>(low[same] + 1), static_cast<char>(high[same] - 1)), rest(same)}));
-  }
-  choices.push_back(source_.literal(std::string_view(low).substr(same)));
-  choices.push_back(source_.literal(std::string_view(high).substr(same)));
-  return source_.sequence({source_.literal(std::string_view(low).substr(0, same)), source_.choice(std::move(choices))});
-}
-
-ExprId JsonText::integer(const IntegerBounds& bounds) {
-  if (!bounds.min && !bounds.max) {
-    const ExprId some = source_.sequence(
-        {source_.optional(source_.literal("-")), source_.byte_set({{'1', '9'}}), digits(0, kIntegerDigits - 1)});
-    return source_.choice({source_.literal("0"), some});
-  }
-  const std::int64_t min = std::max(-kIntegerMax, bounds.min.value_or(-kIntegerMax));
-  const std::int64_t max = std::min(kIntegerMax, bounds.max.value_or(kIntegerMax));
-  if (min > max) return source_.never();
-  std::vector<ExprId> signs;
-  if (max >= 0) {
-    signs.push_back(
-        magnitude(static_cast<std::uint64_t>(std::max<std::int64_t>(min, 0)), static_cast<std::uint64_t>(max)));
-  }
-  if (min < 0) {
-    const auto least = static_cast<std::uint64_t>(-std::min<std::int64_t>(max, -1));
-    signs.push_back(source_.sequence({source_.literal("-"), magnitude(least, static_cast<std::uint64_t>(-min))}));
-  }
-  return source_.choice(std::move(signs));
-}
-
-/// Numbers from min to max without sign: the whole part decides, except at the bounds.
-ExprId JsonText::positive_number(std::uint64_t min, std::uint64_t max, bool open_min, bool open_max) {
-  if (min > max || (min == max && (open_min || open_max))) return source_.never();
-  const ExprId point = source_.literal(".");
-  const ExprId fraction = source_.optional(source_.sequence({point, digits(1, kFractionDigits)}));
-  const ExprId zeros =
-      source_.optional(source_.sequence({point, source_.repeat(source_.literal("0"), 1, kFractionDigits)}));
-  if (min == max) return source_.sequence({magnitude(min, min), zeros});
-  std::vector<ExprId> choices;
-  if (open_min) {
-    const ExprId above = source_.sequence(
-        {source_.repeat(source_.literal("0"), 0, kFractionDigits - 2), source_.byte_set({{'1', '9'}}), digits(0, 2)});
-    choices.push_back(source_.sequence({magnitude(min, min), point, above}));
-    ++min;
-  }
-  if (min < max) choices.push_back(source_.sequence({magnitude(min, max - 1), fraction}));
-  if (!open_max) choices.push_back(source_.sequence({magnitude(max, max), zeros}));
-  return source_.choice(std::move(choices));
-}
-
-ExprId JsonText::number(const IntegerBounds& bounds, bool open_min, bool open_max) {
-  if (!bounds.min && !bounds.max) {
-    const ExprId whole = source_.choice(
-        {source_.literal("0"), source_.sequence({source_.byte_set({{'1', '9'}}), digits(0, kIntegerDigits - 1)})});
-    const ExprId exponent =
-        source_.sequence({source_.byte_set({{'e', 'e'}, {'E', 'E'}}),
-                          source_.optional(source_.byte_set({{'+', '+'}, {'-', '-'}})), digits(1, kExponentDigits)});
-    const ExprId fraction = source_.sequence({source_.literal("."), digits(1, kFractionDigits)});
-    return source_.sequence(
-        {source_.optional(source_.literal("-")), whole, source_.optional(fraction), source_.optional(exponent)});
-  }
-  const std::int64_t min = std::max(-kIntegerMax, bounds.min.value_or(-kIntegerMax));
-  const std::int64_t max = std::min(kIntegerMax, bounds.max.value_or(kIntegerMax));
-  std::vector<ExprId> signs;
-  const auto size = [](std::int64_t value) { return static_cast<std::uint64_t>(value < 0 ? -value : value); };
-  if (max >= 0)
-    signs.push_back(positive_number(size(std::max<std::int64_t>(min, 0)), size(max), min >= 0 && open_min, open_max));
-  if (min < 0) {
-    const bool reaches_zero = max > 0 || (max == 0 && !open_max);
-    signs.push_back(
-        source_.sequence({source_.literal("-"), positive_number(size(std::min<std::int64_t>(max, 0)), size(min),
-                                                                !reaches_zero && open_max, open_min)}));
-  }
-  return source_.choice(std::move(signs));
-}
-
 ExprId JsonText::boolean() { return source_.choice({source_.literal("true"), source_.literal("false")}); }
 
 ExprId JsonText::constant(const Json& value) {
+  constexpr double kExact = 9'007'199'254'740'992;  // 2^53
+  if (value.is_number_float() && std::abs(value.get<double>()) <= kExact &&
+      value.get<double>() == std::floor(value.get<double>())) {
+    return source_.literal(fmt::format("{}", static_cast<std::int64_t>(value.get<double>())));
+  }
   if (!value.is_structured()) return source_.literal(dump_json(value));
   std::vector<JoinedItem> items;
   for (const auto& [key, item] : value.items()) {
@@ -264,8 +152,8 @@ void JsonText::declare_any() {
   const JoinedItem item{value, Presence::repeated};
   source_.define(any_object_, object({&entry, 1}));
   source_.define(any_array_, array({&item, 1}));
-  source_.define(any_value_, source_.choice({source_.rule(any_object_), source_.rule(any_array_), string(), number(),
-                                             boolean(), source_.literal("null")}));
+  source_.define(any_value_, source_.choice({source_.rule(any_object_), source_.rule(any_array_), string(),
+                                             JsonNumber(source_).number(), boolean(), source_.literal("null")}));
 }
 
 RuleId JsonText::any_object() { return declare_any(), any_object_; }

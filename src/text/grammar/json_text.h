@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The parts that grammars of JSON are made of. All texts are valid JSON (RFC 8259) in valid UTF-8, without line ends;
-// numbers have at most 18 digits before and 17 behind the point and two of exponent, so every parser can hold them.
+// numbers are those of json_number.h.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
 #include "text/grammar/grammar.h"
+#include "text/grammar/json_number.h"
 #include "text/grammar/source.h"
 #include "text/json.h"
 
@@ -21,12 +21,6 @@ namespace plait::text {
 enum class JsonSpace : std::uint8_t {
   none,    ///< Nothing: compact JSON.
   single,  ///< One space, or none, behind each `:` and `,`: what models write, in few tokens.
-};
-
-/// A whole number between two bounds. A bound beyond 18 digits, or none: 18 digits.
-struct IntegerBounds {
-  std::optional<std::int64_t> min = {};  ///< Included.
-  std::optional<std::int64_t> max = {};  ///< Included.
 };
 
 class JsonText {  // adds to one source; the source must outlive it
@@ -39,13 +33,9 @@ class JsonText {  // adds to one source; the source must outlive it
   base::Result<ExprId> string_matching(std::string_view pattern);
   /// Any string without escapes but these: a key that is not there yet.
   ExprId key_except(std::span<const std::string> keys);
-  /// No leading zeros and no `-0`. never() if max < min.
-  ExprId integer(const IntegerBounds& bounds = {});
-  /// Without bounds, any number; within bounds, without exponent. A bound that is not included is one of `open_*`.
-  ExprId number(const IntegerBounds& bounds = {}, bool open_min = false, bool open_max = false);
   /// `true` or `false`.
   ExprId boolean();
-  /// Exactly this value, as dump_json() writes it but for the space.
+  /// Exactly this value, as dump_json() writes it but for the space; whole numbers without point.
   ExprId constant(const Json& value);
 
   ExprId comma() { return separator(","); }
@@ -65,9 +55,6 @@ class JsonText {  // adds to one source; the source must outlive it
   ExprId separator(std::string_view mark);
   ExprId character();
   ExprId written(const CodePoints& set);
-  ExprId digits(std::uint32_t min, std::uint32_t max);
-  ExprId magnitude(std::uint64_t min, std::uint64_t max);
-  ExprId positive_number(std::uint64_t min, std::uint64_t max, bool open_min, bool open_max);
   ExprId plain_except(std::span<const std::string> sorted, std::size_t depth);
   void declare_any();
 

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
+#include <span>
 #include <utility>
 
 #include "base/random.h"
@@ -37,15 +39,24 @@ GrammarStates::Row& GrammarStates::make_row(StateId state) {
   return *states_[state.value()].row;
 }
 
+/// Bytes beside this one that are on the same edges lead to the same state.
 StateId GrammarStates::step(StateId state, std::uint8_t byte) {
   scratch_.clear();
+  std::size_t first = 0, last = 255;
   for (const Entry& entry : states_[state.value()].entries) {
     const auto edges = grammar_->edges(grammar_->node(entry.node));
     const auto edge = std::ranges::lower_bound(edges, byte, {}, &Grammar::Edge::last);
-    if (edge != edges.end() && edge->first <= byte) scratch_.push_back({edge->target, entry.stack});
+    if (edge != edges.end() && edge->first <= byte) {
+      first = std::max<std::size_t>(first, edge->first);
+      last = std::min<std::size_t>(last, edge->last);
+      scratch_.push_back({edge->target, entry.stack});
+      continue;
+    }
+    if (edge != edges.begin()) first = std::max<std::size_t>(first, std::prev(edge)->last + std::size_t{1});
+    if (edge != edges.end()) last = std::min<std::size_t>(last, edge->first - std::size_t{1});
   }
   const StateId next = scratch_.empty() ? kRefused : intern();
-  row(state)[byte] = next.value();
+  std::ranges::fill(std::span(row(state)).subspan(first, last - first + 1), next.value());
   return next;
 }
 

@@ -73,7 +73,7 @@ class GrammarStates {  // one thread
     std::unique_ptr<Row>& row = states_[state.value()].row;
     return row ? *row : make_row(state);
   }
-  /// Fills in one entry.
+  /// Fills in the entry of a byte, and those of its neighbours that lead to the same state for the same reason.
   StateId step(StateId state, std::uint8_t byte);
 
  private:
