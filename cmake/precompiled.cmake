@@ -5,11 +5,13 @@
 option(PLAIT_PRECOMPILED "Parse common headers once for each set of flags" OFF)
 
 # -fpch-preprocess and -fno-pch-timestamp are what a compiler cache needs to know such files by their contents; see
-# CCACHE_SLOPPINESS in tools/setup.sh. The two warnings come from the inside of libstdc++ 12's strings, which GCC takes
+# CCACHE_SLOPPINESS in tools/setup.sh. The four warnings come from the inside of libstdc++ 12's strings, which GCC takes
 # for a system header only where it reads it itself.
 set(PLAIT_PRECOMPILED_OPTIONS
-  "$<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess;-Wno-array-bounds;-Wno-restrict>"
-  "$<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>")
+  $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess> "$<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>")
+foreach(warning array-bounds restrict stringop-overflow stringop-overread)
+  list(APPEND PLAIT_PRECOMPILED_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-Wno-${warning}>)
+endforeach()
 
 set(PLAIT_COMMON_HEADERS
   <algorithm> <chrono> <expected> <filesystem> <functional> <map> <memory> <optional> <span> <string> <string_view>
