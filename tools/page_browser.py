@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """A `plait serve` and a headless Chromium, for tests/page/ and tools/page_shots.py."""
-import base64
 import os
 import pathlib
 import re
@@ -97,9 +96,7 @@ class Browser:
                                     {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
 
     def picture(self, path: pathlib.Path) -> None:
-        """As WebP, a quarter of the bytes of PNG."""
-        shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "webp", "quality": 80})
-        path.write_bytes(base64.b64decode(shot["data"]))
+        self.driver.get_screenshot_as_file(str(path))
 
     def close(self) -> None:
         self.driver.quit()

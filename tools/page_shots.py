@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Draws docs/page-light.webp, page-dark.webp and page-phone.webp: a real chat with two strands, beside other clients.
+"""Draws docs/page-light.png, page-dark.png and page-phone.png: a real chat with two strands, beside other clients.
 
   PLAIT=build/release/plait /usr/bin/python3 tools/page_shots.py
 """
@@ -14,7 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import page_browser  # noqa: E402
 import source_files  # noqa: E402
 
-BYTES_MAX = 100_000
+BYTES_MAX = 150_000
 WAIT_SECONDS = 120
 ROWS = "4"  # few, so that somebody waits
 OTHERS = ["bench", "serve", "fairness", "--requests", "1000", "--heavy", "5", "--heavy-prompt", "400",
@@ -74,11 +74,11 @@ def draw_all(server: page_browser.Server, browser: page_browser.Browser, folder:
         wait(driver, "[...document.querySelectorAll('.runs')].every(({textContent}) => textContent.length > 300)")
         for scheme in ("light", "dark"):
             browser.media(scheme)
-            draw(browser, folder / f"page-{scheme}.webp")
+            draw(browser, folder / f"page-{scheme}.png")
     wait(driver, DONE)
     driver.execute_script("document.getElementById('show-live').click()")
     browser.size(390, 780)
-    draw(browser, folder / "page-phone.webp")
+    draw(browser, folder / "page-phone.png")
 
 
 def main() -> int:

@@ -75,8 +75,8 @@ TEST_F(SnapshotTest, ClientsAreListedByWhatTheyHaveAndHad) {
 
 TEST_F(SnapshotTest, SequencesSayWhatTheyWaitFor) {
   open(500, {}, {.rows_max = 2});
-  const std::vector<TokenId> prompt = random_tokens(1, 65);
-  submit_for("one", prompt, 2);
+  const std::vector<TokenId> text = random_tokens(1, 65);
+  submit_for("one", text, 2);
   submit_for("two", random_tokens(2, 30));
   const auto states = [this] {
     std::vector<SequenceState> found;
@@ -93,7 +93,7 @@ TEST_F(SnapshotTest, SequencesSayWhatTheyWaitFor) {
   EXPECT_EQ(first.shared, 4U);
   EXPECT_EQ(first.own, 1U);
   EXPECT_EQ(first.away, 0U);
-  EXPECT_EQ(first.tokens, prompt.size() + first.generated);
+  EXPECT_EQ(first.tokens, text.size() + first.generated);
   EXPECT_GT(first.generated, 0U);
   EXPECT_LE(first.computed, first.tokens);
   EXPECT_EQ(look().rows_max, 2U);
