@@ -1,29 +1,21 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Runs tests/clients: the server with clients that others wrote. Their libraries live in build/clients-venv. Larger
 clients, with hundreds of megabytes of libraries, are in tests/clients/heavy and live in build/heavy-clients-venv.
 
-  tools/clients.py FOLDER FILES RE   runs the tests of FOLDER/FILES whose name matches; prints a line of JSON for each
-
-./test runs this in processes of their own: with the Python of the environment, and so that nothing can hang it.
+./test calls it; tools/test_process.py is what runs each file with the Python of its environment.
 """
-import contextlib
 import dataclasses
 import importlib.util
-import json
-import os
 import pathlib
 import re
-import signal
 import subprocess
 import sys
-import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import house  # noqa: E402
+import test_process  # noqa: E402
 
 FOLDER = house.ROOT / "tests/clients"
-SECONDS_MAX = 600
 UNREACHABLE = re.compile("NewConnectionError|NameResolutionError|name resolution|Timeout|from versions: none")
 sys.path.insert(0, str(FOLDER))  # tests of all folders use server.py
 
@@ -50,52 +42,10 @@ LIGHT = Group(FOLDER, house.ROOT / "build/clients-venv", ALONE, 300)
 HEAVY = Group(FOLDER / "heavy", house.ROOT / "build/heavy-clients-venv", frozenset(), 1200)
 
 
-class Prefixed:
-    """A tally whose names begin with "clients."."""
-
-    def __init__(self, tally):
-        self.tally = tally
-
-    def wants(self, name):
-        return self.tally.wants(f"clients.{name}")
-
-    def passes(self, name):
-        self.tally.passes(f"clients.{name}")
-
-    def fails(self, name, detail=""):
-        self.tally.fails(f"clients.{name}", detail)
-
-    def skips(self, name, reason):
-        self.tally.skips(f"clients.{name}", reason)
-
-
-class Lines:
-    """A tally that writes what it is told for the process that started this one."""
-
-    def __init__(self, file):
-        self.file = file
-
-    def wants(self, _):
-        return True
-
-    def passes(self, name):
-        self._write("passes", name)
-
-    def fails(self, name, detail=""):
-        self._write("fails", name, detail)
-
-    def skips(self, name, reason):
-        self._write("skips", name, reason)
-
-    def _write(self, *values):
-        print(json.dumps(values), file=self.file, flush=True)
-
-
 def run(tally, setup, group: Group = LIGHT) -> None:
     """All files of the group whose tests are wanted. `setup` is run_tests.setup."""
-    prefixed = Prefixed(tally)
-    files = [path.stem for path in sorted(group.folder.glob("*_test.py"))
-             if any(prefixed.wants(test.id()) for test in house.find_unittests(group.folder, path.name))]
+    prefixed = test_process.Prefixed(tally, "clients")
+    files = test_process.wanted_files(prefixed, group.folder)
     if not files:
         return
     if not setup("build", "release", "plait", "schema_probe"):
@@ -108,7 +58,8 @@ def run(tally, setup, group: Group = LIGHT) -> None:
     elif problem:
         tally.note("PyPI cannot be reached: tests that need client libraries are skipped")
     for name in files:
-        run_file(prefixed, sys.executable if problem or name in group.alone else group.python, group, name)
+        python = sys.executable if problem or name in group.alone else group.python
+        test_process.run(prefixed, python, group.folder, f"{name}.py", module_path=FOLDER)
 
 
 def prepare(setup, group: Group) -> str | None:
@@ -131,43 +82,3 @@ def prepare(setup, group: Group) -> str | None:
             return (done.stdout + done.stderr)[-3000:]
     stamp.write_text(wanted, encoding="utf-8")
     return None
-
-
-def run_file(tally: Prefixed, python, group: Group, name: str) -> None:
-    """Counts what the other process says about the tests of one file. It has a group of its own, with its servers."""
-    command = [python, __file__, group.folder, f"{name}.py", tally.tally.pattern.pattern]
-    environment = os.environ | {"PLAIT": os.environ.get("PLAIT", str(house.ROOT / "build/release/plait"))}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment,
-                          start_new_session=True) as process:
-        def kill():
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-
-        watchdog = threading.Timer(SECONDS_MAX, kill)
-        watchdog.start()
-        try:
-            for line in process.stdout:
-                kind, *values = json.loads(line)
-                getattr(tally, kind)(*values)
-            code = process.wait()
-        finally:
-            watchdog.cancel()
-            kill()
-    if code != 0:
-        tally.fails(name, f"ended with code {code}, at most {SECONDS_MAX} s are allowed")
-
-
-def main(folder: str, files: str, pattern: str) -> int:
-    """The other process: the tests' own output goes to stderr."""
-    lines = Lines(sys.stdout)
-    with contextlib.redirect_stdout(sys.stderr):
-        tests = house.find_unittests(pathlib.Path(folder), files)
-        house.run_unittests(lines, [test for test in tests if re.search(pattern, f"clients.{test.id()}")])
-    return 0
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 4:
-        print(__doc__, file=sys.stderr)
-        sys.exit(2)
-    sys.exit(main(*sys.argv[1:]))

@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 
@@ -14,6 +15,11 @@ try:
 except ImportError:
     webdriver = None
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import documents  # noqa: E402
+import source_files  # noqa: E402
+
+PLAIT = pathlib.Path(os.environ.get("PLAIT", source_files.ROOT / "build/release/plait")).resolve()
 START_SECONDS = 60
 
 
@@ -21,18 +27,20 @@ def missing() -> str | None:
     """What is not there and how to get it; None when all is."""
     if webdriver is None or not shutil.which("chromium") or not shutil.which("chromedriver"):
         return "no browser: apt-get install chromium chromium-driver python3-selenium"
-    if not os.environ.get("PLAIT"):
-        return "the environment variable PLAIT names no plait to test"
+    if not PLAIT.exists():
+        return f"no {PLAIT}: build it, or name one in the environment variable PLAIT"
+    if not documents.default_model().exists():
+        return "the default model is not there: plait model pull smollm2-135m"
     return None
 
 
 class Server:
     """A process `plait serve`, on a free port unless one is given. `address` is "http://127.0.0.1:PORT"."""
 
-    def __init__(self, *arguments: str, port: int = 0):
-        command = [os.environ["PLAIT"], "serve", "--port", str(port), "--drain-seconds", "0", *arguments]
+    def __init__(self, *arguments: str, port: int = 0, environment: dict[str, str] | None = None):
+        command = [PLAIT, "serve", "--port", str(port), "--drain-seconds", "0", *arguments]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE, text=True)
+                                        stderr=subprocess.PIPE, text=True, env=os.environ | (environment or {}))
         watchdog = threading.Timer(START_SECONDS, self.process.kill)
         watchdog.start()
         self.address, said, self.reader = "", "", None
@@ -72,7 +80,7 @@ class Browser:
                          "--hide-scrollbars", "--disable-background-networking",
                          f"--user-data-dir={self.profile}", f"--window-size={width},{height}"):
             options.add_argument(argument)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
         self.driver.set_script_timeout(60)
         self.size(width, height)
@@ -98,6 +106,6 @@ class Browser:
 def key_file() -> tuple[pathlib.Path, str]:
     """A new file of keys with one key, and that key."""
     path = pathlib.Path(tempfile.mkdtemp(prefix="plait-keys-")) / "keys"
-    done = subprocess.run([os.environ["PLAIT"], "key", "--file", path, "add", "tester"], capture_output=True, text=True,
+    done = subprocess.run([PLAIT, "key", "--file", path, "add", "tester"], capture_output=True, text=True,
                           check=True)
     return path, re.search(r"\S{20,}", done.stdout).group()

@@ -21,6 +21,7 @@ import clients  # noqa: E402
 import documents  # noqa: E402
 import house  # noqa: E402
 import long_report  # noqa: E402
+import test_process  # noqa: E402
 
 ROOT = house.ROOT
 FUZZ_SECONDS = 5
@@ -286,10 +287,13 @@ def run_large_clients(tally: Tally) -> None:
 
 
 def run_page(tally: Tally) -> None:
-    program = ROOT / "build/release/plait"
-    if program.exists() and documents.default_model().exists():
-        os.environ["PLAIT"] = str(program)
-    house.run_unittests(tally, house.find_unittests(ROOT / "tests/page"))  # says itself what it lacks
+    """The tests themselves say what they lack, and are skipped."""
+    prefixed, folder = test_process.Prefixed(tally, "page"), ROOT / "tests/page"
+    if not test_process.wanted_files(prefixed, folder):
+        return
+    setup("packages", "browser")
+    debian = pathlib.Path("/usr/bin/python3")  # Debian's Selenium is for Debian's Python
+    test_process.run(prefixed, debian if debian.exists() else sys.executable, folder, "*_test.py")
 
 
 def run_asan(tally: Tally, options: argparse.Namespace) -> None:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What ./run and ./test share. Everything it says goes to stderr: stdout belongs to the program that is run.
 #
-#   tools/setup.sh packages [model] [clients] [fuzz] [format] [tidy]   installs the Debian packages that are missing
+#   tools/setup.sh packages [model] [clients] [browser] [fuzz] [format] [tidy]   installs what is missing of Debian's
 #   tools/setup.sh build PRESET [TARGET…]                    configures build/PRESET where needed and builds
 #   tools/setup.sh model                                     fetches the default model where it is absent
 #
@@ -25,6 +25,7 @@ base_packages=(
 )
 model_packages=(python3-pip/pip3)
 clients_packages=(python3-venv)
+browser_packages=(chromium/chromium chromium-driver/chromedriver python3-selenium)
 fuzz_packages=(clang-19/clang++-19 libclang-rt-19-dev)
 format_packages=(clang-format-19/clang-format-19)
 tidy_packages=(clang-19/clang++-19 clang-tidy-19/clang-tidy-19)

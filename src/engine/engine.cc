@@ -213,7 +213,8 @@ Result<Generation> Engine::State::prepare(const Sequence& sequence, const Genera
                         .sampler = std::move(sampler),
                         .prompt_length = sequence.tokens.size(),
                         .work_before = counters.work,
-                        .asked_at = clock.now()};
+                        .asked_at = clock.now(),
+                        .asked_step = counters.steps};
   generation.usage.prompt_tokens = sequence.length();
   generation.computed = sequence.span.length();
   return generation;

@@ -50,8 +50,9 @@ struct Generation {
   Usage usage = {};
   StepWork work_before = {};  ///< Of all steps before it was asked for.
   double asked_at = 0;
-  double started_at = -1;      ///< First row; negative: not yet.
-  double first_token_at = -1;  ///< The same.
+  std::uint64_t asked_step = 0;  ///< EngineCounters::steps then.
+  double started_at = -1;        ///< First row; negative: not yet.
+  double first_token_at = -1;    ///< The same.
 };
 
 struct Sequence {
@@ -95,6 +96,7 @@ struct Sequence {
   std::vector<SequenceId> children;
   std::optional<SequenceId> leader;     ///< Whose prompt it waits for.
   std::vector<SequenceId> followers;    ///< Who wait for this one's.
+  std::optional<SequenceId> behind;     ///< Who computes its prompt's next page, as of this step.
   std::vector<models::ViewEntry> view;  ///< Of this step.
 };
 
@@ -131,6 +133,7 @@ class Engine::State {
 
   // step.cc
   bool step();
+  [[nodiscard]] std::size_t rows_for(const Sequence& sequence) const;
 
   // prompt_outputs.cc
   /// Whether what is asked of a prompt's rows can be had.
@@ -188,7 +191,7 @@ class Engine::State {
   void admit(double now);
   void plan(double now);
   void plan_prompts(std::size_t decode_rows, double now);
-  bool waits_for_other(Sequence& sequence);
+  [[nodiscard]] std::optional<SequenceId> who_computes_for(Sequence& sequence);
   void find_computed(Sequence& sequence);
   std::size_t take_part_of_page(Sequence& sequence);
   void reserve_items();
@@ -197,7 +200,6 @@ class Engine::State {
   void add_view(Sequence& sequence);
   void keep_groups_whole();
   [[nodiscard]] std::size_t length_after_step(const Sequence& sequence);
-  [[nodiscard]] std::size_t rows_for(const Sequence& sequence) const;
   void start_running(Sequence& sequence, double now);
   [[nodiscard]] base::Result<void> run_items();
   void account(double seconds);

@@ -5,7 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace plait::engine {
@@ -41,11 +43,44 @@ struct PageUse {
   std::size_t away = 0;      ///< What sequences have in the host tier.
 };
 
+/// What a sequence does, or else waits for.
+enum class SequenceState : std::uint8_t {
+  idle,          ///< Nobody wants it to go on.
+  decode,        ///< It has a row of each step.
+  prompt,        ///< Its prompt is computed.
+  waits_prompt,  ///< For SequenceUse::behind, which computes what its prompt begins with.
+  waits_swap,    ///< Its pages are on the way back.
+  waits_row,     ///< For a place in the batch.
+  waits_pages,   ///< For pages that others have, or behind somebody who does.
+};
+/// "idle", …
+[[nodiscard]] std::string_view name(SequenceState state);
+
+/// A sequence that is there. Numbers are those of SequenceId.
+struct SequenceUse {
+  std::uint64_t id = 0;
+  std::string client = {};
+  SequenceState state = SequenceState::idle;
+  std::optional<std::uint64_t> behind = {};
+  std::optional<std::uint64_t> parent = {};  ///< It was forked from this one.
+  std::size_t tokens = 0;                    ///< Its own, computed or not.
+  std::size_t computed = 0;                  ///< Of these.
+  std::size_t generated = 0;                 ///< By the present generation.
+  std::size_t preemptions = 0;               ///< Of it.
+  double seconds = 0;                        ///< Since it was asked for.
+  std::uint32_t own = 0;                     ///< Pages that no other sequence has,
+  std::uint32_t shared = 0;                  ///< and that others have, too;
+  std::size_t away = 0;                      ///< and what is in the host tier.
+};
+
 struct Snapshot {
-  std::vector<ClientUse> clients;  ///< Those with sequences first, then who had most; at most kSnapshotClients.
+  std::vector<SequenceUse> sequences;  ///< Those that run first, then those that wait: at most kSnapshotSequences.
+  std::vector<ClientUse> clients;      ///< Those with sequences first, then who had most; at most kSnapshotClients.
   std::size_t clients_known = 0;
+  std::size_t rows_max = 0;  ///< EngineOptions::rows_max
   PageUse pages = {};
 };
+inline constexpr std::size_t kSnapshotSequences = 100;
 inline constexpr std::size_t kSnapshotClients = 100;
 
 }  // namespace plait::engine

@@ -73,6 +73,56 @@ TEST_F(SnapshotTest, ClientsAreListedByWhatTheyHaveAndHad) {
   EXPECT_EQ(look().clients[0].name, "heavy");
 }
 
+TEST_F(SnapshotTest, SequencesSayWhatTheyWaitFor) {
+  open(500, {}, {.rows_max = 2});
+  const std::vector<TokenId> text = random_tokens(1, 65);
+  submit_for("one", text, 2);
+  submit_for("two", random_tokens(2, 30));
+  const auto states = [this] {
+    std::vector<SequenceState> found;
+    for (const SequenceUse& use : look().sequences) found.push_back(use.state);
+    return found;
+  };
+  using enum SequenceState;
+  EXPECT_EQ(states(), (std::vector{waits_row, waits_prompt, waits_row}));  // nothing has been looked at yet
+  EXPECT_EQ(look().sequences[1].behind, look().sequences[0].id);
+  EXPECT_EQ(look().sequences[1].client, "one");
+  for (int i = 0; i < 6; ++i) engine_->step();
+  EXPECT_EQ(states(), (std::vector{decode, decode, waits_row}));
+  const SequenceUse first = look().sequences[0];
+  EXPECT_EQ(first.shared, 4U);
+  EXPECT_EQ(first.own, 1U);
+  EXPECT_EQ(first.away, 0U);
+  EXPECT_EQ(first.tokens, text.size() + first.generated);
+  EXPECT_GT(first.generated, 0U);
+  EXPECT_LE(first.computed, first.tokens);
+  EXPECT_EQ(look().rows_max, 2U);
+  run();
+  EXPECT_TRUE(look().sequences.empty());
+}
+
+TEST_F(SnapshotTest, WhoFindsAPromptInTheMakingWaitsForIt) {
+  open(500);
+  const std::vector<TokenId> prompt = random_tokens(1, 1500);  // of more than one step
+  submit_for("one", prompt);
+  submit_for("two", prompt);
+  engine_->step();
+  const Snapshot taken = look();
+  ASSERT_EQ(taken.sequences.size(), 2U);
+  EXPECT_EQ(taken.sequences[0].state, SequenceState::prompt);
+  EXPECT_EQ(taken.sequences[1].state, SequenceState::waits_prompt);
+  EXPECT_EQ(taken.sequences[1].behind, taken.sequences[0].id);
+}
+
+TEST_F(SnapshotTest, WhoHasNoPagesWaitsForThem) {
+  open(9);
+  submit_for("one", random_tokens(1, 100));  // 7 pages, 8 in the end
+  submit_for("two", random_tokens(2, 60));
+  engine_->step();
+  EXPECT_EQ(look().sequences[1].state, SequenceState::waits_pages);
+  run();
+}
+
 TEST_F(SnapshotTest, ManyClientsAreCut) {
   open(500);
   for (std::size_t i = 0; i < kSnapshotClients + 7; ++i) submit_for("c" + std::to_string(i), random_tokens(i, 5));

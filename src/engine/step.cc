@@ -178,15 +178,17 @@ void Engine::State::find_computed(Sequence& sequence) {
   sequence.generation->computed = sequence.span.length();
 }
 
-/// Whether the next page of its prompt is what an earlier sequence is about to compute.
-bool Engine::State::waits_for_other(Sequence& sequence) {
+/// The earlier sequence that is about to compute the next page of its prompt, if there is one.
+std::optional<SequenceId> Engine::State::who_computes_for(Sequence& sequence) {
   const PrefixCache::Place& place = sequence.place;
   if (!options.share_prefixes || !sequence.parts.empty() || place.node == PrefixCache::kLost ||
       findable(sequence).size() <= (place.pages + 1) * kPageTokens) {
-    return false;
+    return {};
   }
   const auto [at, first] = computing_.try_emplace(cache.next_name(place, sequence.tokens), &sequence);
-  return !first && at->second->place.pages == place.pages && sequence.span.length() == place.pages * kPageTokens;
+  const bool waits =
+      !first && at->second->place.pages == place.pages && sequence.span.length() == place.pages * kPageTokens;
+  return waits ? std::optional(at->second->id) : std::nullopt;
 }
 
 /// Fills items_: everyone who decodes, then pieces of prompts.
@@ -207,7 +209,8 @@ void Engine::State::plan(double now) {
       paced_ |= !sequence->generation->options.patient;
     } else {
       if (options.share_prefixes) find_computed(*sequence);
-      if (!waits_for_other(*sequence)) prompts_.push_back(sequence);
+      sequence->behind = who_computes_for(*sequence);
+      if (!sequence->behind) prompts_.push_back(sequence);
     }
   }
   keep_groups_whole();

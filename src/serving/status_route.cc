@@ -20,11 +20,32 @@ Json json_of(const engine::ClientUse& client) {
           {"sequences", client.sequences}, {"pages", client.pages}};
 }
 
+Json json_of(const engine::SequenceUse& sequence) {
+  Json json = {{"id", sequence.id},
+               {"client", sequence.client},
+               {"state", name(sequence.state)},
+               {"behind", nullptr},
+               {"parent", nullptr},
+               {"tokens", sequence.tokens},
+               {"computed", sequence.computed},
+               {"generated", sequence.generated},
+               {"preemptions", sequence.preemptions},
+               {"seconds", sequence.seconds},
+               {"pages", {{"own", sequence.own}, {"shared", sequence.shared}, {"away", sequence.away}}}};
+  if (sequence.behind) json["behind"] = *sequence.behind;
+  if (sequence.parent) json["parent"] = *sequence.parent;
+  return json;
+}
+
 Json json_of(const std::string& model, const engine::EngineCounters& counters, const engine::Snapshot& snapshot) {
   Json clients = Json::array();
   for (const engine::ClientUse& client : snapshot.clients) clients.push_back(json_of(client));
+  Json rows = Json::array();
+  for (const engine::SequenceUse& sequence : snapshot.sequences) rows.push_back(json_of(sequence));
   return {{"name", model},
           {"sequences", counters.sequences},
+          {"listed", std::move(rows)},
+          {"rows_max", snapshot.rows_max},
           {"running", counters.running},
           {"waiting", counters.waiting},
           {"steps", counters.steps},

@@ -3,10 +3,13 @@
 // GET /v1/plait/status: models, clients, pages and requests at one moment, as JSON. Rates are the reader's: counters
 // go up, and `seconds` says when.
 //
-//   {"seconds": 12.5, "models": [{"name", "sequences", "running", "waiting", "steps", "prompt_rows", "decode_rows",
-//     "cached_tokens", "preemptions", "pages": {"all", "free", "cached", "own", "shared", "away", "tokens"},
-//     "clients": [{"name", "weight", "level", "service", "running", "waiting", "sequences", "pages"}],
-//     "clients_known"}], "requests": {"open", "listed": [row], "recent": [row]}}
+//   {"seconds": 12.5, "models": [{"name", "sequences", "running", "waiting", "rows_max", "steps", "prompt_rows",
+//     "decode_rows", "cached_tokens", "preemptions",
+//     "pages": {"all", "free", "cached", "own", "shared", "away", "tokens"},
+//     "clients": [{"name", "weight", "level", "service", "running", "waiting", "sequences", "pages"}], "clients_known",
+//     "listed": [sequence]}], "requests": {"open", "listed": [row], "recent": [row]}}
+//   sequence: {"id", "client", "state", "behind", "parent", "tokens", "computed", "generated", "preemptions",
+//     "seconds", "pages": {"own", "shared", "away"}}
 //   row: {"id", "endpoint", "client", "model", "phase", "age_seconds", "choices", "generated_tokens"}, and once it has
 //   ended "status", "seconds", "first_token_seconds", "prompt_tokens", "cached_tokens"
 #pragma once

@@ -71,7 +71,66 @@ function lowContrast() {
   return problems;
 }
 
+// ---- structure
+
+const LANDMARKS = "header, main, aside, footer, nav, dialog, [role=alert], [role=status], .skip";
+
+/** What assistive technology builds on: language, title, one h1, no skipped level of headings, and landmarks around it all. */
+function structure() {
+  const problems = [];
+  if (!document.documentElement.lang) problems.push("no language");
+  if (!document.title) problems.push("no title");
+  const levels = [...document.querySelectorAll("h1, h2, h3, h4")].filter(visible).map((one) => Number(one.localName[1]));
+  if (levels.filter((level) => level === 1).length !== 1) problems.push("not one h1");
+  levels.forEach((level, i) => { if (i > 0 && level > levels[i - 1] + 1) problems.push(`h${level} after h${levels[i - 1]}`); });
+  for (const element of document.body.querySelectorAll("button, input, p, h2")) {
+    if (!element.closest(LANDMARKS)) problems.push(`outside of all landmarks: ${shortly(element)}`);
+  }
+  return problems;
+}
+
+/** ARIA that points to nothing, or says what an element cannot be. */
+function brokenAria() {
+  const problems = [];
+  for (const name of ["aria-labelledby", "aria-describedby", "aria-controls", "for"]) {
+    for (const element of document.querySelectorAll(`[${name}]`)) {
+      const lost = element.getAttribute(name).split(" ").filter((id) => !document.getElementById(id));
+      if (lost.length) problems.push(`${name} ${lost}: ${shortly(element)}`);
+    }
+  }
+  for (const element of document.querySelectorAll("[aria-hidden=true]")) {
+    if (element.matches(CONTROLS) || [...element.querySelectorAll(CONTROLS)].some(visible)) problems.push(shortly(element));
+  }
+  for (const element of document.querySelectorAll("[tabindex]")) if (element.tabIndex > 0) problems.push(shortly(element));
+  for (const table of document.querySelectorAll("table")) {
+    if (!table.querySelector("th[scope=col]") || !table.querySelector("tbody th[scope=row], tbody:empty")) problems.push(shortly(table));
+  }
+  return problems;
+}
+
+/** Regions that speak up by themselves. */
+function liveRegions() {
+  return [...document.querySelectorAll("[aria-live], [role=alert], [role=status], [role=log]")].map((one) => one.id);
+}
+
 // ---- keyboard and small screens
+
+/** Controls below the 24 × 24 CSS pixels of WCAG 2.2, 2.5.8. */
+function smallTargets() {
+  return [...document.querySelectorAll("button, input, select, textarea")].filter(visible).filter((element) => {
+    const box = (element.closest("label") ?? element).getBoundingClientRect();
+    return box.width < 24 || box.height < 24;
+  }).map(shortly);
+}
+
+/** Whether the focused element shows that it is: an outline of 2 pixels or more with a contrast of 3 to its ground. */
+function focusIsSeen() {
+  const element = document.activeElement;
+  const style = getComputedStyle(element);
+  if (element === document.body) return true;
+  return style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2 &&
+    contrast(channels(style.outlineColor).rgb, groundOf(element.parentElement)) >= 3;
+}
 
 /** Numbers everything that the Tab key must reach; returns how many there are. */
 function markReachable() {

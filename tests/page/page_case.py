@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of the page share: a server, a browser, and how to press and look at things."""
+import atexit
+import functools
 import pathlib
 import sys
 import time
@@ -16,20 +18,43 @@ WAIT_SECONDS = 40
 COUNT = "return document.querySelectorAll(arguments[0]).length"
 
 
-class PageCase(unittest.TestCase):
-    """A server and a browser for the class; each test opens the page anew, with nothing stored."""
+@functools.cache
+def shared_browser() -> "page_browser.Browser":
+    """One for all tests of the process."""
+    browser = page_browser.Browser()
+    atexit.register(browser.close)
+    return browser
 
-    ARGUMENTS: tuple[str, ...] = ()
+
+@functools.cache
+def shared_server() -> "page_browser.Server":
+    """One with the default settings, for all classes that ask for no others."""
+    server = page_browser.Server()
+    atexit.register(server.stop)
+    return server
+
+
+class PageCase(unittest.TestCase):
+    """The page of a server in a browser; each test opens it anew, with nothing stored."""
+
+    ARGUMENTS: tuple[str, ...] | None = None  # of a server of its own; None: the shared one will do
+    ENVIRONMENT: dict[str, str] = {}
 
     @classmethod
     def setUpClass(cls):
-        cls.server = page_browser.Server(*cls.ARGUMENTS)
-        cls.addClassCleanup(lambda: cls.server.stop())
-        cls.browser = page_browser.Browser()
-        cls.addClassCleanup(cls.browser.close)
+        if page_browser.missing():
+            return
+        cls.browser = shared_browser()
         cls.driver = cls.browser.driver
+        if cls.ARGUMENTS is None:
+            cls.server = shared_server()
+            return
+        cls.server = page_browser.Server(*cls.ARGUMENTS, environment=cls.ENVIRONMENT)
+        cls.addClassCleanup(lambda: cls.server.stop())  # it may be another one by then
 
     def setUp(self):
+        if reason := page_browser.missing():
+            self.skipTest(reason)
         self.browser.size(1280, 800)
         self.open_page({})
 
@@ -50,7 +75,10 @@ class PageCase(unittest.TestCase):
 
     def press(self, selector: str):
         """A click as scripts do it: where things lie on the screen is not what these tests are about."""
-        self.driver.execute_script("arguments[0].click()", self.find(selector))
+        self.click(self.find(selector))
+
+    def click(self, element):
+        self.driver.execute_script("arguments[0].click()", element)
 
     def button(self, name: str, within: str = "body"):
         return self.find(f'{within} button[aria-label="{name}"]')

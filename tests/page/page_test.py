@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The chat page in headless Chromium, in front of a real `plait serve`: what it does.
 
-Needs Debian's chromium, chromium-driver and python3-selenium, the default model, and PLAIT=path/to/plait; else skips.
-Run it as a program; ./test runs it as well.
+Needs Debian's chromium, chromium-driver and python3-selenium, and the default model; else skips. Run it as a program,
+with Debian's Python; ./test runs it as well.
 """
 import json
 import pathlib
+import subprocess
 import sys
+import tempfile
 import unittest
 import urllib.error
 import urllib.request
@@ -17,11 +19,6 @@ import page_browser  # noqa: E402
 
 if not page_browser.missing():
     from selenium.webdriver.common.keys import Keys
-
-
-def setUpModule():  # noqa: N802
-    if reason := page_browser.missing():
-        raise unittest.SkipTest(reason)
 
 
 class ChatTest(PageCase):
@@ -48,20 +45,6 @@ class ChatTest(PageCase):
         self.assertIn("seed 7", first.text)
         self.assertIn("seed 8", second.text)
 
-    def test_eight_strands_while_metrics_are_read(self):
-        self.press("#show-live")
-        self.settings(8, 40)
-        self.send("Name a colour.")
-        self.until(lambda: "generated" in self.find("#live").text, "charts")
-        self.wait_done()
-        self.assertEqual(len(self.texts()), 8)
-        self.assertTrue(all(self.texts()))
-        self.until(lambda: self.find("#live polyline").get_attribute("points").count(",") > 2, "a line with points")
-        self.until(lambda: "127.0.0.1" in self.find("#clients tbody").text, "the client")
-        pages = self.find("#kv-pages svg").get_attribute("aria-label")
-        self.assertRegex(pages, r"^\d+ of \d+ pages are in use: \d+ own, \d+ shared, \d+ cached, \d+ free$")
-        self.press("#show-live")
-
     def test_same_seed_same_answer(self):
         for _ in range(2):
             self.open_page({})
@@ -76,7 +59,7 @@ class ChatTest(PageCase):
         self.settings(3, 4000)
         self.send("Write a very long poem.")
         self.until(lambda: self.runs() == 3 and all(self.texts()), "three strands")
-        self.driver.execute_script("arguments[0].click()", self.button("Stop Strand 2"))
+        self.click(self.button("Stop Strand 2"))
         self.until(lambda: self.runs() == 2, "one strand to stop")
         self.assertIn("stopped", self.all(".answer")[1].text)
         self.find("#draft").send_keys(Keys.ESCAPE)
@@ -114,14 +97,14 @@ class ChatTest(PageCase):
         self.send("Name a colour.")
         self.wait_done()
         before = self.texts()
-        self.driver.execute_script("arguments[0].click()", self.button("Edit this message and branch"))
+        self.click(self.button("Edit this message and branch"))
         field = self.find(".editing textarea")
         field.clear()
         field.send_keys("Name a river.", Keys.ENTER)
         self.until(lambda: self.find(".said").text == "Name a river.", "the new wording")
         self.wait_done()
         self.assertEqual(self.find(".turn.user .place").text, "2/2")
-        self.driver.execute_script("arguments[0].click()", self.button("Earlier wording"))
+        self.click(self.button("Earlier wording"))
         self.assertEqual(self.find(".said").text, "Name a colour.")
         self.assertEqual(self.texts(), before)
         self.assertEqual(self.find(".turn.user .place").text, "1/2")
@@ -130,7 +113,7 @@ class ChatTest(PageCase):
         self.settings(1, 20)
         self.send("Say something about cats.")
         self.wait_done()
-        self.driver.execute_script("arguments[0].click()", self.button("Fork Answer at a place of your choice"))
+        self.click(self.button("Fork Answer at a place of your choice"))
         self.driver.execute_script("const f = arguments[0]; f.value = 'Cats are'; f.setSelectionRange(8, 8)",
                                    self.find("#fork-text"))
         self.set_value("#count", "2")
@@ -147,29 +130,174 @@ class ChatTest(PageCase):
         self.until(lambda: self.find(".trouble").is_displayed(), "the error")
         self.assertIn("lower max tokens", self.find(".trouble").text)
         self.set_value("#max_tokens", "8")
-        self.driver.execute_script("arguments[0].click()", self.button("Try Answer again"))
+        self.click(self.button("Try Answer again"))
         self.until(lambda: self.texts()[0] and not self.runs(), "an answer after all")
         self.assertFalse(self.find(".trouble").is_displayed())
 
-    def test_requests_and_exports(self):
+    def test_selected_words_set_the_cursor_of_a_fork(self):
+        node = {"id": 2, "parent": 1, "role": "assistant", "run": 9, "seed": 1, "choice": 0, "end": "stop",
+                "text": "A **cat** is a cat.\n\n- a cat\n- no cat"}
+        user = {"id": 1, "parent": 0, "role": "user", "text": "Hi"}
+        chat = {"version": 1, "next": 10, "chosen": [], "nodes": [user, node]}
+        self.open_page({"plait.chat": json.dumps(chat)})
+        for number, item in enumerate(("strong", "p", "li:first-child", "li:last-child")):
+            self.driver.execute_script("""
+                const element = document.querySelector(".answer .text " + arguments[0]);
+                const text = element.lastChild;
+                const at = text.data.lastIndexOf("cat");
+                getSelection().setBaseAndExtent(text, at, text, at + 3);""", item)
+            self.button("Fork Answer at a place of your choice").click()
+            place = self.driver.execute_script("return document.getElementById('fork-text').selectionStart")
+            self.assertEqual(node["text"][:place].count("cat"), number, item)
+            self.assertTrue(node["text"][place:].startswith("cat"))
+            self.driver.execute_script("document.getElementById('fork').close(); getSelection().removeAllRanges()")
+
+    def test_fork_while_it_is_written(self):
+        self.settings(1, 400)
+        self.send("Write a very long poem.")
+        self.until(lambda: self.runs() and len(self.texts()[0]) > 20, "some text")
+        self.click(self.button("Fork Answer at a place of your choice"))
+        self.driver.execute_script("arguments[0].setSelectionRange(9, 9)", self.find("#fork-text"))
+        begun = self.find("#fork-text").get_attribute("value")[:9]
+        self.press("#fork-go")
+        self.until(lambda: len(self.texts()) == 1 and len(self.texts()[0]) > 9, "the fork's text")
+        self.assertTrue(self.texts()[0].startswith(begun.strip()), self.texts())
+        self.assertEqual(self.find("#stop-all").text, "Stop all 2")
+        self.press("#stop-all")
+        self.until(lambda: self.find("#stop-all").get_attribute("hidden"), "both to stop")
+        self.click(self.button("Earlier set of answers"))
+        self.assertIn("stopped", self.find(".answer").text)
+
+    def test_keys(self):
+        self.find("#draft").send_keys("one", Keys.SHIFT + Keys.ENTER, Keys.NULL, "two")
+        self.assertEqual(self.find("#draft").get_attribute("value"), "one\ntwo")
+        log = self.find("#log")
+        for key, panel in (("s", "#settings"), ("l", "#live"), ("?", "#help")):
+            log.send_keys(key)
+            self.assertTrue(self.find(panel).is_displayed(), key)
+        self.find("#help").send_keys(Keys.ESCAPE)
+        self.assertFalse(self.find("#help").is_displayed())
+        log.send_keys(Keys.ESCAPE)
+        self.assertFalse(self.find("#settings").is_displayed() or self.find("#live").is_displayed())
+        log.send_keys("/")
+        self.assertEqual(self.driver.switch_to.active_element.get_attribute("id"), "draft")
+        self.assertEqual(self.find("#draft").get_attribute("value"), "one\ntwo")
+
+    def test_sampling_settings_are_sent_and_kept(self):
         self.settings(1, 8, seed=3)
-        self.set_value("#min_p", "0.1")
-        self.set_value("#system", "It's \"brief\".")
-        self.send("Don't be long.")
+        for name, value in (("temperature", "0.5"), ("top_p", "0.9"), ("top_k", "40"), ("repetition_penalty", "1.1"),
+                            ("frequency_penalty", "0.2")):
+            self.set_value("#" + name, value)
+        self.driver.execute_script("""
+            window.sent = [];
+            const real = window.fetch;
+            window.fetch = (path, options) => { sent.push([path, options?.body]); return real(path, options); };""")
+        self.send("Name a colour.")
         self.wait_done()
-        user = "tree.path()[0]"
-        curl = self.driver.execute_script(f"return exporting.curl({user})")
-        self.assertIn(self.server.address + "/v1/chat/completions", curl)
-        self.assertIn("Don'\\''t", curl)
-        python = self.driver.execute_script(f"return exporting.python({user})")
-        compile(python, "request.py", "exec")
-        self.assertIn('extra_body={"min_p": 0.1}', python)
-        whole = json.loads(self.driver.execute_script("return exporting.jsonText()"))
+        bodies = [body for path, body in self.driver.execute_script("return sent") if path == "/v1/chat/completions"]
+        request = json.loads(bodies[0])
+        for name, value in (("temperature", 0.5), ("top_p", 0.9), ("top_k", 40), ("repetition_penalty", 1.1),
+                            ("frequency_penalty", 0.2), ("max_tokens", 8), ("seed", 3)):
+            self.assertEqual(request[name], value, name)
+        self.driver.refresh()
+        self.assertEqual(self.find("#top_k").get_attribute("value"), "40")
+        self.set_value("#top_p", "7")
+        self.send("Name a colour.")
+        self.assertEqual(self.driver.switch_to.active_element.get_attribute("id"), "top_p")  # and it is not sent
+
+    def code_of(self, kind: str) -> str:
+        """What the button of the first message puts on the clipboard."""
+        self.driver.execute_script("dom.copy = (text) => { window.copied = text; }")
+        self.click(self.find(f'.turn.user button[aria-label="Copy the request as {kind}"]'))
+        return self.driver.execute_script("return copied")
+
+    def run_code(self, command: list[str], code: str) -> str:
+        """What it prints."""
+        return subprocess.run(command, input=code, stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout
+
+    def test_copied_requests_run_and_give_the_same_answer(self):
+        self.settings(1, 12, seed=3)
+        self.set_value("#min_p", "0.1")
+        self.set_value("#system", "It's \"brief\".\n\\")
+        self.send("Don't be `long` — $HOME, é, 🙂.")
+        self.wait_done()
+        [answer] = self.driver.execute_script("return tree.path().slice(1).map((node) => node.text)")
+        python, curl = self.code_of("Python"), self.code_of("curl")
+        self.assertEqual(self.run_code([sys.executable, "-"], python), answer + "\n")
+        streamed = self.run_code(["bash"], curl)
+        events = [json.loads(line[6:]) for line in streamed.splitlines() if line.startswith("data: {")]
+        self.assertEqual("".join(part["choices"][0]["delta"].get("content") or "" for part in events), answer)
+
+    def test_copied_python_has_all_answers(self):
+        self.settings(2, 6)
+        self.send("Name a colour.")
+        self.wait_done()
+        printed = self.run_code([sys.executable, "-"], self.code_of("Python"))
+        self.assertEqual(len([part for part in printed.split("\n---\n") if part.strip()]), 2)
+
+    def exported(self, folder: pathlib.Path) -> dict[str, str] | None:
+        """The texts by suffix, once both are there."""
+        paths = {path.suffix: path for path in folder.iterdir()}
+        if set(paths) != {".json", ".md"}:
+            return None
+        return {name: path.read_text(encoding="utf-8") for name, path in paths.items()}
+
+    def test_exports(self):
+        self.settings(2, 8)
+        self.set_value("#system", "Be brief.")
+        self.send("Name a colour.")
+        self.wait_done()
+        with tempfile.TemporaryDirectory() as folder:
+            self.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": folder})
+            self.press("#export-json")
+            self.press("#export-markdown")
+            files = self.until(lambda: self.exported(pathlib.Path(folder)), "two files")
+        whole = json.loads(files[".json"])
         self.assertEqual([message["role"] for message in whole["messages"]], ["system", "user", "assistant"])
-        self.assertIn("## User", self.driver.execute_script("return exporting.markdownText()"))
+        self.assertEqual(len(whole["tree"]["nodes"]), 3)
+        answer = whole["messages"][-1]["content"]
+        for part in ("## System\n\nBe brief.", "## User\n\nName a colour.", "## Assistant", answer):
+            self.assertIn(part, files[".md"])
+        same = self.driver.execute_script("tree.load(arguments[0]); return JSON.stringify(tree.dump())", whole["tree"])
+        self.assertEqual(json.loads(same), whole["tree"])
+
+
+class ModelsTest(PageCase):
+    """Two models: the same file under two names."""
+
+    ARGUMENTS = ()
+
+    @classmethod
+    def setUpClass(cls):
+        if page_browser.missing():
+            return
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        for name in ("smollm2-135m", "twin"):
+            (pathlib.Path(folder.name) / f"{name}.gguf").symlink_to(page_browser.documents.default_model())
+        cls.ENVIRONMENT = {"PLAIT_MODELS": folder.name}
+        super().setUpClass()
+
+    def test_the_chosen_one_answers(self):
+        self.settings(1, 8)
+        names = [option.get_attribute("value") for option in self.all("#model option")]
+        self.assertEqual(names, ["smollm2-135m", "twin"])
+        self.set_value("#model", "twin")
+        self.send("Name a colour.")
+        self.wait_done()
+        self.assertTrue(self.texts()[0])
+        self.assertEqual(self.driver.execute_script("return tree.path().at(-1).model"), "twin")
+        self.driver.refresh()
+        self.until(lambda: self.find("#model").get_attribute("value") == "twin", "the choice to be kept")
+        self.press("#show-live")
+        with urllib.request.urlopen(self.server.address + "/v1/plait/status") as reply:
+            steps = {model["name"]: model["steps"] for model in json.load(reply)["models"]}
+        self.assertGreater(steps["twin"], 0)
 
 
 class ReconnectTest(PageCase):
+    ARGUMENTS = ()
+
     def test_restart_on_the_same_port(self):
         self.settings(1, 4000)
         self.send("Write a very long poem.")
@@ -198,6 +326,8 @@ class KeyTest(PageCase):
 
     @classmethod
     def setUpClass(cls):
+        if page_browser.missing():
+            return
         cls.file, cls.key = page_browser.key_file()
         cls.ARGUMENTS = ("--keys", str(cls.file))
         super().setUpClass()

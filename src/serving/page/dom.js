@@ -30,6 +30,11 @@ const dom = (() => {
     return make("button", { type: "button", ...label, ...attributes, onclick }, word);
   }
 
+  /** Sets properties that have another value: what stays the same costs no layout. */
+  function set(element, properties) {
+    for (const [name, value] of Object.entries(properties)) if (element[name] !== value) element[name] = value;
+  }
+
   const byId = (id) => document.getElementById(id);
 
   let saying = 0;
@@ -82,5 +87,5 @@ const dom = (() => {
     return `${count} ${word}${count === 1 ? "" : "s"}`;
   }
 
-  return { make, svg, button, byId, announce, notice, copy, download, plural };
+  return { make, svg, button, set, byId, announce, notice, copy, download, plural };
 })();

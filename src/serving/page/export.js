@@ -14,45 +14,51 @@ const exporting = (() => {
   }
 
   const shellQuoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+  const address = () => `${location.origin}/v1/chat/completions`;
 
   function curl(user) {
     const key = server.key() ? ` \\\n  -H "Authorization: Bearer $PLAIT_API_KEY"` : "";
     const body = JSON.stringify({ ...requestOf(user), stream: true }, null, 2);
-    return `curl -N ${location.origin}/v1/chat/completions \\\n  -H "Content-Type: application/json"${key} \\\n` +
-           `  -d ${shellQuoted(body)}\n`;
+    return `curl -N ${address()} \\\n  -H "Content-Type: application/json"${key} \\\n  -d ${shellQuoted(body)}\n`;
   }
 
   /** A value of JSON in Python's words. JSON's strings are Python's as they stand. */
-  function pythonOf(value, indent) {
+  function pythonOf(value, indent = "") {
     const inner = indent + "    ";
-    if (value === null) return "None";
+    const listed = (items, open, end) => `${open}\n${items.map((item) => `${inner}${item},\n`).join("")}${indent}${end}`;
     if (typeof value === "boolean") return value ? "True" : "False";
-    if (Array.isArray(value)) {
-      return `[\n${value.map((item) => `${inner}${pythonOf(item, inner)},\n`).join("")}${indent}]`;
-    }
-    if (typeof value === "object") {
-      const members = Object.entries(value).map(([name, item]) => `${JSON.stringify(name)}: ${pythonOf(item, inner)}`);
-      return `{${members.join(", ")}}`;
-    }
-    return JSON.stringify(value);
+    if (Array.isArray(value)) return listed(value.map((item) => pythonOf(item, inner)), "[", "]");
+    if (typeof value !== "object") return JSON.stringify(value);
+    return listed(Object.entries(value).map(([name, item]) => `${JSON.stringify(name)}: ${pythonOf(item, inner)}`), "{", "}");
   }
 
+  /** A program that needs nothing beside Python. With several answers it prints them one after the other at the end. */
   function python(user) {
-    const { top_k, min_p, ...known } = requestOf(user);
-    const extra = Object.fromEntries(Object.entries({ top_k, min_p }).filter(([, value]) => value !== undefined));
-    if (Object.keys(extra).length) known.extra_body = extra;
-    const members = Object.entries(known).map(([name, value]) => `    ${name}=${pythonOf(value, "    ")},\n`).join("");
-    return `import os
+    const body = { ...requestOf(user), stream: true };
+    return `import json
+import os
+import urllib.request
 
-from openai import OpenAI
-
-client = OpenAI(base_url=${JSON.stringify(location.origin + "/v1")}, api_key=os.environ.get("PLAIT_API_KEY", "none"))
-stream = client.chat.completions.create(
-${members}    stream=True,
+body = ${pythonOf(body)}
+request = urllib.request.Request(
+    ${JSON.stringify(address())},
+    data=json.dumps(body).encode(),
+    headers={
+        "Content-Type": "application/json",
+        "Authorization": "Bearer " + os.environ.get("PLAIT_API_KEY", "none"),
+    },
 )
-for chunk in stream:
-    for choice in chunk.choices:
-        print(choice.index, choice.delta.content or "")
+answers = [""] * body.get("n", 1)
+with urllib.request.urlopen(request) as reply:
+    for line in reply:
+        if not line.startswith(b"data: {"):
+            continue
+        for choice in json.loads(line[len(b"data: "):]).get("choices", []):
+            text = choice["delta"].get("content") or ""
+            answers[choice["index"]] += text
+            if len(answers) == 1:
+                print(text, end="", flush=True)
+print("\\n\\n---\\n\\n".join(answers) if len(answers) > 1 else "")
 `;
   }
 

@@ -118,7 +118,8 @@ const markdown = (() => {
 
   function codeBlock(text, language) {
     return dom.make("div", { class: "code" },
-      dom.button("Copy", "Copy this code", () => dom.copy(text, "the code"), { class: "small" }),
+      dom.make("header", {}, language || "code",
+        dom.button("Copy", "Copy this code", () => dom.copy(text, "the code"), { class: "small" })),
       dom.make("pre", { tabindex: "0", role: "group", "aria-label": language ? `Code, ${language}` : "Code" },
         dom.make("code", {}, text)));
   }
@@ -182,9 +183,12 @@ const markdown = (() => {
       this.element = element;
       this.stable = 0;
       this.tail = [];
+      this.text = "";
     }
 
     update(text) {
+      if (text === this.text) return;
+      this.text = text;
       if (text.length < this.stable) {
         this.element.replaceChildren();
         this.stable = 0;

@@ -54,11 +54,18 @@
     turns.toBottom(true);
   }
 
-  /** Where the reader's selection begins in the text, if it says so: else the text's end. */
-  function selectedPlace(text) {
-    const words = getSelection().toString().split("\n")[0].trim();
-    const at = words ? text.indexOf(words) : -1;
-    return at >= 0 ? at : text.length;
+  /** Where in the answer's text its selected words begin; its end, where none are selected. */
+  function selectedPlace(node) {
+    const shown = turns.textOf(node);
+    const selection = getSelection();
+    if (selection.isCollapsed || !shown.contains(selection.anchorNode)) return node.text.length;
+    const range = selection.getRangeAt(0).cloneRange();
+    const words = range.toString().trim().split("\n")[0];
+    range.setStart(shown, 0);
+    // The text has marks that are not shown: the words are found by how often they stand before.
+    let at = -1;
+    for (let left = range.toString().split(words).length - 1; left > 0 && words; --left) at = node.text.indexOf(words, at + 1);
+    return at >= 0 ? at : node.text.length;
   }
 
   const actions = {
@@ -79,7 +86,7 @@
     },
     fork(node) {
       const field = byId("fork-text");
-      const at = selectedPlace(node.text);
+      const at = selectedPlace(node);
       field.value = node.text;
       open("fork");
       field.focus();

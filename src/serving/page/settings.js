@@ -4,7 +4,8 @@
 
 const settings = (() => {
   const NAME = "plait.settings";
-  const NUMBERS = ["temperature", "top_p", "top_k", "min_p", "max_tokens", "seed"];
+  const NUMBERS = ["temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty",
+                   "max_tokens", "seed"];
   const STRANDS_MAX = 8;
 
   const field = (name) => dom.byId(name);

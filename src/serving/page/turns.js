@@ -9,7 +9,7 @@ const turns = (() => {
   const BOTTOM_PX = 80;
 
   let views = new Map();     // key -> {key, element, update()}
-  let answers = new Map();   // node id -> {element, update()}
+  let answers = new Map();   // node id -> {body, update()}
   let from = 0;              // turns of the path before this one are not made yet
   let growing = 0;
   let stick = true;
@@ -40,10 +40,10 @@ const turns = (() => {
     const update = () => {
       const items = list();
       const at = items.findIndex(isShown);
-      element.hidden = items.length < 2;
-      place.textContent = `${at + 1}/${items.length}`;
-      back.disabled = at <= 0;
-      forth.disabled = at >= items.length - 1;
+      dom.set(element, { hidden: items.length < 2 });
+      dom.set(place, { textContent: `${at + 1}/${items.length}` });
+      dom.set(back, { disabled: at <= 0 });
+      dom.set(forth, { disabled: at >= items.length - 1 });
     };
     return { element, update };
   }
@@ -123,30 +123,30 @@ const turns = (() => {
     const trouble = dom.make("div", { class: "trouble", hidden: true });
     const small = { class: "small" };
     const stop = dom.button("Stop", `Stop ${name}`, () => strands.stop(node), { class: "small danger" });
-    const go = dom.button("Continue here", `Continue from ${name}`, () => choose(node), small);
+    const go = dom.button("Continue here", `Continue from ${name}`, () => choose(node), { class: "small go" });
     const tools = [
       dom.button("Copy", `Copy ${name}`, () => dom.copy(node.text, name), small),
       dom.button("Fork…", `Fork ${name} at a place of your choice`, () => actions.fork(node), small)];
     const again = dom.button("Try again", `Try ${name} again`, () => actions.retry(node), small);
     const element = dom.make("article", { class: "answer", "aria-label": name },
-      dom.make("header", {}, dom.make("h3", {}, name), about), body, trouble,
+      dom.make("header", {}, dom.make("h2", {}, name), about), body, trouble,
       dom.make("div", { class: "tools" }, stop, column ? go : null, ...tools, again));
     const update = () => {
       const runs = Boolean(strands.progress(node));
       writer.update(node.text);
-      about.textContent = figures(node);
-      body.setAttribute("aria-busy", String(runs));
+      dom.set(about, { textContent: figures(node) });
+      dom.set(body, { ariaBusy: String(runs) });
       element.classList.toggle("runs", runs);
-      stop.hidden = !runs;
-      for (const tool of tools) tool.hidden = runs;
-      again.hidden = runs || !["lost", "error", "stopped"].includes(node.end);
-      const follows = tree.hasChildren(node.id);
-      go.textContent = follows ? "Show what follows" : "Continue here";
-      go.setAttribute("aria-pressed", String(tree.path().at(-1) === node));
-      trouble.hidden = !node.error;
-      if (node.error) trouble.textContent = `${node.error.message} ${node.error.advice}`;
+      dom.set(stop, { hidden: !runs });
+      for (const tool of tools) dom.set(tool, { hidden: !node.text });
+      dom.set(again, { hidden: runs || !["lost", "error", "stopped"].includes(node.end) });
+      if (column) {
+        dom.set(go, { textContent: tree.hasChildren(node.id) ? "Show what follows" : "Continue here",
+                      ariaPressed: String(tree.path().at(-1) === node) });
+      }
+      dom.set(trouble, { hidden: !node.error, textContent: node.error ? `${node.error.message} ${node.error.advice}` : "" });
     };
-    answers.set(node.id, { element, update });
+    answers.set(node.id, { body, update });
     return { element, update };
   }
 
@@ -241,6 +241,9 @@ const turns = (() => {
     toBottom();
   }
 
+  /** The element with the text of an answer that is shown. */
+  const textOf = (node) => answers.get(node.id).body;
+
   function toBottom(always = false) {
     if (always) stick = true;
     if (stick) log().scrollTop = log().scrollHeight;
@@ -262,5 +265,5 @@ const turns = (() => {
     dom.announce(`Strand ${number + 1} is chosen.`);
   }
 
-  return { listen, render, news, toBottom, reset, chooseStrand };
+  return { listen, render, news, textOf, toBottom, reset, chooseStrand };
 })();
