@@ -9,6 +9,7 @@ import compilers  # noqa: E402
 import documents  # noqa: E402
 import layers  # noqa: E402
 import source_files  # noqa: E402
+import sync_client  # noqa: E402
 import tidy  # noqa: E402
 
 ROOT = source_files.ROOT
@@ -24,6 +25,7 @@ QUICK = {
     "properties": tidy.check_properties,
     "dependencies": tidy.check_dependencies,
     "blocks": documents.check_blocks,
+    "sync_client": sync_client.check,
     "format": compilers.check_format,
 }
 # What holds for a finished tree, while parts of it may land in between: ./test runs these too.

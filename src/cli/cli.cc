@@ -15,6 +15,7 @@
 #include "cli/config_verb.h"
 #include "cli/cost.h"
 #include "cli/doctor.h"
+#include "cli/embed.h"
 #include "cli/exit_code.h"
 #include "cli/key.h"
 #include "cli/model_verbs.h"
@@ -60,6 +61,7 @@ void add_verbs(CLI::App& app, Session& session) {
   add_ask(app, session);
   add_chat(app, session);
   add_batch(app, session);
+  add_embed(app, session);
   add_tokenize(app, session);
   add_perplexity(app, session);
   add_bench(app, session);

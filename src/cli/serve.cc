@@ -44,13 +44,6 @@ void say_where(const std::string& model, const serving::HttpServer& server, cons
   note(session, "Ctrl-C ends it when what runs is finished; a second one at once");
 }
 
-/// Strands live in the first model. Requires: it was loaded.
-serving::ModelLease first_model(serving::ServedModels& models) {
-  serving::ModelLease first;
-  models.acquire({}, {}, [&](serving::Accepted<serving::ModelLease> lease) { first = *std::move(lease); });
-  return first;
-}
-
 /// Serves until a signal comes, then finishes what is in flight.
 Result<void> run(const ServeFlags& flags, serving::EngineThread& thread, serving::ServedModels& models,
                  ServerSettings& settings, const Session& session) {
@@ -60,8 +53,7 @@ Result<void> run(const ServeFlags& flags, serving::EngineThread& thread, serving
   serving::HttpRouter router;
   api.add_routes(router);
   stored.add_routes(router);
-  const serving::ModelLease first = first_model(models);
-  serving::StrandRoutes strands(*first->loop, first->target, {});
+  serving::StrandRoutes strands(models, {});
   strands.add_routes(router);
   serving::add_page(router);
   serving::add_openapi(router);  // the last: it says whether all others are described

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "net/http.h"
+#include "text/json_member.h"
 #include "text/utf8.h"
 
 namespace plait::cli {
@@ -14,59 +15,40 @@ namespace {
 using base::ErrorCode;
 using base::fail;
 using base::Result;
+using text::count_of;
 using text::Json;
+using text::member;
+using text::number_of;
+using text::text_of;
 
 constexpr base::Bytes kStatusBytesMax = 4U << 20U;
 
-// A member of an object; null if there is none.
-const Json& at(const Json& value, const char* name) {
-  static const Json none;
-  if (!value.is_object()) return none;
-  const auto found = value.find(name);
-  return found == value.end() ? none : *found;
-}
-
-double number(const Json& value, const char* name) {
-  const Json& member = at(value, name);
-  const double read = member.is_number() ? member.get<double>() : 0;
-  return std::isfinite(read) ? read : 0;
-}
-
-std::size_t count(const Json& value, const char* name) {
-  return static_cast<std::size_t>(std::clamp(number(value, name), 0.0, 1e15));
-}
-
-std::string string(const Json& value, const char* name) {
-  const Json& member = at(value, name);
-  return member.is_string() ? member.get<std::string>() : std::string();
-}
-
 ClientStatus read_client(const Json& json) {
-  return {.name = string(json, "name"),
-          .weight = number(json, "weight"),
-          .service = number(json, "service"),
-          .running = count(json, "running"),
-          .waiting = count(json, "waiting"),
-          .sequences = count(json, "sequences"),
-          .pages = count(json, "pages")};
+  return {.name = std::string(text_of(json, "name")),
+          .weight = number_of(json, "weight"),
+          .service = number_of(json, "service"),
+          .running = count_of(json, "running"),
+          .waiting = count_of(json, "waiting"),
+          .sequences = count_of(json, "sequences"),
+          .pages = count_of(json, "pages")};
 }
 
 ModelStatus read_model(const Json& json) {
-  const Json& pages = at(json, "pages");
-  ModelStatus model{.name = string(json, "name"),
-                    .running = count(json, "running"),
-                    .waiting = count(json, "waiting"),
-                    .steps = number(json, "steps"),
-                    .prompt_rows = number(json, "prompt_rows"),
-                    .decode_rows = number(json, "decode_rows"),
-                    .cached_tokens = number(json, "cached_tokens"),
-                    .pages = count(pages, "all"),
-                    .pages_free = count(pages, "free"),
-                    .pages_cached = count(pages, "cached"),
-                    .pages_own = count(pages, "own"),
-                    .pages_shared = count(pages, "shared"),
-                    .pages_away = count(pages, "away")};
-  for (const Json& client : at(json, "clients")) model.clients.push_back(read_client(client));
+  const Json& pages = member(json, "pages");
+  ModelStatus model{.name = std::string(text_of(json, "name")),
+                    .running = count_of(json, "running"),
+                    .waiting = count_of(json, "waiting"),
+                    .steps = number_of(json, "steps"),
+                    .prompt_rows = number_of(json, "prompt_rows"),
+                    .decode_rows = number_of(json, "decode_rows"),
+                    .cached_tokens = number_of(json, "cached_tokens"),
+                    .pages = count_of(pages, "all"),
+                    .pages_free = count_of(pages, "free"),
+                    .pages_cached = count_of(pages, "cached"),
+                    .pages_own = count_of(pages, "own"),
+                    .pages_shared = count_of(pages, "shared"),
+                    .pages_away = count_of(pages, "away")};
+  for (const Json& client : member(json, "clients")) model.clients.push_back(read_client(client));
   return model;
 }
 
@@ -74,17 +56,18 @@ std::vector<RequestStatus> read_requests(const Json& list) {
   std::vector<RequestStatus> requests;
   for (const Json& json : list) {
     RequestStatus& request = requests.emplace_back();
-    request = {.id = string(json, "id"),
-               .endpoint = string(json, "endpoint"),
-               .client = string(json, "client"),
-               .model = string(json, "model"),
-               .phase = string(json, "phase"),
-               .age_seconds = number(json, "age_seconds"),
-               .choices = count(json, "choices"),
-               .generated_tokens = count(json, "generated_tokens"),
-               .status = static_cast<int>(std::clamp(number(json, "status"), 0.0, 999.0)),
-               .seconds = number(json, "seconds")};
-    if (at(json, "first_token_seconds").is_number()) request.first_token_seconds = number(json, "first_token_seconds");
+    request = {.id = std::string(text_of(json, "id")),
+               .endpoint = std::string(text_of(json, "endpoint")),
+               .client = std::string(text_of(json, "client")),
+               .model = std::string(text_of(json, "model")),
+               .phase = std::string(text_of(json, "phase")),
+               .age_seconds = number_of(json, "age_seconds"),
+               .choices = count_of(json, "choices"),
+               .generated_tokens = count_of(json, "generated_tokens"),
+               .status = static_cast<int>(std::clamp(number_of(json, "status"), 0.0, 999.0)),
+               .seconds = number_of(json, "seconds")};
+    if (member(json, "first_token_seconds").is_number())
+      request.first_token_seconds = number_of(json, "first_token_seconds");
   }
   return requests;
 }
@@ -98,13 +81,14 @@ std::string status_url(std::string url) {
 }  // namespace
 
 Result<ServerStatus> read_status(const Json& json) {
-  if (!at(json, "models").is_array()) return fail(ErrorCode::invalid_data, "the answer is no status of a plait server");
-  ServerStatus status{.seconds = number(json, "seconds")};
-  for (const Json& model : at(json, "models")) status.models.push_back(read_model(model));
-  const Json& requests = at(json, "requests");
-  status.open = count(requests, "open");
-  if (at(requests, "listed").is_array()) status.listed = read_requests(at(requests, "listed"));
-  if (at(requests, "recent").is_array()) status.recent = read_requests(at(requests, "recent"));
+  if (!member(json, "models").is_array())
+    return fail(ErrorCode::invalid_data, "the answer is no status of a plait server");
+  ServerStatus status{.seconds = number_of(json, "seconds")};
+  for (const Json& model : member(json, "models")) status.models.push_back(read_model(model));
+  const Json& requests = member(json, "requests");
+  status.open = count_of(requests, "open");
+  if (member(requests, "listed").is_array()) status.listed = read_requests(member(requests, "listed"));
+  if (member(requests, "recent").is_array()) status.recent = read_requests(member(requests, "recent"));
   return status;
 }
 

@@ -4,31 +4,17 @@
 #include <algorithm>
 
 #include "text/json.h"
+#include "text/json_member.h"
 
 namespace plait::load {
 namespace {
 
+using text::count_of;
 using text::Json;
+using text::member;
+using text::text_of;
 
 constexpr std::size_t kMessageBytesMax = 200;
-
-// The member of an object, or null.
-const Json* member(const Json& value, const char* name) {
-  if (!value.is_object()) return nullptr;
-  const auto at = value.find(name);
-  return at == value.end() ? nullptr : &*at;
-}
-
-std::size_t count_of(const Json& value, const char* name) {
-  const Json* count = member(value, name);
-  return count != nullptr && count->is_number_integer() && *count >= 0 ? count->get<std::size_t>() : 0;
-}
-
-std::string_view text_of(const Json& value, const char* name) {
-  const Json* text = member(value, name);
-  return text != nullptr && text->is_string() ? std::string_view(text->get_ref<const std::string&>())
-                                              : std::string_view();
-}
 
 std::string shortened(std::string_view text) {
   std::string line(text.substr(0, kMessageBytesMax));
@@ -45,9 +31,7 @@ std::string message_of(const Json& error) {
 AnswerUsage usage_of(const Json& usage) {
   AnswerUsage counts{.prompt_tokens = count_of(usage, "prompt_tokens"),
                      .generated_tokens = count_of(usage, "completion_tokens")};
-  if (const Json* details = member(usage, "prompt_tokens_details")) {
-    counts.cached_tokens = count_of(*details, "cached_tokens");
-  }
+  counts.cached_tokens = count_of(member(usage, "prompt_tokens_details"), "cached_tokens");
   return counts;
 }
 
@@ -63,18 +47,15 @@ void AnswerReader::event(std::string_view data, const OnText& on_text) {
     if (!error_) error_ = "an event that is no JSON object";
     return;
   }
-  if (const Json* error = member(*parsed, "error"); error != nullptr && !error->is_null() && !error_) {
-    error_ = message_of(*error);
-  }
-  if (const Json* usage = member(*parsed, "usage"); usage != nullptr && usage->is_object()) usage_ = usage_of(*usage);
-  const Json* choices = member(*parsed, "choices");
-  if (choices == nullptr || !choices->is_array()) return;
-  for (const Json& choice : *choices) {
+  if (const Json& error = member(*parsed, "error"); !error.is_null() && !error_) error_ = message_of(error);
+  if (const Json& usage = member(*parsed, "usage"); usage.is_object()) usage_ = usage_of(usage);
+  const Json& choices = member(*parsed, "choices");
+  if (!choices.is_array()) return;
+  for (const Json& choice : choices) {
+    const Json& delta = member(choice, "delta");
     std::string_view text = text_of(choice, "text");
-    if (const Json* delta = member(choice, "delta"); delta != nullptr && text.empty()) {
-      text = text_of(*delta, "content");
-      if (text.empty()) text = text_of(*delta, "reasoning_content");
-    }
+    if (text.empty()) text = text_of(delta, "content");
+    if (text.empty()) text = text_of(delta, "reasoning_content");
     if (!text.empty()) on_text(count_of(choice, "index"), text);
   }
 }
@@ -82,8 +63,8 @@ void AnswerReader::event(std::string_view data, const OnText& on_text) {
 std::string error_message(std::string_view body) {
   const auto parsed = text::parse_json(body);
   if (!parsed) return shortened(body);
-  const Json* error = member(*parsed, "error");
-  return message_of(error != nullptr ? *error : *parsed);
+  const Json& error = member(*parsed, "error");
+  return message_of(error.is_null() ? *parsed : error);
 }
 
 }  // namespace plait::load

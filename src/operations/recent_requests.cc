@@ -1,27 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "operations/recent_requests.h"
 
-#include <fmt/chrono.h>
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
-#include <ctime>
-#include <string>
 
 #include "base/check.h"
+#include "text/timestamp.h"
 
 namespace plait::operations {
 namespace {
 
 double rounded(double seconds) { return std::round(seconds * 1e6) / 1e6; }
-
-std::string iso_time(std::chrono::system_clock::time_point time) {
-  const auto since_epoch = std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch());
-  const auto second = std::chrono::floor<std::chrono::seconds>(since_epoch);
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(static_cast<std::time_t>(second.count())),
-                     (since_epoch - second).count());
-}
 
 }  // namespace
 
@@ -49,10 +38,13 @@ std::vector<RecordPointer> RecentRequests::newest(std::size_t limit, std::string
 }
 
 text::Json summary_json(const RequestRecord& record) {
-  text::Json json{
-      {"id", record.id},         {"time", iso_time(record.arrived)}, {"trace_id", hex(record.context.trace)},
-      {"client", record.client}, {"endpoint", record.endpoint},      {"model", record.model},
-      {"status", record.status}};
+  text::Json json{{"id", record.id},
+                  {"time", text::utc_time(record.arrived)},
+                  {"trace_id", hex(record.context.trace)},
+                  {"client", record.client},
+                  {"endpoint", record.endpoint},
+                  {"model", record.model},
+                  {"status", record.status}};
   if (!record.error.empty()) json["error"] = record.error;
   json["stream"] = record.parameters && record.parameters->stream;
   json["seconds"] = rounded(record.seconds);

@@ -56,6 +56,7 @@ struct RequestRecord {
   std::string endpoint = {};     ///< "/v1/chat/completions"
   std::string operation = {};    ///< "chat", "text_completion", "embeddings".
   std::string client = {};       ///< The key's name, else the address.
+  std::string payer = {};        ///< Whose share of the machine it takes: as `client`, or the field `user`.
   std::string host = {};         ///< By which the client called the server, without port.
   std::uint16_t port = 0;        ///< 0: unknown.
   std::string model_asked = {};

@@ -2,12 +2,12 @@
 //
 // Anthropic's /v1/messages: read as a chat in OpenAI's shape, answered in its own.
 #include <limits>
-#include <map>
 #include <optional>
 #include <utility>
 
 #include "serving/dialect.h"
 #include "serving/http/sse.h"
+#include "serving/tools.h"
 
 namespace plait::serving {
 namespace {
@@ -113,19 +113,6 @@ Accepted<void> add_message(const Json& message, const std::string& name, Json& m
   if (!blocks.calls.empty()) chat["tool_calls"] = std::move(blocks.calls);
   messages.push_back(std::move(chat));
   return {};
-}
-
-// Results say which tool they are of: some templates print that.
-void name_results(Json& messages) {
-  std::map<std::string, Json> names;
-  for (Json& message : messages) {
-    if (message.contains("tool_calls")) {
-      for (const Json& call : message["tool_calls"]) names[call["id"].get<std::string>()] = call["function"]["name"];
-    }
-    if (!message.contains("tool_call_id")) continue;
-    const auto name = names.find(message["tool_call_id"].get<std::string>());
-    if (name != names.end()) message["name"] = name->second;
-  }
 }
 
 Accepted<Json> chat_messages(Fields& fields) {
@@ -355,21 +342,13 @@ class AnthropicWording final : public Wording {
   bool called_ = false;
 };
 
-// What a refusal calls the field in OpenAI's shape, as this one has it.
-void rename(Refusal& refusal, std::string_view ours, std::string_view theirs) {
-  for (std::string* text : {&refusal.message, &refusal.param}) {
-    const std::size_t at = text->find(ours);
-    if (at != std::string::npos) text->replace(at, ours.size(), theirs);
-  }
-}
-
 Accepted<Asked> read_message(const Json& body, const AskContext& context) {
   PLAIT_TRY(const Json chat, as_chat(body));
   auto request = read_request(Endpoint::chat_completions, chat, context.target, context.seed);
   if (!request) {
     if (request.error().param == "stop") request.error().param = "stop_sequences";
-    rename(request.error(), ".function.parameters", ".input_schema");
-    rename(request.error(), ".function.name", ".name");
+    rename_field(request.error(), ".function.parameters", ".input_schema");
+    rename_field(request.error(), ".function.name", ".name");
     return std::unexpected(request.error());
   }
   if (request->prompts.front().samples != 1) return bad_value("n", "is not a field of this API");
@@ -389,7 +368,7 @@ std::string_view anthropic_type(int status) {
 
 HttpReply anthropic_refusal(const Refusal& refusal) {
   const Json error{{"type", anthropic_type(refusal.status)}, {"message", refusal.message}};
-  return {.status = refusal.status, .body = dump_json({{"type", "error"}, {"error", error}})};
+  return json_reply({{"type", "error"}, {"error", error}}, refusal.status);
 }
 
 Dialect anthropic_dialect() { return {.path = "/v1/messages", .read = read_message, .refuse = anthropic_refusal}; }

@@ -7,7 +7,6 @@
 #include <ctime>
 #include <new>
 #include <optional>
-#include <random>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -19,6 +18,7 @@
 #include "serving/exchange.h"
 #include "serving/metrics.h"
 #include "serving/model_routes.h"
+#include "serving/random_seed.h"
 #include "serving/request_trace.h"
 #include "serving/status_route.h"
 #include "serving/text_routes.h"
@@ -31,11 +31,6 @@ using text::Json;
 
 // One text of many megabytes keeps one of them busy for seconds; the others' requests are read meanwhile.
 constexpr int kReaders = 4;
-
-std::uint64_t random_seed() {
-  std::random_device device;
-  return (std::uint64_t{device()} << 32U) ^ device();
-}
 
 std::int64_t unix_seconds() { return static_cast<std::int64_t>(std::time(nullptr)); }
 
@@ -56,12 +51,6 @@ void guarded(const Refuse& refuse, const Call& call) {
   } catch (...) {
     refuse({.status = 500, .message = "the request could not be handled", .code = "internal_error"});
   }
-}
-
-// What the body says of its model. Another kind of value is refused later, by whoever reads the rest.
-std::string model_of(const Json& body) {
-  const Json name = body.is_object() ? body.value("model", Json()) : Json();
-  return name.is_string() ? name.get<std::string>() : std::string();
 }
 
 }  // namespace
@@ -88,7 +77,6 @@ class Api::State {
     Responder responder;
     const Dialect& dialect;
     std::shared_ptr<RequestCard> card;
-    double arrived = 0;
     RequestTrace trace;
     HttpRequest request = {};  // until it was read
     Json body = {};
@@ -98,7 +86,6 @@ class Api::State {
     std::unique_ptr<Wording> wording = {};
     // The rest is the engine's thread's.
     std::unique_ptr<Exchange> exchange = {};
-    std::optional<double> first_text = {};
     std::optional<Refusal> failed = {};
   };
   using FlightPointer = std::shared_ptr<Flight>;
@@ -112,8 +99,10 @@ class Api::State {
   void part(Flight& flight, const ChoicePart& part);
   void land(std::uint64_t number);
   void leave(std::uint64_t number);
-  using TextReply = HttpReply (*)(const HttpRequest&, const Target&);
-  void answer(TextReply reply, const HttpRequest& request, const Responder& responder);
+  using RefusalReply = HttpReply (*)(const Refusal&);
+  void add_text_route(HttpRouter& router, HttpMethod method, std::string_view path, TextReply reply,
+                      RefusalReply refused = reply_of);
+  void answer(TextReply reply, RefusalReply refused, const HttpRequest& request, const Responder& responder);
   [[nodiscard]] HttpReply ready() const;
   void add_model_routes(HttpRouter& router);
 
@@ -121,9 +110,9 @@ class Api::State {
   ApiOptions options_;
   const base::Clock& clock_;
   std::shared_ptr<StatusBoard> board_ = StatusBoard::make(clock_);
-  StatusRoute status_{board_, [this] { return models_.loops(); }};
   std::unique_ptr<Telemetry> own_telemetry_;
   Telemetry& telemetry_;
+  StatusRoute status_{board_, telemetry_.recent(), [this] { return models_.loops(); }};
   std::vector<Dialect> dialects_ = {openai_dialect(Endpoint::chat_completions),
                                     openai_dialect(Endpoint::completions),
                                     anthropic_dialect(),
@@ -144,10 +133,8 @@ void Api::State::take(const Dialect& dialect, HttpRequest request, const Respond
   if (flying_.fetch_add(1) >= options_.requests_max) {
     flying_.fetch_sub(1);
     const Refusal refusal{.status = 503, .message = "too many requests at once", .code = "overloaded"};
-    HttpReply reply = dialect.refuse(refusal);
-    reply.headers.add("retry-after", "1");
     trace.end(refusal.status, &refusal, nullptr, clock_.now());
-    return responder.reply(std::move(reply));
+    return responder.reply(dialect.refuse(refusal));
   }
   auto card = board_->open({.id = request.id,
                             .endpoint = std::string(dialect.path),
@@ -156,7 +143,6 @@ void Api::State::take(const Dialect& dialect, HttpRequest request, const Respond
   const FlightPointer flight(new Flight{.responder = responder,
                                         .dialect = dialect,
                                         .card = std::move(card),
-                                        .arrived = clock_.now(),
                                         .trace = std::move(trace),
                                         .request = std::move(request)},
                              [this](Flight* done) {
@@ -182,7 +168,7 @@ void Api::State::prepare(const FlightPointer& flight) {
   const auto keep_alive = flight->dialect.keep_alive(flight->body);
   if (!keep_alive) return refuse(*flight, keep_alive.error());
   flight->trace.model_asked(clock_.now());
-  models_.acquire(model_of(flight->body), *keep_alive, [this, flight](Accepted<ModelLease> lease) {
+  models_.acquire(model_named(flight->body), *keep_alive, [this, flight](Accepted<ModelLease> lease) {
     reader_.submit([this, flight, lease = std::move(lease)] {
       guarded([&](const Refusal& refusal) { refuse(*flight, refusal); }, [&] { read(flight, lease); });
     });
@@ -239,11 +225,7 @@ void Api::State::start(engine::Engine& engine, std::uint64_t number, const Fligh
 
 void Api::State::part(Flight& flight, const ChoicePart& part) {
   flight.card->add_tokens(part.tokens.size());
-  if (!part.text.empty()) {
-    const double now = clock_.now();
-    if (!flight.first_text) flight.first_text = now;
-    flight.trace.text(part.choice, now);
-  }
+  if (!part.text.empty()) flight.trace.text(part.choice, clock_.now());
   if (!flight.streams || flight.failed) return;
   if (part.ending != nullptr) flight.failed = refusal_of(*part.ending);
   if (flight.failed) return flight.wording->fail(*flight.failed);
@@ -284,17 +266,8 @@ void Api::State::leave(std::uint64_t number) {
 
 // Tells whoever wants to know how it ended.
 void Api::State::finish(Flight& flight, int status, const Refusal* why) {
-  const double now = clock_.now();
-  RequestEnd end{.status = status, .seconds = now - flight.arrived};
-  if (flight.first_text) end.first_token_seconds = *flight.first_text - flight.arrived;
-  if (flight.exchange) {
-    const UsageNumbers usage = flight.exchange->usage_numbers();
-    end.prompt_tokens = usage.prompt_tokens;
-    end.cached_tokens = usage.cached_tokens;
-    end.generated_tokens = usage.generated_tokens;
-  }
-  flight.card->close(end);
-  flight.trace.end(status, why, flight.exchange.get(), now);
+  flight.card->close();
+  flight.trace.end(status, why, flight.exchange.get(), clock_.now());
 }
 
 void Api::State::add_routes(HttpRouter& router) {
@@ -305,20 +278,11 @@ void Api::State::add_routes(HttpRouter& router) {
     });
   }
   add_model_routes(router);
-  const auto text_route = [&](std::string_view path, TextReply reply) {
-    router.add(HttpMethod::post, path, [this, reply](HttpRequest request, const Responder& responder) {
-      reader_.submit([this, reply, responder, request = std::move(request)] {
-        guarded([&](const Refusal& refusal) { responder.refuse(refusal); }, [&] { answer(reply, request, responder); });
-      });
-    });
-  };
-  text_route("/tokenize", tokenize_reply);
-  text_route("/detokenize", detokenize_reply);
-  text_route("/v1/messages/count_tokens", count_tokens_reply);
+  add_text_route(router, HttpMethod::post, "/tokenize", tokenize_reply);
+  add_text_route(router, HttpMethod::post, "/detokenize", detokenize_reply);
+  add_text_route(router, HttpMethod::post, "/v1/messages/count_tokens", count_tokens_reply, anthropic_refusal);
+  add_text_route(router, HttpMethod::get, "/tokenizer_info", tokenizer_info_reply);
   telemetry_.add_routes(router);
-  router.add(HttpMethod::get, "/tokenizer_info", [this](const HttpRequest& request, const Responder& responder) {
-    answer(tokenizer_info_reply, request, responder);
-  });
   router.add(HttpMethod::get, "/health",
              [](const HttpRequest&, const Responder& responder) { responder.reply({.body = R"({"status":"ok"})"}); });
   router.add(HttpMethod::get, "/ready",
@@ -337,7 +301,7 @@ HttpReply Api::State::ready() const {
       return {.body = R"({"status":"ready"})"};
     }
   }
-  return {.status = 503, .body = R"({"status":"loading"})"};
+  return json_reply({{"status", "loading"}}, 503);
 }
 
 void Api::State::add_model_routes(HttpRouter& router) {
@@ -355,21 +319,34 @@ void Api::State::add_model_routes(HttpRouter& router) {
 }
 
 // The questions that need a model's tokenizer, but not its engine.
-void Api::State::answer(TextReply reply, const HttpRequest& request, const Responder& responder) {
-  const auto body = parse_body(request.body);
-  std::string model;  // a bad body is refused by whoever reads it
-  if (body && body->is_object()) {
-    const auto given = Fields(*body).text("model");
-    if (!given) return responder.refuse(given.error());
-    model = given->value_or("");
-  }
-  models_.acquire(model, {}, [this, reply, request, responder](Accepted<ModelLease> lease) {
-    if (!lease) return responder.refuse(lease.error());
-    reader_.submit([reply, request, responder, lease = *std::move(lease)] {
-      guarded([&](const Refusal& refusal) { responder.refuse(refusal); },
-              [&] { responder.reply(reply(request, lease->target)); });
+void Api::State::add_text_route(HttpRouter& router, HttpMethod method, std::string_view path, TextReply reply,
+                                RefusalReply refused) {
+  router.add(method, path, [this, reply, refused](HttpRequest request, const Responder& responder) {
+    reader_.submit([this, reply, refused, responder, request = std::move(request)] {
+      guarded([&](const Refusal& refusal) { responder.reply(refused(refusal)); },
+              [&] { answer(reply, refused, request, responder); });
     });
   });
+}
+
+void Api::State::answer(TextReply reply, RefusalReply refused, const HttpRequest& request, const Responder& responder) {
+  const bool bare = request.method == HttpMethod::get;
+  auto body = bare ? Accepted<Json>(Json::object()) : parse_body(request.body);
+  if (!body) return responder.reply(refused(body.error()));
+  if (!body->is_object()) return responder.reply(refused({.message = "the body must be a JSON object"}));
+  const auto model = Fields(*body).text("model");
+  if (!model) return responder.reply(refused(model.error()));
+  models_.acquire(model->value_or(""), {},
+                  [this, reply, refused, responder, body = *std::move(body)](Accepted<ModelLease> lease) mutable {
+                    if (!lease) return responder.reply(refused(lease.error()));
+                    reader_.submit([reply, refused, responder, body = std::move(body), there = *std::move(lease)] {
+                      guarded([&](const Refusal& refusal) { responder.reply(refused(refusal)); },
+                              [&] {
+                                auto made = reply(body, there->target);
+                                responder.reply(made ? *std::move(made) : refused(made.error()));
+                              });
+                    });
+                  });
 }
 
 Api::Api(ServedModels& models, const ApiOptions& options, const base::Clock& clock)

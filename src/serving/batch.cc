@@ -130,10 +130,9 @@ base::Result<void> Batch::begin(BatchLine line, std::size_t order) {
   auto request = read_request(line.endpoint, line.body, target_, batch_seed(line.custom_id));
   if (!request) return refuse(number_, line.custom_id, order, request.error());
   const bool other_model = !request->model_asked.empty() && request->model_asked != target_.model;
-  if (!request->model_asked.empty() && options_.has_model && !options_.has_model(request->model_asked)) {
-    return refuse(
-        number_, line.custom_id, order,
-        {.status = 404, .message = "there is no such model here", .param = "model", .code = "model_not_found"});
+  if (!request->model_asked.empty() && options_.refuse_model) {
+    const auto refusal = options_.refuse_model(request->model_asked);
+    if (refusal) return refuse(number_, line.custom_id, order, *refusal);
   }
   std::size_t generations = 0;
   for (engine::Request& prompt : request->prompts) {

@@ -83,8 +83,8 @@ struct BatchOptions {
   bool ordered = false;  ///< Results in the order of the input, instead of as they come.
   /// With `ordered`, results that wait for an earlier one: at most so many requests ahead of it are begun.
   std::size_t ahead_max = 4096;
-  /// Whether a name that a request asks for is the target's; other requests are refused. Empty: all are answered.
-  std::function<bool(const std::string& asked)> has_model = {};
+  /// Why a request that names this model is not answered by the target; nothing if it is. Empty: all are answered.
+  std::function<std::optional<Refusal>(const std::string& asked)> refuse_model = {};
   /// Called with each request before it is started: who pays for it.
   std::function<void(Request& request)> prepare = {};
   double commit_seconds = 1;  ///< Results are made durable this often, or when so many wait: a kill costs no more work.

@@ -23,9 +23,7 @@ std::optional<Refusal> read_frame(const Json& line, BatchLine& batch) {
   const auto endpoint = find_endpoint(url.get_ref<const std::string&>());
   if (!endpoint) {
     return Refusal{.status = 404,
-                   .message =
-                       "there is no such endpoint here: /v1/chat/completions, /v1/completions and "
-                       "/v1/embeddings are",
+                   .message = fmt::format("there is no such endpoint here: it must be {}", kEndpointList),
                    .param = "url"};
   }
   batch.endpoint = *endpoint;

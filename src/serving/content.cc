@@ -37,6 +37,20 @@ void add_prompts(const Json& prompt, Json& messages) {
   }
 }
 
+// The items of /v1/responses: messages, and what came of calls.
+void add_items(const Json& input, Json& messages) {
+  for (const Json& item : input) {
+    if (!item.is_object()) continue;
+    const auto role = item.find("role");
+    const auto output = item.find("output");
+    if (role != item.end() && role->is_string() && item.contains("content")) {
+      messages.push_back(message(role->get<std::string>(), parts_of(item["content"])));
+    } else if (output != item.end()) {
+      messages.push_back(message("tool", parts_of(*output)));
+    }
+  }
+}
+
 std::optional<std::string> within_bound(const Json& messages) {
   std::string text = text::dump_json(messages);
   return text.size() <= kContentBytesMax ? std::optional(std::move(text)) : std::nullopt;
@@ -57,8 +71,10 @@ Json answer_parts(const models::Answer& answer) {
 std::optional<std::string> input_messages(const Json& body) {
   Json messages = Json::array();
   if (!body.is_object()) return std::string();
-  if (const auto system = body.find("system"); system != body.end()) {
-    messages.push_back(message("system", parts_of(*system)));
+  for (const char* name : {"system", "instructions"}) {
+    if (const auto system = body.find(name); system != body.end() && !system->is_null()) {
+      messages.push_back(message("system", parts_of(*system)));
+    }
   }
   if (const auto list = body.find("messages"); list != body.end() && list->is_array()) {
     for (const Json& one : *list) {
@@ -70,6 +86,10 @@ std::optional<std::string> input_messages(const Json& body) {
     }
   }
   if (const auto prompt = body.find("prompt"); prompt != body.end()) add_prompts(*prompt, messages);
+  if (const auto input = body.find("input"); input != body.end()) {
+    add_prompts(*input, messages);
+    if (input->is_array()) add_items(*input, messages);
+  }
   return within_bound(messages);
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/check.h"
 #include "base/random.h"
@@ -184,6 +185,13 @@ void Exchange::on_end(engine::SequenceId sequence, const engine::Ending& ending)
 
 models::Answer Exchange::answer(std::size_t choice) const {
   return models::read_answer(choices_[choice].answer.text(), choices_[choice].syntax);
+}
+
+std::vector<models::AnswerEvent> Exchange::events(std::size_t choice) const {
+  models::AnswerParser parser(choices_[choice].syntax);
+  std::vector<models::AnswerEvent> events = parser.push(choices_[choice].answer.text());
+  std::ranges::move(parser.finish(), std::back_inserter(events));
+  return events;
 }
 
 std::size_t Exchange::generated_tokens() const {

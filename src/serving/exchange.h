@@ -80,6 +80,8 @@ class Exchange final : private engine::Listener {
   [[nodiscard]] std::optional<Refusal> refusal() const;
   /// What the choice says.
   [[nodiscard]] models::Answer answer(std::size_t choice) const;
+  /// The same in the order in which it was said, as ExchangeEvents::part tells it.
+  [[nodiscard]] std::vector<models::AnswerEvent> events(std::size_t choice) const;
   [[nodiscard]] engine::EndReason reason(std::size_t choice) const { return choices_[choice].answer.ending()->reason; }
   /// The stop string that ended the choice, if one did.
   [[nodiscard]] std::optional<std::string> stop_string(std::size_t choice) const;

@@ -98,6 +98,40 @@ TEST_F(ExchangeTest, ManyPromptsAndSamplesAreWhatEachIsAlone) {
   EXPECT_EQ(together["usage"]["plait"]["critical_path_tokens"], 8);
 }
 
+double mean_of(const Json& list) {
+  double sum = 0;
+  for (const Json& value : list) sum += value.get<double>();
+  return sum / static_cast<double>(list.size());
+}
+
+TEST_F(ExchangeTest, TheBestAreThoseOfTheHighestMeanLogprob) {
+  Json body{{"prompt", {"one", "two"}}, {"n", 5}, {"max_tokens", 8}, {"seed", 9}, {"logprobs", 0}};
+  const Json all = complete(body);
+  body["n"] = 2;
+  body["best_of"] = 5;
+  const Json best = complete(body);
+  body.erase("logprobs");
+  const Json bare = complete(body);
+  ASSERT_EQ(best["choices"].size(), 4U);
+  for (std::size_t prompt = 0; prompt < 2; ++prompt) {
+    std::vector<std::pair<double, std::string>> ranked;
+    for (std::size_t i = 0; i < 5; ++i) {
+      const Json& choice = all["choices"][prompt * 5 + i];
+      ranked.emplace_back(-mean_of(choice["logprobs"]["token_logprobs"]), choice["text"].get<std::string>());
+    }
+    std::ranges::sort(ranked);
+    for (std::size_t i = 0; i < 2; ++i) {
+      const std::size_t at = prompt * 2 + i;
+      EXPECT_EQ(best["choices"][at]["index"], at);
+      EXPECT_EQ(best["choices"][at]["text"], ranked[i].second);
+      EXPECT_EQ(bare["choices"][at]["text"], ranked[i].second);
+      EXPECT_TRUE(bare["choices"][at]["logprobs"].is_null());
+    }
+  }
+  EXPECT_EQ(best["usage"]["completion_tokens"], all["usage"]["completion_tokens"]);  // the others cost something, too
+  EXPECT_EQ(complete({{"prompt", "one"}, {"best_of", 3}, {"max_tokens", 0}})["choices"][0]["text"], "");
+}
+
 TEST_F(ExchangeTest, LogprobsComeInBothShapes) {
   const Json common{{"max_tokens", 5}, {"temperature", 0}, {"ignore_eos", true}};
   Json body = common;

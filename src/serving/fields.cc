@@ -38,6 +38,13 @@ Json refusal_body(const Refusal& refusal) {
   return Json{{"error", std::move(error)}};
 }
 
+void rename_field(Refusal& refusal, std::string_view ours, std::string_view theirs) {
+  for (std::string* text : {&refusal.message, &refusal.param}) {
+    const std::size_t at = text->find(ours);
+    if (at != std::string::npos) text->replace(at, ours.size(), theirs);
+  }
+}
+
 Accepted<Json> parse_body(std::string_view body) {
   auto json = text::parse_json(body);
   if (json) return *std::move(json);

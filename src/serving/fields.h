@@ -28,6 +28,8 @@ struct Refusal {
 
 /// What OpenAI's clients know a status by: "authentication_error", "rate_limit_error", …
 [[nodiscard]] std::string_view error_type(int status);
+/// Has a refusal speak of `theirs` where it says `ours`: once in its message, once in its field.
+void rename_field(Refusal& refusal, std::string_view ours, std::string_view theirs);
 /// {"error": {"message", "type", "param", "code"}}; the type follows from the status.
 [[nodiscard]] text::Json refusal_body(const Refusal& refusal);
 

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serving/model_routes.h"
 
-#include <fmt/chrono.h>
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <ctime>
 #include <string>
@@ -11,14 +8,13 @@
 
 #include "serving/dialect.h"
 #include "text/json.h"
+#include "text/timestamp.h"
 
 namespace plait::serving {
 namespace {
 
 using text::Json;
 using State = ModelStanding::State;
-
-HttpReply json_reply(const Json& body) { return {.body = text::dump_json(body)}; }
 
 std::string_view word(State state) {
   switch (state) {
@@ -40,12 +36,10 @@ Json model_json(const ModelStanding& model) {
   return json;
 }
 
-std::string timestamp(std::int64_t seconds) { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(seconds)); }
-
 Json ollama_json(const ModelStanding& model) {
   return {{"name", model.name},
           {"model", model.name},
-          {"modified_at", timestamp(model.since)},
+          {"modified_at", text::utc_time(model.since)},
           {"size", model.bytes},
           {"details", {{"format", "gguf"}}}};
 }
@@ -82,7 +76,7 @@ HttpReply ollama_ps_reply(const HttpRequest& /*request*/, const ServedModels& mo
     if (model.state != State::ready) continue;
     Json& json = list.emplace_back(ollama_json(model));
     const auto left = static_cast<std::int64_t>(model.seconds_left.value_or(0));
-    json["expires_at"] = timestamp(model.seconds_left ? std::time(nullptr) + left : kForEver);
+    json["expires_at"] = text::utc_time(model.seconds_left ? std::time(nullptr) + left : kForEver);
     json["size_vram"] = 0;
     json["context_length"] = *model.context;
   }

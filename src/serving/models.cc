@@ -48,6 +48,11 @@ void add_work(EngineProgress& sum, const EngineProgress& one) {
 
 }  // namespace
 
+std::string model_named(const text::Json& body) {
+  const text::Json name = body.is_object() ? body.value("model", text::Json()) : text::Json();
+  return name.is_string() ? name.get<std::string>() : std::string();
+}
+
 ServedModels::ServedModels(EngineThread& thread, ServedModelsOptions options, const base::Clock& clock)
     : thread_(thread), options_(std::move(options)), clock_(clock) {
   PLAIT_CHECK(options_.make);
@@ -64,9 +69,9 @@ ServedModels::~ServedModels() {
   loader_.request_stop();
   loader_.join();
   for (const auto& entry : entries_) {
-    PLAIT_CHECK(entry->leases == 0, entry->offer.name);
-    if (entry->served) entry->served->loop->close();
+    if (entry->served) entry->served->loop->close();  // what was posted may hold leases
   }
+  for (const auto& entry : entries_) PLAIT_CHECK(entry->leases == 0, entry->offer.name);
 }
 
 void ServedModels::note(std::string_view line) const {

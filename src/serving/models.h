@@ -31,6 +31,7 @@
 #include "serving/fields.h"
 #include "serving/metrics.h"
 #include "serving/request.h"
+#include "text/json.h"
 
 namespace plait::serving {
 
@@ -92,13 +93,17 @@ struct ServedModelsOptions {
   std::function<void(std::string_view)> note = {};  ///< A line on what was loaded, or why not. The loader's thread.
 };
 
+/// What a request's body says in `model`, for acquire(). Empty if it names none; a value of another kind is refused
+/// later, by whoever reads the rest.
+[[nodiscard]] std::string model_named(const text::Json& body);
+
 class ServedModels {  // any thread
  public:
   using Then = std::move_only_function<void(Accepted<ModelLease>)>;
 
   /// The thread must outlive it. Requires: `make`, and the usual model among the offers.
   ServedModels(EngineThread& thread, ServedModelsOptions options, const base::Clock& clock = base::steady_clock());
-  /// Unloads all. Requires: no leases, and the engines' thread does not run.
+  /// Unloads all. Requires: no leases but those of work that was posted, and the engines' thread does not run.
   ~ServedModels();
   ServedModels(const ServedModels&) = delete;
   ServedModels& operator=(const ServedModels&) = delete;

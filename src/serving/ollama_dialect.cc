@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ollama's /api/chat and /api/generate: read as requests in OpenAI's shape, answered as lines of JSON.
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <charconv>
@@ -11,6 +10,7 @@
 #include <utility>
 
 #include "serving/dialect.h"
+#include "text/timestamp.h"
 
 namespace plait::serving {
 namespace {
@@ -207,8 +207,7 @@ class OllamaWording final : public Wording {
 
  private:
   [[nodiscard]] Json line(std::string_view text, std::string_view thought, bool done) const {
-    const std::time_t now = std::time(nullptr);
-    Json line{{"model", model_}, {"created_at", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now))}};
+    Json line{{"model", model_}, {"created_at", text::utc_time(std::time(nullptr))}};
     if (kind_ == Kind::chat) {
       line["message"] = {{"role", "assistant"}, {"content", text}};
     } else {
@@ -277,9 +276,7 @@ std::string without_latest(std::string model) {
   return model;
 }
 
-HttpReply ollama_refusal(const Refusal& refusal) {
-  return {.status = refusal.status, .body = dump_json({{"error", refusal.message}})};
-}
+HttpReply ollama_refusal(const Refusal& refusal) { return json_reply({{"error", refusal.message}}, refusal.status); }
 
 Dialect ollama_chat_dialect() { return dialect(Kind::chat, "/api/chat"); }
 Dialect ollama_generate_dialect() { return dialect(Kind::generate, "/api/generate"); }

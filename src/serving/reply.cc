@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <limits>
+#include <numeric>
 
 #include "base/check.h"
 #include "text/utf8.h"
@@ -137,6 +140,25 @@ Json choice_json(const Choice& choice, std::size_t index, std::string_view echo,
   return json;
 }
 
+// Log-probability per token, of the distribution that the model gave.
+double mean_logprob(const Choice& choice) {
+  if (choice.logprobs.empty()) return -std::numeric_limits<double>::infinity();
+  double sum = 0;
+  for (const models::Logprobs& token : choice.logprobs) sum += static_cast<double>(token.chosen);
+  return sum / static_cast<double>(choice.logprobs.size());
+}
+
+// Which of a prompt's choices the client gets, in order.
+std::vector<std::size_t> shown_choices(std::span<const Choice> choices, std::size_t best) {
+  std::vector<std::size_t> order(choices.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  if (best == 0) return order;
+  PLAIT_CHECK(best <= choices.size(), best, choices.size());
+  std::ranges::stable_sort(order, std::greater(), [&](std::size_t i) { return mean_logprob(choices[i]); });
+  order.resize(best);
+  return order;
+}
+
 Json additions(const ReplyShape& shape, std::span<const engine::Request> prompts) {
   Json json = Json::object();
   if (!shape.warnings.empty()) json["warnings"] = shape.warnings;
@@ -224,9 +246,13 @@ Json reply_body(const ReplyHead& head, const ReplyShape& shape, std::span<const 
             {"created", head.created},
             {"model", head.model},
             {"choices", Json::array()}};
-  for (std::size_t i = 0; i < choices.size(); ++i) {
-    const std::string_view echo = shape.echo.empty() ? std::string_view() : shape.echo[i / samples];
-    body["choices"].push_back(choice_json(choices[i], i, echo, shape, tokenizer));
+  Json& list = body["choices"];
+  for (std::size_t prompt = 0; prompt < prompts.size(); ++prompt) {
+    const std::string_view echo = shape.echo.empty() ? std::string_view() : shape.echo[prompt];
+    const auto own = choices.subspan(prompt * samples, samples);
+    for (const std::size_t i : shown_choices(own, shape.best)) {
+      list.push_back(choice_json(own[i], list.size(), echo, shape, tokenizer));
+    }
   }
   body["usage"] = usage_body(choices, samples);
   if (Json extra = additions(shape, prompts); !extra.empty()) body["plait"] = std::move(extra);

@@ -64,8 +64,11 @@ void put_prompt_logprobs(const PromptPart& prompt, std::string_view text, const 
 /// Characters of UTF-8.
 [[nodiscard]] std::size_t count_characters(std::string_view utf8);
 
-/// The choices in order: those of a prompt side by side, prompts one after the other.
-/// Requires: as many choices for each of the prompts; reasons are stop or length.
+/// The choices in order: those of a prompt side by side, prompts one after the other. With `shape.best` only those of
+/// each prompt whose tokens have the highest mean log-probability, the best first; of equal ones the earlier, and what
+/// has no tokens last. `usage` is that of all.
+/// Requires: as many choices for each of the prompts, at least `shape.best`, and then with log-probabilities; reasons
+/// are stop or length.
 [[nodiscard]] text::Json reply_body(const ReplyHead& head, const ReplyShape& shape,
                                     std::span<const engine::Request> prompts, std::span<const Choice> choices,
                                     const models::Tokenizer& tokenizer);

@@ -127,7 +127,7 @@ Accepted<void> read_without_effect(Fields& fields, ReplyShape& reply) {
 }
 
 // What plait will do one day and does not do yet must not be passed over in silence.
-Accepted<void> refuse_unbuilt(Fields& fields, Endpoint endpoint, std::int64_t choices) {
+Accepted<void> refuse_unbuilt(Fields& fields, Endpoint endpoint) {
   if (endpoint == Endpoint::chat_completions) {
     const Json* modalities = fields.find("modalities");
     if (modalities != nullptr && *modalities != Json::array({"text"})) {
@@ -135,11 +135,24 @@ Accepted<void> refuse_unbuilt(Fields& fields, Endpoint endpoint, std::int64_t ch
     }
     return {};
   }
-  PLAIT_TRY(const auto best_of, fields.whole("best_of", 1, kChoicesMax));
-  if (best_of && *best_of != choices) return not_supported("best_of", "only the value of `n` is built yet");
   PLAIT_TRY(const auto suffix, fields.text("suffix"));
   if (suffix && !suffix->empty()) return not_supported("suffix", "insertion is not built yet");
   return {};
+}
+
+// How many answers to each prompt are made, and how many of those the client gets.
+Accepted<std::size_t> read_samples(Fields& fields, ReplyShape& reply) {
+  PLAIT_TRY(const auto given, fields.whole("n", 1, kChoicesMax));
+  const std::int64_t choices = given.value_or(1);
+  if (reply.endpoint != Endpoint::completions) return static_cast<std::size_t>(choices);
+  PLAIT_TRY(const auto best_of, fields.whole("best_of", 1, kChoicesMax));
+  const std::int64_t made = best_of.value_or(choices);
+  if (made < choices) return bad_value("best_of", fmt::format("must be at least n, which is {}", choices));
+  if (made > choices && reply.stream) {
+    return bad_value("best_of", "must be n in a stream: the best are known when all have ended");
+  }
+  if (made > choices) reply.best = static_cast<std::size_t>(choices);
+  return static_cast<std::size_t>(made);
 }
 
 // They become header fields, of which clients take only so many.
@@ -396,14 +409,18 @@ std::optional<Endpoint> find_endpoint(std::string_view path) {
   return std::nullopt;
 }
 
+Target completed(Target target) {
+  if (target.vocabulary == 0) target.vocabulary = target.tokenizer->size();
+  return target;
+}
+
 bool thinks(const Target& target) {
   return target.chat->traits().thinks || target.tokenizer->find(models::kThoughtOpening) != base::kNoToken;
 }
 
 Accepted<Request> read_request(Endpoint endpoint, const Json& body, const Target& given, std::uint64_t seed) {
   PLAIT_CHECK(given.tokenizer != nullptr && given.chat != nullptr);
-  Target target = given;
-  if (target.vocabulary == 0) target.vocabulary = target.tokenizer->size();
+  const Target target = completed(given);
   if (!body.is_object()) return std::unexpected(Refusal{.message = "the body must be a JSON object"});
   Fields fields(body);
   if (endpoint == Endpoint::embeddings) return read_embeddings(fields, target);
@@ -416,9 +433,9 @@ Accepted<Request> read_request(Endpoint endpoint, const Json& body, const Target
   PLAIT_TRY_VOID(read_stop(fields, target.vocabulary, request.stop));
   PLAIT_TRY_VOID(read_logprobs(fields, request, base.generate.sampler));
   PLAIT_TRY_VOID(read_without_effect(fields, request.reply));
-  PLAIT_TRY(const auto choices, fields.whole("n", 1, kChoicesMax));
-  base.samples = static_cast<std::size_t>(choices.value_or(1));
-  PLAIT_TRY_VOID(refuse_unbuilt(fields, endpoint, choices.value_or(1)));
+  PLAIT_TRY(base.samples, read_samples(fields, request.reply));
+  if (request.reply.best > 0 && !request.reply.logprobs) base.generate.sampler.top_logprobs = 0;
+  PLAIT_TRY_VOID(refuse_unbuilt(fields, endpoint));
   PLAIT_TRY(const auto ignore_eos, fields.flag("ignore_eos"));
   request.ignore_eos = ignore_eos.value_or(false);
   PLAIT_TRY(request.grammar, read_format(fields, target, request.ignore_eos));
@@ -445,7 +462,8 @@ Accepted<Request> read_request(Endpoint endpoint, const Json& body, const Target
   if (request.reply.logprobs && !request.reply.echo.empty()) PLAIT_TRY_VOID(ask_prompt_logprobs(prompts, base));
   if (prompts.size() * base.samples > kGenerationsMax) {
     return bad_value(
-        "n", fmt::format("asks for {} answers in all, of at most {}", prompts.size() * base.samples, kGenerationsMax));
+        request.reply.best > 0 ? "best_of" : "n",
+        fmt::format("asks for {} answers in all, of at most {}", prompts.size() * base.samples, kGenerationsMax));
   }
   for (Prompt& prompt : prompts) {
     engine::Request& one = request.prompts.emplace_back(base);

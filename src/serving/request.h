@@ -34,6 +34,8 @@ namespace plait::serving {
 enum class Endpoint { chat_completions, completions, embeddings };
 /// "/v1/chat/completions", "/v1/completions" or "/v1/embeddings"; nothing for any other path.
 [[nodiscard]] std::optional<Endpoint> find_endpoint(std::string_view path);
+/// All of them, for people.
+inline constexpr std::string_view kEndpointList = "/v1/chat/completions, /v1/completions or /v1/embeddings";
 /// The other way round.
 [[nodiscard]] std::string_view path_of(Endpoint endpoint);
 
@@ -50,6 +52,9 @@ struct Target {
   Grammars* grammars = nullptr;                     ///< Without it, formats of answers other than text are refused.
 };
 
+/// The same with its vocabulary, where that is not given.
+[[nodiscard]] Target completed(Target target);
+
 /// How vectors are to look.
 struct EmbeddingShape {
   std::size_t dimensions = 0;  ///< The first ones only; 0: all.
@@ -62,6 +67,8 @@ struct ReplyShape {
   Endpoint endpoint = Endpoint::chat_completions;
   bool logprobs = false;
   bool token_ids = false;  ///< Ids of prompt and answer as well.
+  /// Of the answers to each prompt only so many, the best first (reply_body()). 0: all of them as they are.
+  std::size_t best = 0;
   /// What stands before the answers to prompt i; empty: nothing. With logprobs it has its own.
   std::vector<std::string> echo = {};
   std::vector<std::string> warnings = {};  ///< One for each field that was ignored.

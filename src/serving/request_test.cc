@@ -38,6 +38,7 @@ Json summary(const Request& request, const models::Tokenizer& tokenizer) {
   json["tokens_max"] = limits;
   put("prompt_only", first.generate.prompt_only, false);
   put("samples", first.samples, 1);
+  put("best", request.reply.best, 0);
   put("temperature", sampler.temperature, 1.0);
   put("top_p", sampler.top_p, 1.0);
   put("top_k", sampler.top_k, 0);

@@ -79,6 +79,7 @@ void RequestTrace::read(const text::Json& body, const Request& request, const st
   record_.response_id = std::move(reply_id);
   record_.model_asked = request.model_asked.substr(0, kNameBytesMax);
   record_.model = model;
+  record_.payer = request.prompts.front().options.client.substr(0, kNameBytesMax);
   record_.operation = operation_of(path_of(request.reply.endpoint));
   record_.parameters = parameters_of(request);
   metrics_ = &telemetry_.metrics().model(model);

@@ -8,13 +8,11 @@
 namespace plait::serving {
 
 std::string_view name(RequestPhase phase) {
-  constexpr std::array<std::string_view, 4> kNames = {"reading", "prompt", "answering", "ended"};
+  constexpr std::array<std::string_view, 3> kNames = {"reading", "prompt", "answering"};
   return kNames[static_cast<std::size_t>(phase)];
 }
 
-RequestCard::~RequestCard() {
-  if (const auto board = board_.lock()) board->forget(number_, {});
-}
+RequestCard::~RequestCard() { close(); }
 
 void RequestCard::admit(std::string model, std::string client, std::size_t choices) {
   client.resize(std::min(client.size(), StatusBoard::kTextBytes));
@@ -33,11 +31,8 @@ RequestRow RequestCard::row() const {
   return row;
 }
 
-void RequestCard::close(const RequestEnd& end) {
-  RequestRow ended = row();
-  ended.phase = RequestPhase::ended;
-  ended.end = end;
-  if (const auto board = board_.lock()) board->forget(number_, std::move(ended));
+void RequestCard::close() {
+  if (const auto board = board_.lock()) board->forget(number_);
 }
 
 std::shared_ptr<RequestCard> StatusBoard::open(RequestRow row) {
@@ -50,11 +45,9 @@ std::shared_ptr<RequestCard> StatusBoard::open(RequestRow row) {
   return card;
 }
 
-void StatusBoard::forget(std::uint64_t number, std::optional<RequestRow> ended) {
+void StatusBoard::forget(std::uint64_t number) {
   const std::scoped_lock lock(mutex_);
-  if (open_.erase(number) == 0 || !ended) return;
-  recent_.push_front(*std::move(ended));
-  if (recent_.size() > kRecent) recent_.pop_back();
+  open_.erase(number);
 }
 
 std::vector<RequestRow> StatusBoard::open_rows() const {
@@ -70,11 +63,6 @@ std::vector<RequestRow> StatusBoard::open_rows() const {
   rows.reserve(cards.size());
   for (const auto& card : cards) rows.push_back(card->row());
   return rows;
-}
-
-std::vector<RequestRow> StatusBoard::recent_rows() const {
-  const std::scoped_lock lock(mutex_);
-  return {recent_.begin(), recent_.end()};
 }
 
 std::size_t StatusBoard::open_count() const {

@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which requests are open, and which were the last to end: for `plait ps`, `plait top` and the page. Nothing of what
-// they say is kept.
+// Which requests are open: for `plait ps`, `plait top` and the page. Nothing of what they say is kept. Those that have
+// ended are in operations/recent_requests.h.
 //
 //   const auto card = board.open({.id = id, .endpoint = "/v1/completions", .client = client});
 //   card->admit(model, client, prompt_tokens);           // it was read, and goes to the engine
 //   card->add_tokens(1);                                 // for each piece, on the engine's thread
-//   card->close(end);
+//   card->close();
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,20 +27,9 @@ enum class RequestPhase : std::uint8_t {
   reading,    ///< Its JSON and its prompt.
   prompt,     ///< With the engine: it waits, or its prompt is computed.
   answering,  ///< Its first token has come.
-  ended,
 };
 /// "reading", …
 [[nodiscard]] std::string_view name(RequestPhase phase);
-
-/// How a request ended.
-struct RequestEnd {
-  int status = 200;                                ///< 499: the client went away.
-  double seconds = 0;                              ///< From its arrival.
-  std::optional<double> first_token_seconds = {};  ///< From its arrival to its first text.
-  std::size_t prompt_tokens = 0;
-  std::size_t cached_tokens = 0;
-  std::size_t generated_tokens = 0;
-};
 
 /// A request as the board shows it.
 struct RequestRow {
@@ -54,7 +41,6 @@ struct RequestRow {
   double arrived = 0;  ///< Of the board's clock.
   std::size_t choices = 0;
   std::size_t generated_tokens = 0;
-  std::optional<RequestEnd> end = {};  ///< Once it has ended.
 };
 
 class StatusBoard;
@@ -70,8 +56,8 @@ class RequestCard {
   void admit(std::string model, std::string client, std::size_t choices);
   /// Any thread; costs one atomic addition.
   void add_tokens(std::size_t count) { generated_.fetch_add(count, std::memory_order_relaxed); }
-  /// Any thread, once.
-  void close(const RequestEnd& end);
+  /// Any thread.
+  void close();
 
  private:
   friend class StatusBoard;
@@ -89,7 +75,6 @@ class RequestCard {
 /// Any thread.
 class StatusBoard : public std::enable_shared_from_this<StatusBoard> {
  public:
-  static constexpr std::size_t kRecent = 64;      ///< Ended ones that are remembered.
   static constexpr std::size_t kOpenShown = 200;  ///< Of the open ones, the oldest so many are listed.
   static constexpr std::size_t kTextBytes = 100;  ///< Of ids and of clients' names so much is kept.
 
@@ -101,21 +86,18 @@ class StatusBoard : public std::enable_shared_from_this<StatusBoard> {
   [[nodiscard]] std::shared_ptr<RequestCard> open(RequestRow row);
   /// The oldest first.
   [[nodiscard]] std::vector<RequestRow> open_rows() const;
-  /// The last to end first.
-  [[nodiscard]] std::vector<RequestRow> recent_rows() const;
   [[nodiscard]] std::size_t open_count() const;
   [[nodiscard]] const base::Clock& clock() const { return clock_; }
 
  private:
   friend class RequestCard;
   explicit StatusBoard(const base::Clock& clock) : clock_(clock) {}
-  void forget(std::uint64_t number, std::optional<RequestRow> ended);
+  void forget(std::uint64_t number);
 
   const base::Clock& clock_;
   mutable std::mutex mutex_;
   std::uint64_t next_ = 1;                                    // under mutex_, as the rest
   std::map<std::uint64_t, std::weak_ptr<RequestCard>> open_;  // in order of arrival
-  std::deque<RequestRow> recent_;
 };
 
 }  // namespace plait::serving

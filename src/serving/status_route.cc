@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serving/status_route.h"
 
+#include <chrono>
 #include <mutex>
+#include <string>
 #include <utility>
 
 #include "models/kv_layout.h"
@@ -12,7 +14,8 @@ namespace {
 
 using text::Json;
 
-constexpr double kFresh = 0.2;  // seconds for which a status is given out again
+constexpr double kFresh = 0.2;       // seconds for which a status is given out again
+constexpr std::size_t kRecent = 64;  // of those that have ended, the last so many are listed
 
 Json json_of(const engine::ClientUse& client) {
   return {{"name", client.name},           {"weight", client.weight},   {"level", client.level},
@@ -66,31 +69,45 @@ Json json_of(const std::string& model, const engine::EngineCounters& counters, c
 }
 
 Json json_of(const RequestRow& row, double now) {
-  Json json = {{"id", row.id},
-               {"endpoint", row.endpoint},
-               {"client", row.client},
-               {"model", row.model},
-               {"phase", name(row.phase)},
-               {"age_seconds", now - row.arrived},
-               {"choices", row.choices},
-               {"generated_tokens", row.generated_tokens}};
-  if (!row.end) return json;
-  json["status"] = row.end->status;
-  json["seconds"] = row.end->seconds;
-  json["first_token_seconds"] = nullptr;
-  if (row.end->first_token_seconds) json["first_token_seconds"] = *row.end->first_token_seconds;
-  json["prompt_tokens"] = row.end->prompt_tokens;
-  json["cached_tokens"] = row.end->cached_tokens;
-  if (row.end->generated_tokens > 0) json["generated_tokens"] = row.end->generated_tokens;
-  return json;
+  return {{"id", row.id},
+          {"endpoint", row.endpoint},
+          {"client", row.client},
+          {"model", row.model},
+          {"phase", name(row.phase)},
+          {"age_seconds", now - row.arrived},
+          {"choices", row.choices},
+          {"generated_tokens", row.generated_tokens}};
+}
+
+// One that has ended, in the same shape.
+Json json_of(const operations::RequestRecord& record, std::chrono::system_clock::time_point now) {
+  const auto& asked = record.parameters;
+  const std::string& client = record.payer.empty() ? record.client : record.payer;
+  return {{"id", record.id.substr(0, StatusBoard::kTextBytes)},
+          {"endpoint", record.endpoint},
+          {"client", client.substr(0, StatusBoard::kTextBytes)},
+          {"model", record.model},
+          {"phase", "ended"},
+          {"age_seconds", std::chrono::duration<double>(now - record.arrived).count()},
+          {"choices", asked ? asked->choices * asked->prompts : 0},
+          {"generated_tokens", record.generated_tokens},
+          {"status", record.status},
+          {"seconds", record.seconds},
+          {"first_token_seconds", record.first_text_seconds ? Json(*record.first_text_seconds) : Json()},
+          {"prompt_tokens", record.prompt_tokens},
+          {"cached_tokens", record.cached_tokens}};
 }
 
 }  // namespace
 
 class StatusRoute::State : public std::enable_shared_from_this<State> {
  public:
-  State(std::shared_ptr<StatusBoard> board, std::function<std::vector<LoopOfModel>()> models)
-      : board_(std::move(board)), models_(std::move(models)), began_(board_->clock().now()) {}
+  State(std::shared_ptr<StatusBoard> board, std::shared_ptr<const operations::RecentRequests> recent,
+        std::function<std::vector<LoopOfModel>()> models)
+      : board_(std::move(board)),
+        recent_(std::move(recent)),
+        models_(std::move(models)),
+        began_(board_->clock().now()) {}
 
   void look(const Responder& responder) {
     {
@@ -125,7 +142,8 @@ class StatusRoute::State : public std::enable_shared_from_this<State> {
     Json listed = Json::array();
     for (const RequestRow& row : board_->open_rows()) listed.push_back(json_of(row, now));
     Json recent = Json::array();
-    for (const RequestRow& row : board_->recent_rows()) recent.push_back(json_of(row, now));
+    const auto time = std::chrono::system_clock::now();
+    for (const auto& record : recent_->newest(kRecent, {})) recent.push_back(json_of(*record, time));
     std::erase_if(models, [](const Json& model) { return model.is_null(); });
     std::string body = text::dump_json(
         {{"seconds", now - began_},
@@ -142,6 +160,7 @@ class StatusRoute::State : public std::enable_shared_from_this<State> {
   }
 
   std::shared_ptr<StatusBoard> board_;
+  std::shared_ptr<const operations::RecentRequests> recent_;
   std::function<std::vector<LoopOfModel>()> models_;
   double began_;
   std::mutex mutex_;
@@ -150,8 +169,9 @@ class StatusRoute::State : public std::enable_shared_from_this<State> {
   std::vector<Responder> waiting_;
 };
 
-StatusRoute::StatusRoute(std::shared_ptr<StatusBoard> board, std::function<std::vector<LoopOfModel>()> models)
-    : state_(std::make_shared<State>(std::move(board), std::move(models))) {}
+StatusRoute::StatusRoute(std::shared_ptr<StatusBoard> board, std::shared_ptr<const operations::RecentRequests> recent,
+                         std::function<std::vector<LoopOfModel>()> models)
+    : state_(std::make_shared<State>(std::move(board), std::move(recent), std::move(models))) {}
 StatusRoute::~StatusRoute() = default;
 
 void StatusRoute::add_routes(HttpRouter& router) {

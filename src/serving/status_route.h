@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "operations/recent_requests.h"
 #include "serving/http/router.h"
 #include "serving/models.h"
 #include "serving/status_board.h"
@@ -28,7 +29,8 @@ namespace plait::serving {
 class StatusRoute {
  public:
   /// `models` is asked for each status that is made, on the server's thread.
-  StatusRoute(std::shared_ptr<StatusBoard> board, std::function<std::vector<LoopOfModel>()> models);
+  StatusRoute(std::shared_ptr<StatusBoard> board, std::shared_ptr<const operations::RecentRequests> recent,
+              std::function<std::vector<LoopOfModel>()> models);
   ~StatusRoute();
   StatusRoute(const StatusRoute&) = delete;
   StatusRoute& operator=(const StatusRoute&) = delete;

@@ -126,11 +126,6 @@ Accepted<std::optional<reasoning::Piece>> read_piece(const Json& body, Fields& f
   return piece;
 }
 
-Target completed(Target target) {
-  if (target.vocabulary == 0) target.vocabulary = target.tokenizer->size();
-  return target;
-}
-
 }  // namespace
 
 reasoning::StrandModel strand_model(const Target& target) {
@@ -156,7 +151,6 @@ Accepted<CreateRequest> read_create(const Json& body, const Target& given, std::
   request.options.heal = heal.value_or(true);
   request.options.sequence = shared.prompts.front().options;
   request.options.seed = shared.prompts.front().generate.sampler.seed;
-  request.model_asked = std::move(shared.model_asked);
   request.answer.warnings = std::move(shared.reply.warnings);
   return request;
 }

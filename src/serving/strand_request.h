@@ -30,7 +30,6 @@ struct StrandAnswer {
 struct CreateRequest {
   reasoning::StateOptions options = {};
   std::optional<reasoning::Piece> piece = {};  ///< What it begins with.
-  std::string model_asked = {};
   StrandAnswer answer = {};
 };
 /// `seed` is taken where the request has none.

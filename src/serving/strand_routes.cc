@@ -9,8 +9,9 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <optional>
-#include <random>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "parallel/executor.h"
 #include "reasoning/state.h"
 #include "serving/client.h"
+#include "serving/random_seed.h"
 #include "serving/strand_reply.h"
 #include "serving/strand_request.h"
 
@@ -39,15 +41,13 @@ Refusal no_strand(std::string_view id) {
 }
 
 HttpReply reply_with(int status, const Json& body, const std::vector<std::string>& warnings = {}) {
-  HttpReply reply{.status = status, .body = dump_json(body)};
+  HttpReply reply = json_reply(body, status);
   for (const std::string& warning : warnings) reply.headers.add("x-plait-warning", warning);
   return reply;
 }
 
 HttpReply too_many(std::string message) {
-  HttpReply reply = reply_of({.status = 429, .message = std::move(message), .code = "too_many_strands"});
-  reply.headers.add("retry-after", "1");
-  return reply;
+  return reply_of({.status = 429, .message = std::move(message), .code = "too_many_strands"});
 }
 
 template <class Number>
@@ -63,9 +63,26 @@ Accepted<Json> body_of(const HttpRequest& request) {
   return parse_body(request.body);
 }
 
+/// The strands of one loaded model, which stays as long as one of their trees is there.
+struct ModelStrands {
+  /// Made, used and destroyed by the engines' thread.
+  ModelStrands(ModelLease lease, std::uint64_t seed)
+      : model(std::move(lease)),
+        names([seed](reasoning::StrandId id) { return fmt::format("strand_{:016x}", base::mix64(seed + id.value())); }),
+        strands(model->loop->engine(), strand_model(model->target)) {}
+
+  [[nodiscard]] const models::Tokenizer& tokenizer() const { return *model->target.tokenizer; }
+
+  const ModelLease model;  // first: held until the rest is gone
+  const StrandNames names;
+  reasoning::Strands strands;
+};
+
 /// What one client's strands have in common that come of one root.
 struct Tree {
-  Tree(std::string its_owner, const StrandEventLimits& limits) : owner(std::move(its_owner)), log(limits) {}
+  Tree(std::shared_ptr<ModelStrands> its_home, std::string its_owner, const StrandEventLimits& limits)
+      : home(std::move(its_home)), owner(std::move(its_owner)), log(limits) {}
+  std::shared_ptr<ModelStrands> home;
   std::string owner;
   StrandEventLog log;
   double used_at = 0;
@@ -93,24 +110,31 @@ Json outcome_json(const Outcome& outcome) {
 }
 
 struct Entry {
+  std::shared_ptr<Tree> tree;  // first: the strand must go before its home
   reasoning::State state;
-  std::shared_ptr<Tree> tree;
   std::deque<std::shared_ptr<Outcome>> outcomes = {};
+};
+
+Json entry_json(const Entry& entry, bool with_text) {
+  const ModelStrands& home = *entry.tree->home;
+  Json json = strand_json(entry.state, home.names, with_text);
+  json["model"] = home.model->target.model;
+  return json;
+}
+
+/// Where a strand is found without the engines' thread.
+struct Address {
+  ModelLease model;
+  std::string owner;
 };
 
 }  // namespace
 
 class StrandRoutes::State {
  public:
-  State(EngineLoop& loop, const Target& target, const StrandLimits& limits, const base::Clock& clock)
-      : loop_(loop), target_(target), limits_(limits), clock_(clock) {
-    if (limits_.seed == 0) {
-      std::random_device device;
-      limits_.seed = (std::uint64_t{device()} << 32U) ^ device();
-    }
-    names_ = [seed = base::mix64(limits_.seed)](reasoning::StrandId id) {
-      return fmt::format("strand_{:016x}", base::mix64(seed + id.value()));
-    };
+  State(ServedModels& models, const StrandLimits& limits, const base::Clock& clock)
+      : models_(models), limits_(limits), clock_(clock) {
+    if (limits_.seed == 0) limits_.seed = random_seed();
   }
   ~State() {
     ending_ = true;
@@ -127,7 +151,12 @@ class StrandRoutes::State {
   using Action = std::function<void(Entry&, const HttpRequest&, const Responder&)>;
 
   void create(HttpRequest request, const Responder& responder);
-  void begin(engine::Engine& engine, const HttpClient& client, CreateRequest created, const Responder& responder);
+  void prepare(const Json& body, const HttpClient& client, const ModelLease& model, const Responder& responder);
+  void begin(const ModelLease& model, const HttpClient& client, CreateRequest created, const Responder& responder);
+  [[nodiscard]] std::shared_ptr<ModelStrands> home_of(const ModelLease& model);
+  [[nodiscard]] ModelLease model_of(const HttpRequest& request);
+  [[nodiscard]] Entry* find(std::string_view id, const std::string& owner);
+  Entry& add(const reasoning::State& state, const std::shared_ptr<Tree>& tree);
   void act(HttpRouter& router, HttpMethod method, std::string_view path, Action action);
   template <class Read, class Ask>
   void operation(HttpRouter& router, std::string_view path, Read read, Ask ask);
@@ -145,14 +174,15 @@ class StrandRoutes::State {
   void forget_closed();
   void sweep(double now);
 
-  EngineLoop& loop_;
-  const Target& target_;
+  ServedModels& models_;
   StrandLimits limits_;
   const base::Clock& clock_;
-  StrandNames names_;
   std::atomic<std::uint64_t> created_ = 0;
-  // The rest is the engine's thread's.
-  std::unique_ptr<reasoning::Strands> strands_;
+  std::mutex mutex_;
+  std::unordered_map<std::string, Address> addresses_;  // under mutex_: of each entry, by its name
+  // The rest is the engines' thread's.
+  std::unordered_map<const ServedModel*, std::weak_ptr<ModelStrands>> homes_;
+  std::uint64_t homes_made_ = 0;
   std::map<std::string, Entry, std::less<>> entries_;  // by the name that clients know
   std::vector<std::string> closed_;
   std::vector<std::pair<double, std::weak_ptr<Outcome>>> timed_;  // whose waiting ends then
@@ -161,16 +191,29 @@ class StrandRoutes::State {
   parallel::Executor reader_{2};  // last: its jobs use the rest
 };
 
-/// A route below a strand: finds it on the engine's thread.
+/// The model of the strand that a route is about; null if the client has no such strand. Any thread.
+ModelLease StrandRoutes::State::model_of(const HttpRequest& request) {
+  const std::scoped_lock lock(mutex_);
+  const auto at = addresses_.find(std::string(request.param("id")));
+  return at != addresses_.end() && at->second.owner == request.client.name() ? at->second.model : nullptr;
+}
+
+Entry* StrandRoutes::State::find(std::string_view id, const std::string& owner) {
+  const auto at = entries_.find(id);
+  const bool there = at != entries_.end() && !at->second.state.closed() && at->second.tree->owner == owner;
+  return there ? &at->second : nullptr;
+}
+
+/// A route below a strand: finds it on the engines' thread.
 void StrandRoutes::State::act(HttpRouter& router, HttpMethod method, std::string_view path, Action action) {
   router.add(method, path, [this, action = std::move(action)](HttpRequest request, const Responder& responder) {
-    loop_.post([this, action, request = std::move(request), responder](engine::Engine&) {
-      const auto at = entries_.find(request.param("id"));
-      if (at == entries_.end() || at->second.state.closed() || at->second.tree->owner != request.client.name()) {
-        return responder.refuse(no_strand(request.param("id")));
-      }
-      at->second.tree->used_at = clock_.now();
-      action(at->second, request, responder);
+    const ModelLease model = model_of(request);
+    if (!model) return responder.refuse(no_strand(request.param("id")));
+    model->loop->post([this, action, model, request = std::move(request), responder](engine::Engine&) {
+      Entry* const entry = find(request.param("id"), request.client.name());
+      if (entry == nullptr) return responder.refuse(no_strand(request.param("id")));
+      entry->tree->used_at = clock_.now();
+      action(*entry, request, responder);
       forget_closed();
     });
   });
@@ -180,18 +223,18 @@ void StrandRoutes::State::act(HttpRouter& router, HttpMethod method, std::string
 template <class Read, class Ask>
 void StrandRoutes::State::operation(HttpRouter& router, std::string_view path, Read read, Ask ask) {
   router.add(HttpMethod::post, path, [this, read, ask](HttpRequest request, const Responder& responder) {
-    reader_.submit([this, read, ask, request = std::move(request), responder] {
+    const ModelLease model = model_of(request);
+    if (!model) return responder.refuse(no_strand(request.param("id")));
+    reader_.submit([this, read, ask, model, request = std::move(request), responder] {
       auto body = body_of(request);
       if (!body) return responder.refuse(body.error());
-      auto asked = read(*body);
+      auto asked = read(*body, model->target);
       if (!asked) return responder.refuse(asked.error());
-      loop_.post([this, ask, asked = *std::move(asked), id = std::string(request.param("id")),
-                  client = request.client.name(), responder](engine::Engine&) mutable {
-        const auto at = entries_.find(id);
-        if (at == entries_.end() || at->second.state.closed() || at->second.tree->owner != client) {
-          return responder.refuse(no_strand(id));
-        }
-        Entry& entry = at->second;
+      model->loop->post([this, ask, model, asked = *std::move(asked), id = std::string(request.param("id")),
+                         client = request.client.name(), responder](engine::Engine&) mutable {
+        Entry* const found = find(id, client);
+        if (found == nullptr) return responder.refuse(no_strand(id));
+        Entry& entry = *found;
         entry.tree->used_at = clock_.now();
         if (entry.state.waiting() >= limits_.waiting_max || entry.state.operations() >= limits_.operations_max) {
           return responder.reply(
@@ -212,7 +255,8 @@ void StrandRoutes::State::follow(Entry& entry, std::string kind, StrandAnswer an
                                  const std::function<reasoning::Value<T>(const reasoning::State&)>& ask,
                                  ToJson to_json) {
   const reasoning::State state = entry.state;
-  const auto outcome = std::make_shared<Outcome>(Outcome{.strand = names_(state.id()),
+  const ModelStrands* const home = entry.tree->home.get();  // is there as long as the strand is
+  const auto outcome = std::make_shared<Outcome>(Outcome{.strand = home->names(state.id()),
                                                          .number = state.operations() + 1,
                                                          .kind = std::move(kind),
                                                          .answer = std::move(answer)});
@@ -226,9 +270,9 @@ void StrandRoutes::State::follow(Entry& entry, std::string kind, StrandAnswer an
   } else if (how.wait) {
     outcome->waiting.push_back(responder);
   }
-  ask(state).then([this, outcome, to_json](const base::Result<T>& result) {
+  ask(state).then([this, outcome, to_json, home](const base::Result<T>& result) {
     if (!result) return complete(outcome, reply_of(strand_refusal(result.error())), true);
-    Json body = to_json(*result, outcome->answer);
+    Json body = to_json(*result, outcome->answer, *home);
     body["strand"] = outcome->strand;
     body["operation"] = outcome->number;
     complete(outcome, reply_with(200, body, outcome->answer.warnings), false);
@@ -258,10 +302,11 @@ void StrandRoutes::State::complete(const std::shared_ptr<Outcome>& outcome, Http
 void StrandRoutes::State::note(Tree& tree, const reasoning::StrandEvent& event) {
   using Kind = reasoning::StrandEvent::Kind;
   if (ending_) return;
-  tree.log.add(name(event.kind), event_json(event, names_, *target_.tokenizer));
+  const StrandNames& names = tree.home->names;
+  tree.log.add(name(event.kind), event_json(event, names, tree.home->tokenizer()));
   if (event.kind == Kind::created) ++tree.strands;
   if (event.kind == Kind::text) {
-    const auto at = entries_.find(names_(event.strand));
+    const auto at = entries_.find(names(event.strand));
     if (at == entries_.end()) return;
     const auto& outcomes = at->second.outcomes;
     const auto outcome = std::ranges::find(outcomes, event.operation, [](const auto& one) { return one->number; });
@@ -269,13 +314,31 @@ void StrandRoutes::State::note(Tree& tree, const reasoning::StrandEvent& event) 
     (*outcome)->stream->event("text", dump_json({{"text", event.text}}));
   }
   if (event.kind == Kind::closed) {
-    closed_.push_back(names_(event.strand));
+    closed_.push_back(names(event.strand));
     if (--tree.strands == 0) tree.log.end();
   }
 }
 
+/// With its last strand a tree goes, and with the last tree of a model the lease on it. Requires: no handle of a closed
+/// strand elsewhere.
 void StrandRoutes::State::forget_closed() {
-  for (const std::string& id : std::exchange(closed_, {})) entries_.erase(id);
+  for (const std::string& id : std::exchange(closed_, {})) {
+    decltype(addresses_)::node_type gone;  // its lease is given back without the lock
+    {
+      const std::scoped_lock lock(mutex_);
+      gone = addresses_.extract(id);
+    }
+    entries_.erase(id);
+  }
+}
+
+Entry& StrandRoutes::State::add(const reasoning::State& state, const std::shared_ptr<Tree>& tree) {
+  std::string id = tree->home->names(state.id());
+  {
+    const std::scoped_lock lock(mutex_);
+    addresses_.insert_or_assign(id, Address{.model = tree->home->model, .owner = tree->owner});
+  }
+  return entries_.insert_or_assign(std::move(id), Entry{.tree = tree, .state = state}).first->second;
 }
 
 bool StrandRoutes::State::room_for(const Tree& tree, std::size_t more) const {
@@ -287,42 +350,60 @@ bool StrandRoutes::State::room_for(const Tree& tree, std::size_t more) const {
 
 void StrandRoutes::State::create(HttpRequest http, const Responder& responder) {
   reader_.submit([this, http = std::move(http), responder] {
-    const auto body = body_of(http);
+    auto body = body_of(http);
     if (!body) return responder.refuse(body.error());
-    auto created = read_create(*body, target_, base::random_u64(limits_.seed, ++created_));
-    if (!created) return responder.refuse(created.error());
-    if (!created->model_asked.empty() && created->model_asked != target_.model) {
-      return responder.refuse({.status = 404,
-                               .message = fmt::format("there is no model \"{}\"; this server has \"{}\"",
-                                                      created->model_asked.substr(0, 100), target_.model),
-                               .param = "model",
-                               .code = "model_not_found"});
-    }
-    set_client(http.client, created->options.sequence);
-    if (target_.grammars != nullptr) static_cast<void>(target_.grammars->plain_table());  // not on the engine's thread
-    loop_.post([this, client = http.client, created = *std::move(created), responder](engine::Engine& engine) mutable {
-      begin(engine, client, std::move(created), responder);
-      forget_closed();
-    });
+    const std::string asked = model_named(*body);
+    models_.acquire(
+        asked, {},
+        [this, body = *std::move(body), client = http.client, responder](Accepted<ModelLease> lease) mutable {
+          if (!lease) return responder.refuse(lease.error());
+          reader_.submit([this, body = std::move(body), client = std::move(client), model = *std::move(lease),
+                          responder] { prepare(body, client, model, responder); });
+        });
   });
 }
 
-void StrandRoutes::State::begin(engine::Engine& engine, const HttpClient& client, CreateRequest created,
+void StrandRoutes::State::prepare(const Json& body, const HttpClient& client, const ModelLease& model,
+                                  const Responder& responder) {
+  const Target& target = model->target;
+  auto created = read_create(body, target, base::random_u64(limits_.seed, ++created_));
+  if (!created) return responder.refuse(created.error());
+  set_client(client, created->options.sequence);
+  if (target.grammars != nullptr) static_cast<void>(target.grammars->plain_table());  // not on the engines' thread
+  model->loop->post([this, model, client, created = *std::move(created), responder](engine::Engine&) mutable {
+    begin(model, client, std::move(created), responder);
+    forget_closed();
+  });
+}
+
+std::shared_ptr<ModelStrands> StrandRoutes::State::home_of(const ModelLease& model) {
+  std::erase_if(homes_, [](const auto& one) { return one.second.expired(); });
+  std::weak_ptr<ModelStrands>& known = homes_[model.get()];
+  auto home = known.lock();
+  if (!home) {
+    home = std::make_shared<ModelStrands>(model, base::child_seed(limits_.seed, ++homes_made_));
+    known = home;
+  }
+  return home;
+}
+
+void StrandRoutes::State::begin(const ModelLease& model, const HttpClient& client, CreateRequest created,
                                 const Responder& responder) {
-  if (!strands_) strands_ = std::make_unique<reasoning::Strands>(engine, strand_model(target_));
-  const auto tree = std::make_shared<Tree>(client.name(), limits_.events);
+  const auto tree = std::make_shared<Tree>(home_of(model), client.name(), limits_.events);
   if (!room_for(*tree, 1)) return responder.reply(too_many("too many strands at once: delete some"));
   tree->used_at = clock_.now();
-  created.options.events = [this, tree](const reasoning::StrandEvent& event) { note(*tree, event); };
-  auto state = strands_->create(created.options);
+  // The strand must not hold what holds it.
+  created.options.events = [this, weak = std::weak_ptr(tree)](const reasoning::StrandEvent& event) {
+    if (const auto there = weak.lock()) note(*there, event);
+  };
+  auto state = tree->home->strands.create(created.options);
   if (!state) return responder.refuse(strand_refusal(state.error()));
   if (created.piece) {
     const auto appended = state->append(*std::move(created.piece));
     if (!appended.result()) return responder.refuse(strand_refusal(appended.result().error()));
   }
-  responder.reply(reply_with(200, strand_json(*state, names_, false), created.answer.warnings));
-  std::string id = names_(state->id());
-  entries_.emplace(std::move(id), Entry{.state = *std::move(state), .tree = tree});
+  const Entry& entry = add(*state, tree);
+  responder.reply(reply_with(200, entry_json(entry, false), created.answer.warnings));
 }
 
 void StrandRoutes::State::fork(Entry& entry, const ForkRequest& request, const Responder& responder) {
@@ -333,11 +414,10 @@ void StrandRoutes::State::fork(Entry& entry, const ForkRequest& request, const R
   const reasoning::State parent = entry.state;
   Json data = Json::array();
   for (const reasoning::State& child : parent.fork(request.count)) {
-    data.push_back(strand_json(child, names_, false));
-    entries_.emplace(names_(child.id()), Entry{.state = child, .tree = tree});
+    data.push_back(entry_json(add(child, tree), false));
   }
   const Json body{{"object", "list"},
-                  {"strand", names_(parent.id())},
+                  {"strand", tree->home->names(parent.id())},
                   {"operation", parent.operations()},
                   {"data", std::move(data)}};
   responder.reply(reply_with(200, body, request.answer.warnings));
@@ -354,8 +434,8 @@ void StrandRoutes::State::join(Entry& entry, const JoinRequest& request, const R
     }
     options.children.push_back(at->second.state.id());
   }
-  const auto to_json = [this](const reasoning::Joined& joined, const StrandAnswer&) {
-    return joined_json(joined, names_, *target_.tokenizer);
+  const auto to_json = [](const reasoning::Joined& joined, const StrandAnswer&, const ModelStrands& home) {
+    return joined_json(joined, home.names, home.tokenizer());
   };
   follow<reasoning::Joined>(
       entry, "join", request.answer, responder,
@@ -411,6 +491,7 @@ void StrandRoutes::State::sweep(double now) {
     if (entry.tree->used_at + limits_.idle_seconds < now) old.push_back(entry.state);
   }
   for (const reasoning::State& state : old) state.close();
+  old.clear();
   forget_closed();
 }
 
@@ -428,38 +509,33 @@ void StrandRoutes::State::tick() {
 }
 
 void StrandRoutes::State::end_streams() {
-  loop_.post([this](engine::Engine&) {
-    for (auto& [id, entry] : entries_) entry.tree->log.end();
-  });
+  for (auto& [id, entry] : entries_) entry.tree->log.end();
 }
 
 void StrandRoutes::State::add_routes(HttpRouter& router) {
-  const auto tokenizer = [this]() -> const models::Tokenizer& { return *target_.tokenizer; };
   router.add(HttpMethod::post, "/v1/strands",
              [this](HttpRequest request, const Responder& responder) { create(std::move(request), responder); });
-  operation(
-      router, "/v1/strands/{id}/append", [this](const Json& body) { return read_append(body, target_); },
-      [this](Entry& entry, AppendRequest request, const Responder& responder) {
-        follow<reasoning::Appended>(
-            entry, "append", request.answer, responder,
-            [&](const reasoning::State& state) { return state.append(std::move(request.piece)); },
-            [](const reasoning::Appended& done, const StrandAnswer&) {
-              return Json{{"object", "strand.appended"}, {"tokens", done.tokens}, {"length", done.length}};
+  operation(router, "/v1/strands/{id}/append", read_append,
+            [this](Entry& entry, AppendRequest request, const Responder& responder) {
+              follow<reasoning::Appended>(
+                  entry, "append", request.answer, responder,
+                  [&](const reasoning::State& state) { return state.append(std::move(request.piece)); },
+                  [](const reasoning::Appended& done, const StrandAnswer&, const ModelStrands&) {
+                    return Json{{"object", "strand.appended"}, {"tokens", done.tokens}, {"length", done.length}};
+                  });
             });
-      });
-  const auto captured = [tokenizer](const reasoning::Capture& capture, const StrandAnswer& answer) {
-    return capture_json(capture, answer, tokenizer());
+  const auto captured = [](const reasoning::Capture& capture, const StrandAnswer& answer, const ModelStrands& home) {
+    return capture_json(capture, answer, home.tokenizer());
   };
+  operation(router, "/v1/strands/{id}/gen", read_gen,
+            [this, captured](Entry& entry, GenRequest request, const Responder& responder) {
+              follow<reasoning::Capture>(
+                  entry, "gen", request.answer, responder,
+                  [&](const reasoning::State& state) { return state.gen(request.name, std::move(request.options)); },
+                  captured);
+            });
   operation(
-      router, "/v1/strands/{id}/gen", [this](const Json& body) { return read_gen(body, target_); },
-      [this, captured](Entry& entry, GenRequest request, const Responder& responder) {
-        follow<reasoning::Capture>(
-            entry, "gen", request.answer, responder,
-            [&](const reasoning::State& state) { return state.gen(request.name, std::move(request.options)); },
-            captured);
-      });
-  operation(
-      router, "/v1/strands/{id}/select", [](const Json& body) { return read_select(body); },
+      router, "/v1/strands/{id}/select", [](const Json& body, const Target&) { return read_select(body); },
       [this, captured](Entry& entry, const SelectRequest& request, const Responder& responder) {
         follow<reasoning::Capture>(
             entry, "select", request.answer, responder,
@@ -467,18 +543,19 @@ void StrandRoutes::State::add_routes(HttpRouter& router) {
             captured);
       });
   operation(
-      router, "/v1/strands/{id}/fork", [this](const Json& body) { return read_fork(body, limits_.fork_max); },
+      router, "/v1/strands/{id}/fork",
+      [this](const Json& body, const Target&) { return read_fork(body, limits_.fork_max); },
       [this](Entry& entry, const ForkRequest& request, const Responder& responder) {
         fork(entry, request, responder);
       });
   operation(
-      router, "/v1/strands/{id}/join", [](const Json& body) { return read_join(body); },
+      router, "/v1/strands/{id}/join", [](const Json& body, const Target&) { return read_join(body); },
       [this](Entry& entry, const JoinRequest& request, const Responder& responder) {
         join(entry, request, responder);
       });
   act(router, HttpMethod::get, "/v1/strands/{id}",
-      [this](const Entry& entry, const HttpRequest& request, const Responder& responder) {
-        responder.reply(reply_with(200, strand_json(entry.state, names_, request.query_value("text") == "true")));
+      [](const Entry& entry, const HttpRequest& request, const Responder& responder) {
+        responder.reply(reply_with(200, entry_json(entry, request.query_value("text") == "true")));
       });
   act(router, HttpMethod::get, "/v1/strands/{id}/operations/{number}",
       [this](Entry& entry, const HttpRequest& request, const Responder& responder) {
@@ -489,22 +566,21 @@ void StrandRoutes::State::add_routes(HttpRouter& router) {
         events(entry, request, responder);
       });
   act(router, HttpMethod::post, "/v1/strands/{id}/cancel",
-      [this](const Entry& entry, const HttpRequest&, const Responder& responder) {
-        const reasoning::State state = entry.state;
-        const std::size_t count = state.cancel();
+      [](const Entry& entry, const HttpRequest& request, const Responder& responder) {
+        const std::size_t count = entry.state.cancel();
         responder.reply(
-            reply_with(200, {{"id", names_(state.id())}, {"object", "strand.cancelled"}, {"cancelled", count}}));
+            reply_with(200, {{"id", request.param("id")}, {"object", "strand.cancelled"}, {"cancelled", count}}));
       });
   act(router, HttpMethod::remove, "/v1/strands/{id}",
-      [this](const Entry& entry, const HttpRequest&, const Responder& responder) {
-        const reasoning::State state = entry.state;
-        state.close();
-        responder.reply(reply_with(200, {{"id", names_(state.id())}, {"object", "strand.deleted"}, {"deleted", true}}));
+      [](const Entry& entry, const HttpRequest& request, const Responder& responder) {
+        entry.state.close();
+        responder.reply(
+            reply_with(200, {{"id", request.param("id")}, {"object", "strand.deleted"}, {"deleted", true}}));
       });
 }
 
-StrandRoutes::StrandRoutes(EngineLoop& loop, const Target& target, const StrandLimits& limits, const base::Clock& clock)
-    : state_(std::make_unique<State>(loop, target, limits, clock)) {}
+StrandRoutes::StrandRoutes(ServedModels& models, const StrandLimits& limits, const base::Clock& clock)
+    : state_(std::make_unique<State>(models, limits, clock)) {}
 StrandRoutes::~StrandRoutes() = default;
 
 void StrandRoutes::add_routes(HttpRouter& router) { state_->add_routes(router); }

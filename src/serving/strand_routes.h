@@ -2,10 +2,11 @@
 //
 // Strands over HTTP: POST /v1/strands and what lies below (docs/strands.md).
 //
-//   StrandRoutes strands(loop, target, {});
+//   StrandRoutes strands(models, {});
 //   strands.add_routes(router);
-//   loop.run([&] { strands.tick(); });
+//   thread.run([&] { strands.tick(); });
 //
+// A strand lives in the model that its root named, which stays loaded as long as one of its tree's strands is there.
 // A strand belongs to the client that made it, its key or else its address; to others it is not there. What is asked of
 // one strand is done in that order. An error is told once: to whoever waits for the operation, or reads it later; until
 // then the strand refuses what follows with the same error (reasoning/state.h).
@@ -16,9 +17,8 @@
 #include <memory>
 
 #include "base/clock.h"
-#include "serving/engine_loop.h"
 #include "serving/http/router.h"
-#include "serving/request.h"
+#include "serving/models.h"
 #include "serving/strand_events.h"
 
 namespace plait::serving {
@@ -37,20 +37,19 @@ struct StrandLimits {
 
 class StrandRoutes {
  public:
-  /// Loop and what `target` points to must outlive it.
-  StrandRoutes(EngineLoop& loop, const Target& target, const StrandLimits& limits,
-               const base::Clock& clock = base::steady_clock());
-  /// Closes all strands. Requires: no server calls it any more, and the loop does not run.
+  /// The models must outlive it.
+  StrandRoutes(ServedModels& models, const StrandLimits& limits, const base::Clock& clock = base::steady_clock());
+  /// Closes all strands. Requires: no server calls it any more, and the engines' thread does not run.
   ~StrandRoutes();
   StrandRoutes(const StrandRoutes&) = delete;
   StrandRoutes& operator=(const StrandRoutes&) = delete;
 
   /// The router's handlers refer to it.
   void add_routes(HttpRouter& router);
-  /// Looks at the time: to be called several times a second. The engine's thread.
+  /// Looks at the time: to be called several times a second. The engines' thread.
   void tick();
   /// Ends the streams of events, which end by themselves only with their strands: a server that drains waits for them.
-  /// Any thread.
+  /// The engines' thread.
   void end_streams();
 
  private:

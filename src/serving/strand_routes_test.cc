@@ -24,7 +24,7 @@ class StrandRoutesTest : public ApiTest {
  protected:
   void SetUp() override {
     ApiTest::SetUp();
-    routes_ = std::make_unique<StrandRoutes>(*lease_->loop, lease_->target, limits_, clock_);
+    routes_ = std::make_unique<StrandRoutes>(models_, limits_, clock_);
     routes_->add_routes(router_);
   }
   void TearDown() override {
@@ -224,6 +224,7 @@ TEST_F(StrandRoutesTest, Limits) {
   EXPECT_EQ(error_code(post(root + "/fork", {{"n", 9}}, 400)), "invalid_value");
   EXPECT_EQ(post(root + "/fork", {{"n", 8}})["data"].size(), 8U);
   EXPECT_EQ(error_code(post(root + "/fork", {{"n", 2}}, 429)), "too_many_strands");
+  EXPECT_EQ(send_as("", HttpMethod::post, root + "/fork", {{"n", 2}}).headers.find("retry-after"), "1");
   for (int i = 2; i < 12; ++i) static_cast<void>(post(root + "/append", {{"text", "b"}}));  // it has two already
   EXPECT_EQ(error_code(post(root + "/append", {{"text", "b"}}, 429)), "too_many_strands");
   clock_.advance(500);

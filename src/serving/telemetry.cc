@@ -45,14 +45,16 @@ HttpReply requests_reply(const operations::RecentRequests& recent, const HttpReq
 class Telemetry::State {
  public:
   explicit State(const TelemetryOptions& options)
-      : content(options.content), sampler(options.otel.sampler), recent(options.recent) {}
+      : content(options.content),
+        sampler(options.otel.sampler),
+        recent(std::make_shared<operations::RecentRequests>(options.recent)) {}
 
   const bool content;
   const operations::TraceSampler sampler;
   const operations::TraceIds ids = {};
   std::atomic<std::uint64_t> number = 0;
   Metrics metrics;
-  operations::RecentRequests recent;
+  const std::shared_ptr<operations::RecentRequests> recent;
   std::unique_ptr<TraceQueue> file;
   std::unique_ptr<TraceQueue> collector;
 };
@@ -100,7 +102,7 @@ void Telemetry::finish(RequestRecord record) {
     bare.output_messages = {};
     shared = std::make_shared<const RequestRecord>(std::move(bare));
   }
-  state_->recent.add(std::move(shared));
+  state_->recent->add(std::move(shared));
 }
 
 std::vector<MetricsSources::Traces> Telemetry::traces_counters() const {
@@ -110,9 +112,11 @@ std::vector<MetricsSources::Traces> Telemetry::traces_counters() const {
   return all;
 }
 
+std::shared_ptr<const operations::RecentRequests> Telemetry::recent() const { return state_->recent; }
+
 void Telemetry::add_routes(HttpRouter& router) {
   router.add(HttpMethod::get, "/v1/plait/requests", [this](const HttpRequest& request, const Responder& responder) {
-    responder.reply(requests_reply(state_->recent, request));
+    responder.reply(requests_reply(*state_->recent, request));
   });
 }
 

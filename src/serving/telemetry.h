@@ -23,7 +23,7 @@ struct TelemetryOptions {
   std::optional<operations::TraceFileOptions> file = {};
   operations::OtelSettings otel = {};  ///< Whose traces they are, and where they go besides the file.
   bool content = false;                ///< Traces hold what was asked and answered.
-  std::size_t recent = 256;            ///< Requests that GET /v1/plait/requests looks back on. ≥ 1.
+  std::size_t recent = 256;            ///< Requests that /v1/plait/requests and /v1/plait/status look back on. ≥ 1.
   /// Of queues in front of file and collector.
   operations::TraceQueueOptions queue = {};
 };
@@ -55,6 +55,8 @@ class Telemetry {
   void finish(operations::RequestRecord record);
   /// How the queues fare, for MetricsSources.
   [[nodiscard]] std::vector<MetricsSources::Traces> traces_counters() const;
+  /// The last ones that are over. May outlive this.
+  [[nodiscard]] std::shared_ptr<const operations::RecentRequests> recent() const;
   /// `GET /v1/plait/requests?limit=`. The handler refers to this.
   void add_routes(HttpRouter& router);
   /// Tells what waits, within about `seconds`; then the rest is dropped. True if nothing was. Nothing is traced from

@@ -169,6 +169,12 @@ TEST(Content, IsReadInEveryApi) {
             R"({"role":"user","parts":[{"type":"text","content":"a"},{"type":"image_url"}]}])");
   EXPECT_EQ(input(R"({"prompt": ["a", "b"]})"), R"([{"role":"user","parts":[{"type":"text","content":"a"}]},)"
                                                 R"({"role":"user","parts":[{"type":"text","content":"b"}]}])");
+  EXPECT_EQ(input(R"({"instructions": "be brief", "input": [{"role": "user", "content": "a"},
+                      {"type": "function_call", "name": "f"}, {"type": "function_call_output", "output": "9"}]})"),
+            R"([{"role":"system","parts":[{"type":"text","content":"be brief"}]},)"
+            R"({"role":"user","parts":[{"type":"text","content":"a"}]},)"
+            R"({"role":"tool","parts":[{"type":"text","content":"9"}]}])");
+  EXPECT_EQ(input(R"({"input": "a"})"), input(R"({"prompt": "a"})"));
   EXPECT_EQ(input(R"({"prompt": [1, 2]})"), "[]");
   EXPECT_EQ(input(R"({"messages": [5, {"content": null}], "prompt": {}})"), R"([{"role":"user","parts":[]}])");
   EXPECT_FALSE(input_messages({{"prompt", std::string(kContentBytesMax, 'x')}}));

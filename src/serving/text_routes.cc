@@ -15,19 +15,6 @@ namespace {
 
 using text::Json;
 
-HttpReply json_reply(const Json& body) { return {.body = text::dump_json(body)}; }
-
-Target completed(Target target) {
-  if (target.vocabulary == 0) target.vocabulary = target.tokenizer->size();
-  return target;
-}
-
-Accepted<Json> read_body(const HttpRequest& request) {
-  PLAIT_TRY(Json body, parse_body(request.body));
-  if (!body.is_object()) return std::unexpected(Refusal{.message = "the body must be a JSON object"});
-  return body;
-}
-
 // The reply may be a hundred times as long as the text.
 constexpr std::size_t kTextBytesMax = std::size_t{4} << 20U;
 
@@ -58,8 +45,9 @@ Accepted<std::vector<base::TokenId>> tokens_of(Fields& fields, const Target& tar
   return target.tokenizer->encode(text, {.add_special = add, .parse_special = parse.value_or(other_name.has_value())});
 }
 
-Accepted<HttpReply> tokenize(const HttpRequest& request, const Target& target) {
-  PLAIT_TRY(const Json body, read_body(request));
+}  // namespace
+
+Accepted<HttpReply> tokenize_reply(const Json& body, const Target& target) {
   Fields fields(body);
   PLAIT_TRY(const auto tokens, tokens_of(fields, target));
   PLAIT_TRY(const auto pieces, fields.flag("with_pieces"));
@@ -78,49 +66,33 @@ Accepted<HttpReply> tokenize(const HttpRequest& request, const Target& target) {
       .body = fmt::format(R"({{"tokens":[{}],"count":{},"max_model_len":{}}})", list, tokens.size(), target.context)};
 }
 
-Accepted<HttpReply> detokenize(const HttpRequest& request, const Target& target) {
-  PLAIT_TRY(const Json body, read_body(request));
+Accepted<HttpReply> detokenize_reply(const Json& body, const Target& target) {
   Fields fields(body);
   const Json* list = fields.find("tokens");
   if (list == nullptr) return bad_value("tokens", "must be a list of token ids");
-  PLAIT_TRY(const auto tokens, token_list(*list, target.vocabulary, "tokens"));
+  PLAIT_TRY(const auto tokens, token_list(*list, completed(target).vocabulary, "tokens"));
   const std::string content = target.tokenizer->decode(tokens, true);
   return json_reply({{"content", content}, {"prompt", content}});
 }
 
-HttpReply reply_or_refusal(Accepted<HttpReply> reply) { return reply ? *std::move(reply) : reply_of(reply.error()); }
-
-}  // namespace
-
-HttpReply tokenize_reply(const HttpRequest& request, const Target& target) {
-  return reply_or_refusal(tokenize(request, completed(target)));
-}
-
-HttpReply tokenizer_info_reply(const HttpRequest& /*request*/, const Target& target) {
+Accepted<HttpReply> tokenizer_info_reply(const Json& /*body*/, const Target& target) {
   const models::Tokenizer& tokenizer = *target.tokenizer;
-  Json body{{"tokenizer_class", tokenizer.model_name()}, {"vocab_size", tokenizer.size()}};
+  Json info{{"tokenizer_class", tokenizer.model_name()}, {"vocab_size", tokenizer.size()}};
   const auto put = [&](const char* name, base::TokenId token) {
-    body[name] = token == base::kNoToken ? Json() : Json(text::sanitize(tokenizer.piece(token)));
+    info[name] = token == base::kNoToken ? Json() : Json(text::sanitize(tokenizer.piece(token)));
   };
   put("bos_token", tokenizer.bos());
   put("eos_token", tokenizer.eos());
   put("pad_token", tokenizer.pad());
   put("unk_token", tokenizer.unk());
-  return json_reply(body);
+  return json_reply(info);
 }
 
-HttpReply detokenize_reply(const HttpRequest& request, const Target& target) {
-  return reply_or_refusal(detokenize(request, completed(target)));
-}
-
-HttpReply count_tokens_reply(const HttpRequest& request, const Target& target) {
-  auto body = read_body(request);
-  if (!body) return anthropic_refusal(body.error());
-  (*body)["max_tokens"] = 1;
-  const Target whole = completed(target);
-  const auto asked = anthropic_dialect().read(*body, {.target = whole});
-  if (!asked) return anthropic_refusal(asked.error());
-  return json_reply({{"input_tokens", asked->request.prompts.front().prompt.size()}});
+Accepted<HttpReply> count_tokens_reply(const Json& body, const Target& target) {
+  Json message = body;
+  message["max_tokens"] = 1;
+  PLAIT_TRY(const Asked asked, anthropic_dialect().read(message, {.target = target}));
+  return json_reply({{"input_tokens", asked.request.prompts.front().prompt.size()}});
 }
 
 }  // namespace plait::serving

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -276,6 +277,18 @@ Accepted<ToolSet> read_tools(Fields& fields, std::vector<std::string>& warnings)
 
 models::ToolFormat format_for(const models::ChatTemplate::Traits& traits) {
   return traits.prints_tools ? traits.tool_format : models::ToolFormat::json;
+}
+
+void name_results(Json& messages) {
+  std::map<std::string, Json> names;  // by the call's id
+  for (Json& message : messages) {
+    if (message.contains("tool_calls")) {
+      for (const Json& call : message["tool_calls"]) names[call["id"].get<std::string>()] = call["function"]["name"];
+    }
+    if (!message.contains("tool_call_id")) continue;
+    const auto name = names.find(message["tool_call_id"].get<std::string>());
+    if (name != names.end()) message["name"] = name->second;
+  }
 }
 
 void put_tools(const ToolSet& tools, const models::ChatTemplate::Traits& traits, Json& messages,

@@ -39,6 +39,9 @@ struct ToolSet {
 void put_tools(const ToolSet& tools, const models::ChatTemplate::Traits& traits, text::Json& messages,
                models::ChatOptions& options);
 
+/// Puts the name of its call into each result of a call: some templates print that.
+void name_results(text::Json& messages);
+
 /// How this model writes calls.
 [[nodiscard]] models::ToolFormat format_for(const models::ChatTemplate::Traits& traits);
 

@@ -317,6 +317,18 @@ class CompletionsTest(ClientCase):
             for token, offset in zip(found.tokens, found.text_offset, strict=True):
                 self.assertTrue(choice.text[offset:].startswith(token))
 
+    def test_best_of(self):
+        ask = {"model": server.name, "prompt": STORY, "max_tokens": 12, "seed": 5}
+        made = self.client.completions.create(**ask, n=4, logprobs=0).choices
+        means = {one.text: sum(one.logprobs.token_logprobs) / len(one.logprobs.token_logprobs) for one in made}
+        reply = self.client.completions.create(**ask, n=2, best_of=4)
+        self.assertEqual([one.text for one in reply.choices], sorted(means, key=means.get, reverse=True)[:2])
+        self.assertEqual(reply.usage.completion_tokens, sum(len(one.logprobs.tokens) for one in made))
+        for bad in ({"n": 3, "best_of": 2}, {"best_of": 2, "stream": True}):
+            with self.assertRaises(openai.BadRequestError) as caught:
+                self.client.completions.create(**ask, **bad)
+            self.assertEqual(caught.exception.param, "best_of")
+
     def test_stop_token_ids(self):
         whole = self.complete(temperature=0, extra_body={"plait": {"return_token_ids": True}})
         ids = whole.choices[0].plait["token_ids"]

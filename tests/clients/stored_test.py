@@ -113,6 +113,22 @@ class OpenAiTest(unittest.TestCase):
         with self.assertRaises(openai.ConflictError):
             self.client.batches.cancel(batch.id)
 
+    def test_batch_of_embeddings(self):
+        lines = [json.dumps({"custom_id": f"e{i}", "method": "POST", "url": "/v1/embeddings",
+                             "body": {"model": self.model, "input": [f"text {i}", "the other"]}}) for i in range(5)]
+        file = self.client.files.create(file=("in.jsonl", "\n".join(lines).encode()), purpose="batch")
+        batch = self.client.batches.create(input_file_id=file.id, endpoint="/v1/embeddings", completion_window="24h")
+        while batch.status not in ("completed", "failed"):
+            time.sleep(0.1)
+            batch = self.client.batches.retrieve(batch.id)
+        self.assertEqual((batch.request_counts.completed, batch.request_counts.failed), (5, 0))
+        for line in self.client.files.content(batch.output_file_id).text.splitlines():
+            answer = json.loads(line)
+            vectors = [one["embedding"] for one in answer["response"]["body"]["data"]]
+            texts = [f"text {answer['custom_id'][1:]}", "the other"]
+            live = self.client.embeddings.create(model=self.model, input=texts, encoding_format="float")
+            self.assertEqual(vectors, [one.embedding for one in live.data])
+
     def test_response(self):
         made = self.client.responses.create(model=self.model, input=CAPITAL, instructions="Be brief.",
                                             max_output_tokens=12, temperature=0, metadata={"a": "b"})
@@ -187,8 +203,8 @@ class OpenAiTest(unittest.TestCase):
             self.client.responses.retrieve(made.id)
 
     def test_refused(self):
-        tool = {"type": "function", "name": "f", "parameters": {}, "strict": True}
-        for more, param in (({"tools": [tool]}, "tools"), ({"background": True}, "background"),
+        for more, param in (({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+                            ({"background": True}, "background"),
                             ({"temperature": 9}, "temperature"), ({"max_output_tokens": 0}, "max_output_tokens"),
                             ({"truncation": "some"}, "truncation"), ({"metadata": {"a": "x" * 600}}, "metadata"),
                             ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]},

@@ -89,6 +89,54 @@ class OpenAiToolsTest(ToolCase):
 
 
 @needs_libraries
+class ResponsesToolsTest(ToolCase):
+    tools = [{"type": "function", "parameters": SCHEMA, "strict": True} | ABOUT]
+
+    @classmethod
+    def setUpClass(cls):
+        cls.client = cls.enterClassContext(openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0))
+
+    def options(self, **more):
+        return {"model": server.name, "input": QUESTION, "tools": self.tools, "tool_choice": "required",
+                "parallel_tool_calls": False, "max_output_tokens": 200, "temperature": 0} | more
+
+    def test_call_and_its_stream(self):
+        whole = self.client.responses.create(**self.options())
+        self.assertEqual([item.type for item in whole.output], ["function_call"])
+        call = whole.output[0]
+        self.check(call.name, json.loads(call.arguments))
+        self.assertEqual((call.status, whole.tool_choice), ("completed", "required"))
+        self.assertEqual(whole.tools[0].name, "get_weather")
+        with self.client.responses.stream(**self.options()) as stream:
+            events = list(stream)
+            final = stream.get_final_response()
+        kinds = [event.type for event in events]
+        self.assertEqual(kinds[:3], ["response.created", "response.in_progress", "response.output_item.added"])
+        self.assertEqual(kinds[-3:], ["response.function_call_arguments.done", "response.output_item.done",
+                                      "response.completed"])
+        deltas = [event.delta for event in events if event.type == "response.function_call_arguments.delta"]
+        self.assertEqual(("".join(deltas), events[-3].arguments), (call.arguments, call.arguments))
+        self.assertEqual((final.output[0].arguments, final.output[0].call_id), (call.arguments, call.call_id))
+        self.assertEqual(self.client.responses.retrieve(final.id).output[0].arguments, call.arguments)
+
+    def test_the_result_goes_back(self):
+        named = {"type": "function", "name": "get_weather"}
+        first = self.client.responses.create(**self.options(tool_choice=named))
+        result = {"type": "function_call_output", "call_id": first.output[0].call_id, "output": "rain"}
+        ask = {"tool_choice": "none", "max_output_tokens": 8}
+        chained = self.client.responses.create(**self.options(input=[result], previous_response_id=first.id, **ask))
+        self.assertTrue(chained.output_text)
+        conversation = [*QUESTION, *first.output, result]
+        listed = self.client.responses.create(**self.options(input=conversation, store=False, **ask))
+        self.assertEqual(listed.output_text, chained.output_text)
+        items = self.client.responses.input_items.list(chained.id).data
+        self.assertEqual([(item.type, item.output) for item in items], [("function_call_output", "rain")])
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.client.responses.create(**self.options(input=[result]))
+        self.assertEqual(caught.exception.param, "input[0].call_id")
+
+
+@needs_libraries
 class AnthropicToolsTest(ToolCase):
     tools = [ABOUT | {"input_schema": SCHEMA}]
 

@@ -1,11 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
+# tools/sync_client.py makes _sync.py of this file; blocks "async only" and "sync only" are for one of the two.
+# async only
 """The client for asyncio. Calls are noted by the server when they are awaited, values wait for theirs."""
+# end
+# sync only
+# """The client that blocks: where a value is read, and elsewhere only until the server has noted the request."""
+# end
 from __future__ import annotations
 
+# async only
 import asyncio
+# end
 import math
 import time
+# async only
 from typing import Any, AsyncIterator, Callable, Generator, Generic, Mapping, Sequence, TypeVar
+# end
+# sync only
+# from typing import Any, Callable, Generic, Iterator, Mapping, Sequence, TypeVar
+# end
 
 import httpx
 
@@ -17,16 +30,19 @@ T = TypeVar("T")
 
 
 class AsyncValue(Generic[T]):
-    """A result that may come later: `await value`, or get() with a timeout."""
+    """A result that may come later: get() it."""
 
     def __init__(self, client: AsyncClient, path: str, parse: Callable[[Mapping[str, Any]], T]):
         self._client, self._path, self._parse = client, path, parse
         self._result: T | None = None
         self._error: Exception | None = None
 
+    # async only
     def __await__(self) -> Generator[Any, None, T]:
+        """As get() without a timeout."""
         return self.get().__await__()
 
+    # end
     async def get(self, timeout: float | None = None) -> T:
         """The result; blocks until it is there. An error of the operation is raised here, each time. Raises
         TimeoutError after `timeout` seconds, rounded up; the operation goes on then."""
@@ -56,12 +72,12 @@ class AsyncValue(Generic[T]):
 
 
 class AsyncStrand:
-    """A text on the server that grows, forks and joins. With `async with` it is deleted at the end, and all below
-    it."""
+    """A text on the server that grows, forks and joins. As a context it is deleted at the end, and all below it."""
 
     def __init__(self, client: AsyncClient, id: str, root: str, parent: str | None):
         self.id, self.root, self.parent = id, root, parent
         self._client = client
+        self._values: dict[str, AsyncValue[Capture]] = {}
 
     async def __aenter__(self) -> AsyncStrand:
         return self
@@ -71,6 +87,17 @@ class AsyncStrand:
 
     def __repr__(self) -> str:
         return f"AsyncStrand({self.id!r})"
+
+    # async only
+    def __getitem__(self, name: str) -> AsyncValue[Capture]:
+        """The last gen() or select() of this name."""
+        return self._values[name]
+    # end
+    # sync only
+    # def __getitem__(self, name: str) -> str:
+    #     """The text of the last gen() or select() of this name; blocks until it is there."""
+    #     return self._values[name].get().text
+    # end
 
     async def append(self, text: str | None = None, *, messages: _wire.Messages | str | None = None,
                      token_ids: Sequence[int] | None = None) -> AsyncValue[Appended]:
@@ -85,7 +112,8 @@ class AsyncStrand:
         `min_p`, `logit_bias`, `ignore_eos`, …), `return_token_ids` and `stop_include`."""
         options |= {"max_tokens": max_tokens, "stop": stop, "temperature": temperature, "seed": seed, "regex": regex,
                     "grammar": grammar, "json_schema": json_schema, "logprobs": logprobs}
-        return await self._ask("gen", _wire.gen(name, options), capture_of)
+        self._values[name] = await self._ask("gen", _wire.gen(name, options), capture_of)
+        return self._values[name]
 
     async def stream(self, name: str = "", **options: Any) -> AsyncIterator[str]:
         """gen() with its text as it comes. Whole UTF-8, never a part of a stop string."""
@@ -100,7 +128,8 @@ class AsyncStrand:
         """Appends the most likely option. `rule`: "mean" log-probability of its tokens, their "sum", or
         "unconditional": the sum less what it is at the beginning of a text."""
         body = {"name": name, "options": list(options), "rule": rule}
-        return await self._ask("select", body, capture_of)
+        self._values[name] = await self._ask("select", body, capture_of)
+        return self._values[name]
 
     async def fork(self, n: int = 1) -> list[AsyncStrand]:
         """Children that go on from here at the same time."""
@@ -128,6 +157,9 @@ class AsyncStrand:
     async def state(self, *, text: bool = False) -> StrandState:
         return state_of(await self._client._json("GET", self._path() + ("?text=true" if text else "")))
 
+    # sync only
+    # @property
+    # end
     async def text(self) -> str:
         """All of it, as it is now."""
         return (await self.state(text=True)).text or ""
@@ -154,7 +186,12 @@ class AsyncStrand:
 
 
 class AsyncClient:
+    # async only
     """A server. For one event loop; close it, or use it with `async with`."""
+    # end
+    # sync only
+    # """A server. Any thread; close it, or use it with `with`."""
+    # end
 
     def __init__(self, base_url: str | None = None, *, api_key: str | None = None, timeout: float = 60,
                  http: httpx.AsyncClient | None = None):

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# Made of _async.py by tools/sync_client.py: change that file, and run this.
 """The client that blocks: where a value is read, and elsewhere only until the server has noted the request."""
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ T = TypeVar("T")
 
 
 class Value(Generic[T]):
-    """A result that may come later."""
+    """A result that may come later: get() it."""
 
     def __init__(self, client: Client, path: str, parse: Callable[[Mapping[str, Any]], T]):
         self._client, self._path, self._parse = client, path, parse
@@ -52,7 +53,7 @@ class Value(Generic[T]):
 
 
 class Strand:
-    """A text on the server that grows, forks and joins. With `with` it is deleted at the end, and all below it."""
+    """A text on the server that grows, forks and joins. As a context it is deleted at the end, and all below it."""
 
     def __init__(self, client: Client, id: str, root: str, parent: str | None):
         self.id, self.root, self.parent = id, root, parent
@@ -79,8 +80,8 @@ class Strand:
 
     def gen(self, name: str = "", *, max_tokens: int | None = None, stop: _wire.Stop | None = None,
             temperature: float | None = None, seed: int | None = None, regex: str | None = None,
-            grammar: str | None = None, json_schema: Mapping[str, Any] | None = None, logprobs: int | None = None,
-            **options: Any) -> Value[Capture]:
+            grammar: str | None = None, json_schema: Mapping[str, Any] | None = None,
+            logprobs: int | None = None, **options: Any) -> Value[Capture]:
         """Generates at the end of the strand. `options`: the other fields of /v1/completions (`top_p`, `top_k`,
         `min_p`, `logit_bias`, `ignore_eos`, …), `return_token_ids` and `stop_include`."""
         options |= {"max_tokens": max_tokens, "stop": stop, "temperature": temperature, "seed": seed, "regex": regex,
@@ -109,8 +110,9 @@ class Strand:
         reply = self._client._json("POST", self._path("fork"), {"n": n})
         return [Strand(self._client, child["id"], child["root"], child["parent"]) for child in reply["data"]]
 
-    def join(self, children: Sequence[Strand] | None = None, *, how: str = "text", capture: str | None = None,
-             separator: str | None = None, skip_failed: bool = False) -> Value[Joined]:
+    def join(self, children: Sequence[Strand] | None = None, *, how: str = "text",
+             capture: str | None = None, separator: str | None = None,
+             skip_failed: bool = False) -> Value[Joined]:
         """Waits for the children and takes over what they have written: their "text" in their order, only their
         "variables", or their "spans" without computing anything again."""
         ids = [child.id for child in children] if children is not None else None
@@ -163,7 +165,8 @@ class Client:
         """`base_url`: else what PLAIT_URL says, else a server on this machine. `timeout`: seconds without a byte of an
         answer that is due. `http`: a client of your own; it stays open."""
         self._owned = http is None
-        self._http = http or httpx.Client(base_url=_wire.url(base_url), headers=_wire.headers(api_key), timeout=timeout)
+        self._http = http or httpx.Client(base_url=_wire.url(base_url), headers=_wire.headers(api_key),
+                                          timeout=timeout)
 
     def __enter__(self) -> Client:
         return self
@@ -204,6 +207,7 @@ class Client:
                     response.read()
                     _wire.reply(response)
                 for line in response.iter_lines():
-                    yield from reader.push(line)
+                    for event in reader.push(line):
+                        yield event
         except httpx.TransportError as error:
             raise ConnectionFailed(f"{method} {path}: {error or type(error).__name__}") from error

@@ -52,6 +52,11 @@ std::optional<std::string_view> HttpHeaders::find(std::string_view name) const {
   return at->second;
 }
 
+void HttpHeaders::set(std::string_view name, std::string value) {
+  std::erase_if(fields_, [&](const Field& field) { return same_name(field.first, name); });
+  add(std::string(name), std::move(value));
+}
+
 std::size_t HttpHeaders::count(std::string_view name) const {
   const auto named = std::ranges::count_if(fields_, [&](const Field& field) { return same_name(field.first, name); });
   return static_cast<std::size_t>(named);
@@ -61,9 +66,13 @@ std::string_view HttpRequest::param(std::string_view name) const { return value_
 
 std::optional<std::string_view> HttpRequest::query_value(std::string_view name) const { return value_of(query, name); }
 
-HttpReply reply_of(const Refusal& refusal) {
-  return {.status = refusal.status, .body = text::dump_json(refusal_body(refusal))};
+HttpReply json_reply(const text::Json& body, int status) {
+  HttpReply reply{.status = status, .body = text::dump_json(body)};
+  if (status == 429 || status == 503) reply.headers.add("retry-after", "1");
+  return reply;
 }
+
+HttpReply reply_of(const Refusal& refusal) { return json_reply(refusal_body(refusal), refusal.status); }
 
 std::string_view status_text(int status) {
   static constexpr std::array<std::pair<int, std::string_view>, 32> kTexts{{{200, "OK"},

@@ -33,6 +33,8 @@ class HttpHeaders {
   HttpHeaders(std::initializer_list<Field> fields) : fields_(fields) {}
 
   void add(std::string name, std::string value) { fields_.emplace_back(std::move(name), std::move(value)); }
+  /// The only value under this name.
+  void set(std::string_view name, std::string value);
   /// The first value under this name.
   [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const;
   [[nodiscard]] std::size_t count(std::string_view name) const;
@@ -86,6 +88,8 @@ struct HttpReply {
   std::string body = {};
 };
 
+/// With status 429 and 503 it asks the client to come back after a second (`retry-after`).
+[[nodiscard]] HttpReply json_reply(const text::Json& body, int status = 200);
 /// A refusal as a reply: its body is refusal_body().
 [[nodiscard]] HttpReply reply_of(const Refusal& refusal);
 

@@ -144,8 +144,7 @@ void Server::take(detail::Socket socket) {
 void Server::turn_away(detail::Socket socket, HttpRefusal reason) {
   hub_.count_refusal(reason);
   if (hub_.policy()->tls && detail::peer_address(socket.native_handle()) != "unix") return;
-  HttpReply reply = reply_of(refusal_of(reason));
-  reply.headers.add("retry-after", "1");
+  const HttpReply reply = reply_of(refusal_of(reason));
   const std::string text =
       detail::response_head(reply, {.close = true, .length = reply.body.size(), .id = hub_.next_id()}) + reply.body;
   static_cast<void>(send(socket.native_handle(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL));

@@ -278,8 +278,7 @@ Result<ModelLease> Batches::lease(const Job& job, ServedModels& models, bool& in
     if (!text) break;
     const auto line = read_batch_line(*text);
     if (!line) continue;  // blank
-    const Json named = line->body.is_object() ? line->body.value("model", Json()) : Json();
-    if (named.is_string() && models.find(named.get_ref<const std::string&>())) asked = named.get<std::string>();
+    if (std::string named = model_named(line->body); models.find(named)) asked = std::move(named);
     break;
   }
   const auto promise = std::make_shared<std::promise<Accepted<ModelLease>>>();
@@ -310,8 +309,16 @@ Result<bool> Batches::answer_all(Job& job, ServedModels& models, bool& input_mis
     }
   };
   LoopAnswers answers(model, [this] { return share(); });
-  const auto has_model = [&](const std::string& asked) { return models.find(asked) == model->target.model; };
-  Batch batch(answers, model->target, *results, done, {.has_model = has_model, .prepare = prepare});
+  const auto refuse_model = [&](const std::string& asked) -> std::optional<Refusal> {
+    const auto found = models.find(asked);
+    if (!found) return found.error();
+    if (*found == model->target.model) return std::nullopt;
+    return Refusal{.status = 404,
+                   .message = fmt::format("one model answers a batch, here {}", model->target.model),
+                   .param = "model",
+                   .code = "model_not_found"};
+  };
+  Batch batch(answers, model->target, *results, done, {.refuse_model = refuse_model, .prepare = prepare});
   store::Lines input = input_of(job, input_missing);
   const auto watch = [&](const BatchCounts& counts) {
     {

@@ -35,7 +35,7 @@ Accepted<std::int64_t> read_window(Fields& fields) {
 Accepted<std::string> read_endpoint(Fields& fields) {
   PLAIT_TRY(auto endpoint, fields.text("endpoint"));
   if (!endpoint || !find_endpoint(*endpoint)) {
-    return bad_value("endpoint", "must be /v1/chat/completions or /v1/completions");
+    return bad_value("endpoint", fmt::format("must be {}", kEndpointList));
   }
   return *std::move(endpoint);
 }

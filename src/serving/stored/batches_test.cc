@@ -58,9 +58,27 @@ TEST_F(BatchesTest, AnswerAFile) {
   EXPECT_EQ(errors.size(), 2U);
   EXPECT_EQ(errors.at("wrong")["response"]["body"]["error"]["param"], "temperature");
   EXPECT_EQ(errors.at("other")["response"]["status_code"], 404);
+  const HttpReply live = post("/v1/completions", {{"prompt", "x"}, {"model", "big"}});
+  EXPECT_EQ(errors.at("other")["response"]["body"], json_of(live));  // as everywhere
   const Json card = get("/v1/files/" + batch["output_file_id"].get<std::string>());
   EXPECT_EQ(card["purpose"], "batch_output");
   EXPECT_EQ(get("/v1/batches")["data"], Json::array({batch}));
+}
+
+TEST_F(BatchesTest, GiveEmbeddings) {
+  const char* const url = "/v1/embeddings";
+  const Json more{{"input", Json::array({"one", "two"})}, {"model", "small"}};
+  const std::string input = file(line("a", more, url) + line("b", {{"input", 1}}, url));
+  const Json batch = wait_for(id_of(begin_batch(input, {{"endpoint", url}})), "completed");
+  EXPECT_EQ(batch["request_counts"], (Json{{"total", 2}, {"completed", 1}, {"failed", 1}})) << batch;
+  const auto answers = results(batch["output_file_id"]);
+  const Json live = json_of(post(url, {{"input", Json::array({"one", "two"})}}));
+  EXPECT_EQ(answers.at("a")["response"]["body"]["data"], live["data"]);
+  EXPECT_EQ(live["data"].size(), 2U);
+  EXPECT_EQ(results(batch["error_file_id"]).at("b")["response"]["body"]["error"]["param"], "input");
+  const HttpReply refused = begin_batch(input, {{"endpoint", "/v1/messages"}});
+  EXPECT_EQ(json_of(refused)["error"]["param"], "endpoint");
+  EXPECT_EQ(wait_for(id_of(begin_batch(input)), "failed")["errors"]["data"][0]["code"], "invalid_url");
 }
 
 TEST_F(BatchesTest, AreTheirOwnersOnly) {

@@ -20,9 +20,7 @@ void Desk::add(HttpRouter& router, HttpMethod method, std::string_view pattern, 
   router.add(method, pattern, [this, shared](HttpRequest request, const Responder& responder) {
     if (waiting_.fetch_add(1) >= kWaitingMax) {
       waiting_.fetch_sub(1);
-      HttpReply reply = reply_of({.status = 503, .message = "too many requests at once", .code = "overloaded"});
-      reply.headers.add("retry-after", "1");
-      return responder.reply(std::move(reply));
+      return responder.refuse({.status = 503, .message = "too many requests at once", .code = "overloaded"});
     }
     threads_.submit([this, shared, responder, request = std::move(request)] {
       (*shared)(request, responder);
@@ -95,8 +93,6 @@ Accepted<HttpReply> list_reply(const HttpRequest& request, store::Objects& objec
   }
   return json_reply(list_body(std::move(entries), (*found)->size() > paging.limit));
 }
-
-HttpReply json_reply(const Json& body) { return {.body = text::dump_json(body)}; }
 
 HttpReply deleted_reply(std::string_view id, std::string_view object) {
   return json_reply({{"id", id}, {"object", object}, {"deleted", true}});

@@ -73,7 +73,6 @@ using Show = std::function<text::Json(const store::Object& object)>;
 /// The same shape around any entries; each has an "id".
 [[nodiscard]] text::Json list_body(std::vector<text::Json> entries, bool has_more);
 
-[[nodiscard]] HttpReply json_reply(const text::Json& body);
 /// {"id", "object", "deleted": true}
 [[nodiscard]] HttpReply deleted_reply(std::string_view id, std::string_view object);
 

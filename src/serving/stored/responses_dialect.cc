@@ -10,6 +10,9 @@
 
 #include "serving/http/sse.h"
 #include "serving/stored/responses.h"
+#include "serving/stored/responses_items.h"
+#include "serving/stored/responses_output.h"
+#include "serving/tools.h"
 
 namespace plait::serving {
 namespace {
@@ -26,86 +29,6 @@ struct Question {
   bool may_truncate = false;
 };
 
-std::string_view part_type(std::string_view role) { return role == "assistant" ? "output_text" : "input_text"; }
-
-// The text of a part of a message.
-Accepted<std::string> text_of_part(const Json& part, const std::string& param) {
-  const Json type = part.is_object() ? part.value("type", Json()) : Json();
-  if (!type.is_string()) return bad_value(param, "must be an object with a `type`");
-  const char* member = type == "refusal" ? "refusal" : "text";
-  if (type != "input_text" && type != "output_text" && type != "refusal" && type != "text") {
-    return not_supported(param, "plait reads text parts only");
-  }
-  if (!part.contains(member) || !part[member].is_string()) {
-    return bad_value(param + '.' + member, "must be a string");
-  }
-  return part[member].get<std::string>();
-}
-
-// An item as it is kept: a message whose content is a list of parts. Null for an item that says nothing to a model.
-Accepted<Json> read_item(const Json& item, const std::string& param) {
-  if (!item.is_object()) return bad_value(param, "must be an object");
-  Fields fields(item, param + '.');
-  PLAIT_TRY(const auto type, fields.text("type"));
-  if (type == "reasoning") return Json();
-  if (type && *type != "message") {
-    return not_supported(param, "only items of the type `message` are built yet");
-  }
-  PLAIT_TRY(const auto given, fields.text("role"));
-  const std::string role = given.value_or("");
-  if (role != "user" && role != "assistant" && role != "system" && role != "developer") {
-    return bad_value(param + ".role", "must be one of user, assistant, system, developer");
-  }
-  const Json* content = fields.find("content");
-  Json parts = Json::array();
-  const auto add = [&](const std::string& text) {
-    Json part{{"type", part_type(role)}, {"text", text}};
-    if (role == "assistant") part["annotations"] = Json::array();
-    parts.push_back(std::move(part));
-  };
-  if (content != nullptr && content->is_string()) {
-    add(content->get<std::string>());
-  } else if (content != nullptr && content->is_array()) {
-    for (std::size_t i = 0; i < content->size(); ++i) {
-      PLAIT_TRY(const std::string text, text_of_part((*content)[i], param + ".content[" + std::to_string(i) + ']'));
-      add(text);
-    }
-  } else {
-    return bad_value(param + ".content", "must be a string or a list of parts");
-  }
-  return Json{{"id", new_id("msg_")},
-              {"type", "message"},
-              {"status", "completed"},
-              {"role", role},
-              {"content", std::move(parts)}};
-}
-
-Accepted<Json> read_input(Fields& fields) {
-  const Json* input = fields.find("input");
-  Json items = Json::array();
-  if (input != nullptr && input->is_string()) {
-    PLAIT_TRY(Json item, read_item({{"role", "user"}, {"content", *input}}, "input"));
-    items.push_back(std::move(item));
-    return items;
-  }
-  if (input == nullptr || !input->is_array() || input->empty()) {
-    return bad_value("input", "must be a string or a list of items");
-  }
-  for (std::size_t i = 0; i < input->size(); ++i) {
-    PLAIT_TRY(Json item, read_item((*input)[i], "input[" + std::to_string(i) + ']'));
-    if (!item.is_null()) items.push_back(std::move(item));
-  }
-  return items;
-}
-
-void add_messages(const Json& items, Json& messages) {
-  for (const Json& item : items) {
-    std::string text;
-    for (const Json& part : item["content"]) text += part["text"].get_ref<const std::string&>();
-    messages.push_back({{"role", item["role"]}, {"content", std::move(text)}});
-  }
-}
-
 // `text.format` as `response_format`. Null if there is none.
 Accepted<Json> read_format(Fields& fields) {
   PLAIT_TRY(const Json* text, fields.object("text"));
@@ -121,14 +44,9 @@ Accepted<Json> read_format(Fields& fields) {
 
 // What is known and not done here is refused by name.
 Accepted<void> refuse_unbuilt(Fields& fields) {
-  for (const char* name : {"tools", "include"}) {
-    const Json* value = fields.find(name);
-    if (value == nullptr || (value->is_array() && value->empty())) continue;
-    return not_supported(name, "is not built yet");
-  }
-  const Json* choice = fields.find("tool_choice");
-  if (choice != nullptr && *choice != "none" && *choice != "auto") {
-    return not_supported("tool_choice", "tool calls are not built yet");
+  const Json* include = fields.find("include");
+  if (include != nullptr && !(include->is_array() && include->empty())) {
+    return not_supported("include", "is not built yet");
   }
   PLAIT_TRY(const auto background, fields.flag("background"));
   if (background.value_or(false)) return not_supported("background", "responses are answered at once here");
@@ -138,6 +56,34 @@ Accepted<void> refuse_unbuilt(Fields& fields) {
   PLAIT_TRY(const auto logprobs, fields.whole("top_logprobs", 0, 20));
   if (logprobs.value_or(0) > 0) return not_supported("top_logprobs", "is not built yet");
   return {};
+}
+
+// The tools as a chat has them: here a function's members stand beside its type.
+Json chat_tools(const Json& tools) {
+  if (!tools.is_array()) return tools;
+  Json list = Json::array();
+  for (const Json& tool : tools) {
+    Json function = tool;
+    if (tool.is_object()) {
+      function.erase("type");
+      function = Json{{"type", tool.value("type", Json())}, {"function", std::move(function)}};
+    }
+    list.push_back(std::move(function));
+  }
+  return list;
+}
+
+// The tools as the response shows them.
+Json shown_tools(const Json& body) {
+  Json list = Json::array();
+  const Json given = body.value("tools", Json());
+  if (!given.is_array()) return list;
+  for (const Json& tool : given) {
+    Json shown{{"type", "function"}, {"description", nullptr}, {"parameters", nullptr}, {"strict", false}};
+    if (tool.is_object()) shown.update(tool);
+    list.push_back(std::move(shown));
+  }
+  return list;
 }
 
 // The members of this API that a chat does not have.
@@ -189,7 +135,7 @@ Json response_head(const Json& body, const AskContext& context) {
           {"temperature", given("temperature", 1.0)},
           {"text", {{"format", format.is_null() ? Json{{"type", "text"}} : format}}},
           {"tool_choice", given("tool_choice", "auto")},
-          {"tools", Json::array()},
+          {"tools", shown_tools(body)},
           {"top_p", given("top_p", 1.0)},
           {"truncation", given("truncation", "disabled")},
           {"usage", nullptr},
@@ -204,6 +150,8 @@ Accepted<Json> read_chat(const Json& body, Fields& fields) {
   if (tokens) chat["max_completion_tokens"] = *tokens;
   PLAIT_TRY(Json format, read_format(fields));
   if (!format.is_null()) chat["response_format"] = std::move(format);
+  if (const Json* tools = fields.find("tools")) chat["tools"] = chat_tools(*tools);
+  if (const Json* choice = fields.find("tool_choice")) chat["tool_choice"] = *choice;
   PLAIT_TRY(const Json* reasoning, fields.object("reasoning"));
   if (reasoning != nullptr) {
     Fields inner(*reasoning, "reasoning.");
@@ -231,15 +179,19 @@ Accepted<Question> read_question(const Json& body, const AskContext& context, co
   question.may_truncate = truncation == "auto";
   question.keeps = kept != nullptr && store.value_or(true);
   PLAIT_TRY(Json metadata, read_metadata(fields));
-  PLAIT_TRY(question.input, read_input(fields));
+  Json before = Json::array();
+  if (previous) {
+    PLAIT_TRY(before, kept->conversation(context.owner, *previous));
+  }
+  CallIds calls;
+  add_call_ids(before, calls);
+  PLAIT_TRY(question.input, read_input(fields, std::move(calls)));
   PLAIT_TRY(question.chat, read_chat(body, fields));
   Json messages = Json::array();
   if (instructions) messages.push_back({{"role", "system"}, {"content", *instructions}});
-  if (previous) {
-    PLAIT_TRY(const Json before, kept->conversation(context.owner, *previous));
-    add_messages(before, messages);
-  }
+  add_messages(before, messages);
   add_messages(question.input, messages);
+  name_results(messages);
   question.chat["messages"] = std::move(messages);
   question.response = response_head(body, context);
   question.response["store"] = question.keeps;
@@ -256,20 +208,24 @@ Refusal in_our_words(Refusal refusal) {
       refusal.param.replace(0, theirs.size(), ours);
     }
   }
+  rename_field(refusal, ".function.", ".");
   return refusal;
 }
 
-// The chat without its `count` oldest messages but for instructions.
+// The chat without its `count` oldest messages but for instructions, and without results whose call is gone.
 Json without_oldest(const Json& chat, std::size_t count) {
   Json shorter = chat;
   Json& messages = shorter["messages"];
-  for (std::size_t i = 0; i < messages.size() && count > 0;) {
+  for (std::size_t i = 0; i < messages.size();) {
     const bool keeps = messages[i]["role"] == "system" || messages[i]["role"] == "developer";
+    const bool orphan = messages[i]["role"] == "tool" && i + 1 < messages.size();
     if (keeps) {
       ++i;
-    } else {
+    } else if (count > 0 || orphan) {
       messages.erase(messages.begin() + static_cast<std::ptrdiff_t>(i));
-      --count;
+      count -= count > 0 ? 1 : 0;
+    } else {
+      break;
     }
   }
   return shorter;
@@ -340,7 +296,10 @@ class ResponsesWording final : public Wording {
   // Not on the engine's thread: it may wait for the disk.
   [[nodiscard]] HttpReply whole(const Exchange& exchange) const override {
     if (const auto refusal = exchange.refusal()) return reply_of(*refusal);
-    const Json response = finished(exchange);
+    ResponseOutput output;
+    for (const models::AnswerEvent& event : exchange.events(0)) output.add(event);
+    output.finish(is_full(exchange));
+    const Json response = finished(exchange, output);
     if (kept_ != nullptr) {
       std::promise<std::optional<Refusal>> kept;
       kept_->keep(owner_, response, input_, [&](const std::optional<Refusal>& refusal) { kept.set_value(refusal); });
@@ -352,26 +311,14 @@ class ResponsesWording final : public Wording {
     events_.emplace(responder, std::move(headers));
     events_->send("response.created", {{"response", response_}});
     events_->send("response.in_progress", {{"response", response_}});
-    events_->send("response.output_item.added", {{"output_index", 0}, {"item", item("in_progress", Json::array())}});
-    events_->send("response.content_part.added", in_content({{"part", content("")}}));
+    output_ = ResponseOutput([this](const char* type, Json more) { events_->send(type, std::move(more)); });
   }
   void part(const ChoicePart& part) override {
-    for (const models::AnswerEvent& event : part.events) {
-      if (event.kind != models::AnswerEvent::Kind::text || event.text.empty()) continue;
-      events_->send("response.output_text.delta", in_content({{"delta", event.text}, {"logprobs", Json::array()}}));
-    }
+    for (const models::AnswerEvent& event : part.events) output_.add(event);
   }
   void close(const Exchange& exchange) override {
-    Json response = finished(exchange);
-    const Json& message = response["output"][0];
-    const Json& text = message["content"][0]["text"];
-    events_->send("response.output_text.done", in_content({{"text", text}, {"logprobs", Json::array()}}));
-    events_->send("response.content_part.done", in_content({{"part", message["content"][0]}}));
-    events_->send("response.output_item.done", {{"output_index", 0}, {"item", message}});
-    if (response["output"].size() > 1) {  // the thought; the message had its place before anybody knew of one
-      events_->send("response.output_item.added", {{"output_index", 1}, {"item", response["output"][1]}});
-      events_->send("response.output_item.done", {{"output_index", 1}, {"item", response["output"][1]}});
-    }
+    output_.finish(is_full(exchange));
+    const Json response = finished(exchange, output_);
     if (kept_ == nullptr) return send_end(*events_, response);
     // The engine goes on; the end is sent when it is true that the response is kept.
     kept_->keep(owner_, response, input_, [events = *events_, response](const std::optional<Refusal>& refusal) mutable {
@@ -381,34 +328,12 @@ class ResponsesWording final : public Wording {
   void fail(const Refusal& refusal) override { send_failure(*events_, response_, refusal); }
 
  private:
-  static Json content(std::string_view text) {
-    return {{"type", "output_text"}, {"text", text}, {"annotations", Json::array()}, {"logprobs", Json::array()}};
-  }
-  [[nodiscard]] Json item(const char* status, Json parts) const {
-    return {{"id", message_},
-            {"type", "message"},
-            {"status", status},
-            {"role", "assistant"},
-            {"content", std::move(parts)}};
-  }
-  [[nodiscard]] Json in_content(Json more) const {
-    Json event{{"item_id", message_}, {"output_index", 0}, {"content_index", 0}};
-    event.update(std::move(more));
-    return event;
-  }
-  [[nodiscard]] Json finished(const Exchange& exchange) const {
+  static bool is_full(const Exchange& exchange) { return exchange.reason(0) == engine::EndReason::length; }
+  [[nodiscard]] Json finished(const Exchange& exchange, const ResponseOutput& output) const {
     Json response = response_;
-    const bool full = exchange.reason(0) == engine::EndReason::length;
-    const char* status = full ? "incomplete" : "completed";
-    response["status"] = status;
-    if (full) response["incomplete_details"] = {{"reason", "max_output_tokens"}};
-    const models::Answer answer = exchange.answer(0);
-    response["output"].push_back(item(status, Json::array({content(answer.text)})));
-    if (!answer.thought.empty()) {
-      Json thought = Json::array({{{"type", "reasoning_text"}, {"text", answer.thought}}});
-      response["output"].push_back(
-          {{"id", thought_}, {"type", "reasoning"}, {"summary", Json::array()}, {"content", std::move(thought)}});
-    }
+    response["status"] = is_full(exchange) ? "incomplete" : "completed";
+    if (is_full(exchange)) response["incomplete_details"] = {{"reason", "max_output_tokens"}};
+    response["output"] = output.items();
     response["usage"] = usage_of(exchange.usage());
     return response;
   }
@@ -422,9 +347,8 @@ class ResponsesWording final : public Wording {
   const Json input_;
   Responses* const kept_;  // null: this one is not kept
   const std::string owner_;
-  const std::string message_ = new_id("msg_");
-  const std::string thought_ = new_id("rs_");
-  std::optional<Events> events_;
+  std::optional<Events> events_;  // of a stream, as the next one
+  ResponseOutput output_;
 };
 
 }  // namespace

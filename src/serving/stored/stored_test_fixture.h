@@ -3,11 +3,13 @@
 // The API of the tiny model with a folder for what clients leave; servers can be ended and begun again in it.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -20,6 +22,8 @@ namespace plait::serving {
 
 class StoredTest : public ApiTest {
  protected:
+  /// `context`: tokens of prompt and answer.
+  explicit StoredTest(std::size_t context = 256) : ApiTest(context) {}
   void SetUp() override {
     ApiTest::SetUp();
     std::filesystem::create_directory(folder_ / "blobs");
@@ -51,18 +55,18 @@ class StoredTest : public ApiTest {
     open();
   }
 
-  HttpReply ask(HttpMethod method, std::string path, std::string body = {}, const std::string& key = "alice",
+  HttpReply ask(HttpMethod method, const std::string& path, std::string body = {}, const std::string& key = "alice",
                 HttpHeaders headers = {}) {
     auto exchange = std::make_shared<RecordedExchange>();
-    HttpRequest request{.method = method, .path = std::move(path), .headers = std::move(headers)};
-    if (const std::size_t query = request.path.find('?'); query != std::string::npos) {
-      std::string rest = request.path.substr(query + 1);
-      request.path.resize(query);
-      while (!rest.empty()) {
-        const std::string one = rest.substr(0, rest.find('&'));
-        rest.erase(0, one.size() + 1);
-        request.query.emplace_back(one.substr(0, one.find('=')), one.substr(one.find('=') + 1));
-      }
+    HttpRequest request{.method = method, .headers = std::move(headers)};
+    std::string_view rest = path;
+    request.path = rest.substr(0, rest.find('?'));
+    rest.remove_prefix(std::min(rest.size(), request.path.size() + 1));
+    while (!rest.empty()) {
+      const std::string_view one = rest.substr(0, rest.find('&'));
+      rest.remove_prefix(std::min(rest.size(), one.size() + 1));
+      const std::size_t equals = one.find('=');
+      request.query.emplace_back(one.substr(0, equals), one.substr(equals + 1));
     }
     request.body = std::move(body);
     request.client = {.address = "127.0.0.1", .key_name = key};
@@ -111,6 +115,21 @@ class StoredTest : public ApiTest {
       EXPECT_TRUE(lines.emplace(name, std::move(line)).second) << "twice: " << name;
     }
     return lines;
+  }
+
+  /// Of a stream without [DONE]: each with its name.
+  static std::vector<text::Json> named_events(std::string_view body) {
+    std::vector<text::Json> events;
+    while (!body.empty()) {
+      const std::size_t end = body.find("\n\n");
+      const std::string_view event = body.substr(0, end);
+      body.remove_prefix(end + 2);
+      const std::size_t line = event.find('\n');
+      events.push_back(*text::parse_json(event.substr(line + 7)));
+      EXPECT_EQ("event: " + events.back()["type"].get<std::string>(), event.substr(0, line));
+      EXPECT_EQ(events.back()["sequence_number"], events.size() - 1);
+    }
+    return events;
   }
 
   testing::TempDir folder_;

@@ -309,7 +309,7 @@ void Connection::dispatch() {
 void Connection::refuse(HttpRefusal reason, int retry_after_s) {
   hub_.count_refusal(reason);
   HttpReply reply = reply_of(refusal_of(reason));
-  if (reply.status == 429 || reply.status == 503) reply.headers.add("retry-after", fmt::format("{}", retry_after_s));
+  if (reply.status == 429 || reply.status == 503) reply.headers.set("retry-after", fmt::format("{}", retry_after_s));
   if (reply.status == 401) reply.headers.add("www-authenticate", "Bearer");
   answer_.close = reason == HttpRefusal::draining;
   answer_at_once(std::move(reply));
