@@ -177,7 +177,7 @@ void Strand::stay_unborn(const Error& error) {
   if (closed) return;
   const auto self = shared_from_this();
   failed = error;
-  failed->context.push_back("its parent never came to the fork");
+  failed->context.emplace_back("its parent never came to the fork");
   emit({.kind = StrandEvent::Kind::failed, .error = &*failed});
   drop_all(*failed);
 }
