@@ -31,6 +31,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import typing
 import urllib.error
 import urllib.request
 
@@ -95,9 +96,14 @@ def answers(url: str) -> bool:
         return False
 
 
+class Running(typing.NamedTuple):
+    url: str
+    pid: int
+
+
 @contextlib.contextmanager
 def running(command: list[str], port: int):
-    """A server from its start to its end; the address once it answers."""
+    """A server from its start to its end: a Running, once it answers."""
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
@@ -108,7 +114,7 @@ def running(command: list[str], port: int):
                     said.seek(0)
                     raise RuntimeError(f"{command[0]} does not answer: {said.read()[-2000:].decode(errors='replace')}")
                 time.sleep(0.05)
-            yield url
+            yield Running(url, process.pid)
         finally:
             process.terminate()
             try:
@@ -141,7 +147,8 @@ class Servers:
 
     def measure(self, server: str, kind: str, seed: int) -> dict:
         port = free_port()
-        with running(self.command(server, kind, port), port) as url:
+        with running(self.command(server, kind, port), port) as started:
+            url = started.url
             self.load(url, ["single", "--requests", "1", "--prompt", "24", "--output", "8", "--seed", "1000000"])
             return self.load(url, [*self.loads.options(kind), "--seed", str(seed)])
 

@@ -26,6 +26,8 @@ using Kind = Setting::Kind;
 constexpr std::size_t kFileBytesMax = 1 << 20;  // a settings file is a page of text
 
 constexpr std::array kSettings{
+    Setting{"cache.policy", Kind::choice, "guarded", "lru|marking|flush|mark0|mark_predict|guarded",
+            "Which computed beginnings leave the cache first; guarded heeds what clients say of coming back"},
     Setting{"cache_dir", Kind::text, "", "", "Folder for models; empty: $XDG_CACHE_HOME/plait, else ~/.cache/plait"},
     Setting{"context", Kind::number, "0", "0..16777216", "Most tokens of one conversation; 0: what the model offers"},
     Setting{"cost.length", Kind::choice, "mean", "start|mean|end",
@@ -55,6 +57,9 @@ constexpr std::array kSettings{
             "there; pinned: needs a GPU"},
     Setting{"kv.swap_bytes", Kind::number, "4294967296", "0..1125899906842624",
             "With kv.swap = file:FOLDER, bytes of disk claimed for it"},
+    Setting{"kv.swap_way", Kind::choice, "reuse", "pages|runs|async|reuse",
+            "How they go there: reuse: only what is new, in runs of pages, while others compute; the others lack parts "
+            "of that"},
     Setting{"kv.type", Kind::choice, "f16", "f16|int8",
             "How keys and values are held: f16, or int8: about half the memory, less exact"},
     Setting{"model", Kind::text, "smollm2-135m", "", "The model to use: a name of `plait model list`, or a path"},

@@ -78,6 +78,14 @@ Result<TraceRound> parse_round(std::string_view text) {
   PLAIT_TRY(round.batch, member(line, "batch", 1.0, false));
   if (round.batch < 1) return fail(ErrorCode::invalid_data, "`batch` is less than 1");
   counters.weight_reads = counters.decoded / round.batch;
+  const auto meanwhile = line.find("meanwhile");
+  round.told_meanwhile = meanwhile != line.end();
+  if (round.told_meanwhile) {
+    if (!meanwhile->is_object()) return fail(ErrorCode::invalid_data, "`meanwhile` is no object");
+    PLAIT_TRY(counters.meanwhile.prefilled, member(*meanwhile, "prefilled", std::nullopt, false));
+    PLAIT_TRY(counters.meanwhile.weight_reads, member(*meanwhile, "weight_reads", std::nullopt, false));
+    PLAIT_TRY(counters.meanwhile.lengths, member(*meanwhile, "lengths", std::nullopt, false));
+  }
   return round;
 }
 
@@ -133,6 +141,7 @@ struct Sum {
   double prefilled = 0;
   double decoded = 0;
   engine::Cost cost = {};
+  bool told_meanwhile = true;  ///< By all of them.
 
   void add(const TraceRound& round, const engine::Cost& one) {
     rounds += 1;
@@ -140,6 +149,7 @@ struct Sum {
     prefilled += round.counters.prefilled;
     decoded += round.counters.decoded;
     cost += one;
+    told_meanwhile = told_meanwhile && round.told_meanwhile;
   }
 };
 
@@ -172,14 +182,20 @@ CostReport make_report(const engine::HardwareProfile& profile, const engine::Mod
   return report;
 }
 
-Json cost_json(const engine::Cost& cost) {
-  return {{"pte", cost.pte}, {"pte_cache", cost.pte_cache}, {"pte_w", cost.pte_w}};
+Json cost_json(const engine::Cost& cost, bool with_latency) {
+  Json json = {{"pte", cost.pte}, {"pte_cache", cost.pte_cache}, {"pte_w", cost.pte_w}};
+  if (with_latency) json["pte_latency"] = cost.pte_latency;
+  return json;
 }
 
 Json sum_json(const Sum& sum) {
-  return {{"trajectory", sum.trajectory}, {"rounds", sum.rounds},   {"cached", sum.cached},
-          {"prefilled", sum.prefilled},   {"decoded", sum.decoded}, {"computed", sum.prefilled + sum.decoded},
-          {"cost", cost_json(sum.cost)}};
+  return {{"trajectory", sum.trajectory},
+          {"rounds", sum.rounds},
+          {"cached", sum.cached},
+          {"prefilled", sum.prefilled},
+          {"decoded", sum.decoded},
+          {"computed", sum.prefilled + sum.decoded},
+          {"cost", cost_json(sum.cost, sum.told_meanwhile)}};
 }
 
 void print_json(const CostReport& report, const Session& session) {
@@ -193,7 +209,7 @@ void print_json(const CostReport& report, const Session& session) {
                       {"prefilled", round.counters.prefilled},
                       {"decoded", round.counters.decoded},
                       {"batch", round.batch},
-                      {"cost", cost_json(report.costs[i])}});
+                      {"cost", cost_json(report.costs[i], round.told_meanwhile)}});
   }
   Json trajectories = Json::array();
   for (const Sum& sum : report.trajectories) trajectories.push_back(sum_json(sum));
@@ -235,7 +251,7 @@ void print_table(const CostReport& report, const Session& session) {
   print("{}{:>6} {:>9} {:>9} {:>9} {:>8} {:>6} {:>12} {:>12} {:>12}\n", first("trajectory"), "round", "context",
         "cached", "prefilled", "decoded", "batch", "PTE", "PTE-cache", "PTE-w");
   for (std::size_t i = 0; i < report.rounds.size(); ++i) {
-    const auto& [trajectory, round, batch, counters] = report.rounds[i];
+    const auto& [trajectory, round, batch, counters, told_meanwhile] = report.rounds[i];
     const engine::Cost& cost = report.costs[i];
     print("{}{:>6} {:>9} {:>9} {:>9} {:>8} {:>6.4g} {:>12.1f} {:>12.1f} {:>12.1f}\n", first(trajectory), round,
           counters.context, counters.cached, counters.prefilled, counters.decoded, batch, cost.pte, cost.pte_cache,
@@ -252,6 +268,7 @@ void print_table(const CostReport& report, const Session& session) {
   print_sum(report.total, first(""));
   print("\n{} rounds, {} tokens computed, {} of them decoded\n", report.total.rounds,
         report.total.prefilled + report.total.decoded, report.total.decoded);
+  if (report.total.told_meanwhile) print("PTE-latency {:.1f} in all\n", report.total.cost.pte_latency);
 }
 
 Result<void> cost(const CostOptions& options, const Session& session) {

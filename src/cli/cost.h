@@ -18,10 +18,12 @@ struct TraceRound {
   double round = 0;
   double batch = 1;  ///< Rows that shared its steps: the harmonic mean if that changed.
   engine::RoundCounters counters = {};
+  bool told_meanwhile = false;  ///< The line says what all rows did meanwhile, so PTE-latency is known.
 };
 
 /// Rounds from JSON lines: `{"round": 1, "context": 1000, "cached": 900, "prefilled": 100, "decoded": 200, "batch":
-/// 4}`, and "trajectory", a text or number. `round`, `context` and `decoded` must be there; else nothing is cached,
+/// 4}`, "trajectory", a text or number, and "meanwhile", an object of `prefilled`, `weight_reads` and `lengths`, all
+/// rows' work from the request to its end. `round`, `context` and `decoded` must be there; else nothing is cached,
 /// prefilled is what is not cached, and batch is 1. Other members and empty lines are passed over. `name` stands for
 /// the file in errors. Errors: invalid_data with the line's number; a trace without a round is one.
 [[nodiscard]] base::Result<std::vector<TraceRound>> parse_trace(std::string_view text, const std::string& name);

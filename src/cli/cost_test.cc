@@ -24,6 +24,17 @@ TEST(CostTrace, DefaultsOfWhatIsMissing) {
   EXPECT_EQ((*rounds)[1].counters.weight_reads, 2);
 }
 
+TEST(CostTrace, WhatAllRowsDidMeanwhile) {
+  const auto rounds = parse_trace(R"({"round": 1, "context": 10, "decoded": 4, )"
+                                  R"("meanwhile": {"prefilled": 30, "weight_reads": 5, "lengths": 60.5}})",
+                                  "trace");
+  ASSERT_TRUE(rounds);
+  EXPECT_TRUE(rounds->front().told_meanwhile);
+  EXPECT_EQ(rounds->front().counters.meanwhile.prefilled, 30);
+  EXPECT_EQ(rounds->front().counters.meanwhile.weight_reads, 5);
+  EXPECT_EQ(rounds->front().counters.meanwhile.lengths, 60.5);
+}
+
 TEST(CostTrace, BadLinesAreNamed) {
   const std::string good = R"({"round": 1, "context": 10, "decoded": 4})";
   for (const std::string bad :
@@ -34,6 +45,8 @@ TEST(CostTrace, BadLinesAreNamed) {
         R"({"round": 1, "context": 10, "decoded": 4, "cached": 5, "prefilled": 4})",
         R"({"round": 1, "context": 10, "decoded": 4, "batch": 0})",
         R"({"round": 1, "context": 10, "decoded": 4, "batch": null})",
+        R"({"round": 1, "context": 10, "decoded": 4, "meanwhile": 1})",
+        R"({"round": 1, "context": 10, "decoded": 4, "meanwhile": {"prefilled": 1}})",
         R"({"round": 1, "context": 10, "decoded": 4, "trajectory": {}})"}) {
     const auto rounds = parse_trace(good + "\n\n" + bad + "\n" + good, "trace");
     ASSERT_FALSE(rounds) << bad;

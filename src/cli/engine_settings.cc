@@ -18,7 +18,10 @@ constexpr Bytes kBytesUnknown = Bytes{1} << 30;
 constexpr Bytes kSparePages = 2;
 
 base::Result<engine::SwapSetting> swap_setting(const Config& config) {
-  return engine::parse_swap_setting(config.text("kv.swap"), static_cast<Bytes>(config.number("kv.swap_bytes")));
+  PLAIT_TRY(auto setting,
+            engine::parse_swap_setting(config.text("kv.swap"), static_cast<Bytes>(config.number("kv.swap_bytes"))));
+  setting.way = engine::swap_way(config.text("kv.swap_way")).value_or(setting.way);
+  return setting;
 }
 
 }  // namespace
@@ -39,7 +42,9 @@ void add_engine_options(CLI::App& verb, Session& session, bool with_swap) {
   if (!with_swap) return;
   add_setting(verb, session, "--kv-swap", "kv.swap");
   add_setting(verb, session, "--kv-swap-bytes", "kv.swap_bytes");
+  add_setting(verb, session, "--kv-swap-way", "kv.swap_way");
   add_setting(verb, session, "--kv-group-pages", "kv.group_pages");
+  add_setting(verb, session, "--cache-policy", "cache.policy");
   add_setting(verb, session, "--priority", "scheduler.priority");
 }
 
@@ -56,9 +61,11 @@ base::Result<EngineSettings> EngineSettings::make(const Config& config, const en
   if (need.bytes_max > 0) available = available == 0 ? need.bytes_max : std::min(available, need.bytes_max);
   Bytes bytes = kv_bytes(kv_setting(config), runner, need, available);
   if (need.bytes_max > 0) bytes = std::min(bytes, need.bytes_max);
+  const auto policy = engine::eviction_kind(config.text("cache.policy"));
   const engine::EngineOptions options{
       .kv_bytes = bytes,
       .order = config.text("scheduler.priority") == "arrival" ? engine::Order::arrival : engine::Order::fair,
+      .cache = {.policy = policy.value_or(engine::PrefixCacheOptions{}.policy)},
       .swap = tiers.options(),
       .group_pages = static_cast<std::uint32_t>(config.number("kv.group_pages"))};
   return EngineSettings(std::move(tiers), options);

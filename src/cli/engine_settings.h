@@ -41,7 +41,7 @@ struct KvNeed {
 /// The setting kv.bytes.
 [[nodiscard]] base::Bytes kv_setting(const Config& config);
 
-/// --kv-memory, for verbs with one sequence; with_swap: all of kv.* and scheduler.priority.
+/// --kv-memory, for verbs with one sequence; with_swap: all of kv.*, cache.policy and scheduler.priority.
 void add_engine_options(CLI::App& verb, Session& session, bool with_swap);
 
 /// What can be said against the settings without a model. Errors: those of engine::parse_swap_setting.
@@ -54,7 +54,7 @@ class EngineSettings {
   [[nodiscard]] static base::Result<EngineSettings> make(const Config& config, const engine::Runner& runner,
                                                          const KvNeed& need);
 
-  /// kv_bytes, group_pages, swap and order are set; the rest is left at its defaults.
+  /// kv_bytes, group_pages, swap, cache and order are set; the rest is left at its defaults.
   [[nodiscard]] const engine::EngineOptions& options() const { return options_; }
 
  private:

@@ -44,6 +44,8 @@ TEST_F(EngineSettingsTest, SettingsBecomeOptions) {
                                    {"kv.group_pages", "5"},
                                    {"kv.swap", "file:" + folder_.path().string()},
                                    {"kv.swap_bytes", "1000000"},
+                                   {"kv.swap_way", "pages"},
+                                   {"cache.policy", "lru"},
                                    {"scheduler.priority", "arrival"}});
   ASSERT_TRUE(check_engine_settings(config));
   auto settings = EngineSettings::make(config, runner_, {.sequences = 2});
@@ -52,6 +54,8 @@ TEST_F(EngineSettingsTest, SettingsBecomeOptions) {
   EXPECT_EQ(moved.options().kv_bytes, 999999U);
   EXPECT_EQ(moved.options().group_pages, 5U);
   EXPECT_EQ(moved.options().order, engine::Order::arrival);
+  EXPECT_EQ(moved.options().cache.policy, engine::EvictionKind::lru);
+  EXPECT_FALSE(moved.options().swap.manager.join_pages);
   ASSERT_NE(moved.options().swap.tiers[0], nullptr);
   EXPECT_GT(moved.options().swap.tiers[0]->slots(), 0U);
   EXPECT_LE(moved.options().swap.tiers[0]->slots() * moved.options().swap.tiers[0]->slot_bytes(), 1'000'000U);

@@ -23,6 +23,14 @@ base::Bytes slot_bytes(base::Bytes page_bytes) {
 
 }  // namespace
 
+std::optional<SwapWay> swap_way(std::string_view name) {
+  if (name == "pages") return SwapWay::pages;
+  if (name == "runs") return SwapWay::runs;
+  if (name == "async") return SwapWay::asynchronous;
+  if (name == "reuse") return SwapWay::reuse;
+  return std::nullopt;
+}
+
 Result<SwapSetting> parse_swap_setting(std::string_view text, base::Bytes bytes) {
   if (text == "none" || text == "recompute") return SwapSetting{};
   if (text == "pinned") {
@@ -42,6 +50,7 @@ Result<SwapSetting> parse_swap_setting(std::string_view text, base::Bytes bytes)
 
 Result<SwapTiers> SwapTiers::make(const SwapSetting& setting, const models::KvLayout& layout) {
   SwapTiers tiers;
+  tiers.way_ = setting.way;
   if (setting.folder.empty()) return tiers;
   const base::Bytes page = slot_bytes(layout.page_bytes(0)) + slot_bytes(layout.page_bytes(1));
   const base::Bytes pages = std::min(setting.bytes / page, kSlotsMax);
@@ -61,6 +70,11 @@ Result<SwapTiers> SwapTiers::make(const SwapSetting& setting, const models::KvLa
 KvSwapOptions SwapTiers::options() const {
   KvSwapOptions options;
   for (std::size_t group = 0; group < kLayerGroups; ++group) options.tiers[group] = tiers_[group].get();
+  const bool waits = way_ < SwapWay::asynchronous;
+  options.wait = waits ? SwapWait::always : SwapWait::adaptive;
+  options.wait_out = waits;
+  options.manager.join_pages = way_ >= SwapWay::runs;
+  options.manager.reuse = way_ == SwapWay::reuse;
   return options;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The settings kv.swap and kv.swap_bytes: where preempted sequences go.
+// The settings kv.swap, kv.swap_bytes and kv.swap_way: where preempted sequences go, and how.
 //
 //   PLAIT_TRY(const SwapSetting setting, parse_swap_setting("file:/var/tmp", 8_GiB));
 //   PLAIT_TRY(const SwapTiers tiers, SwapTiers::make(setting, runner.layout()));
@@ -10,6 +10,7 @@
 #include <array>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "base/result.h"
@@ -20,9 +21,20 @@
 
 namespace plait::engine {
 
+/// What FastSwitch's parts bring, one after the other; all but the last are there to compare with.
+enum class SwapWay {
+  pages,         ///< One operation for each page, the engine stands still meanwhile, a copy dies when it was read.
+  runs,          ///< One operation for each run of adjacent pages.
+  asynchronous,  ///< And others compute meanwhile.
+  reuse,         ///< And a copy outlives the return: the next time only what is new is written.
+};
+/// "pages", "runs", "async" or "reuse", as the setting kv.swap_way has them.
+[[nodiscard]] std::optional<SwapWay> swap_way(std::string_view name);
+
 struct SwapSetting {
   std::filesystem::path folder = {};  ///< Empty: preempted sequences are computed again.
   base::Bytes bytes = 0;              ///< Of all tiers together.
+  SwapWay way = SwapWay::reuse;
 };
 
 /// `text`: "none" or "recompute" (the same: nothing is written anywhere), or "file:FOLDER" (a file without a name in
@@ -44,6 +56,7 @@ class SwapTiers {
 
  private:
   std::array<std::unique_ptr<FileTier>, kLayerGroups> tiers_;
+  SwapWay way_ = SwapWay::reuse;
 };
 
 }  // namespace plait::engine

@@ -25,6 +25,24 @@ TEST(SwapSetting, SaysWhatIsAllowed) {
   EXPECT_EQ(parse_swap_setting("file:/tmp", 0).error().code, invalid_argument);
 }
 
+TEST(SwapSetting, EachWayAddsAPart) {
+  const testing::TempDir folder;
+  testing::VirtualClock clock;
+  testing::ScriptedRunner runner({}, clock);
+  const auto options_of = [&](std::string_view name) {
+    const auto tiers = SwapTiers::make({folder.path(), 1 << 20, *swap_way(name)}, runner.layout());
+    EXPECT_TRUE(tiers);
+    return tiers->options();
+  };
+  int parts = 0;
+  for (const char* name : {"pages", "runs", "async", "reuse"}) {
+    const KvSwapOptions options = options_of(name);
+    EXPECT_EQ(options.wait == SwapWait::adaptive, !options.wait_out);
+    EXPECT_EQ(int(options.manager.join_pages) + int(!options.wait_out) + int(options.manager.reuse), parts++) << name;
+  }
+  EXPECT_FALSE(swap_way("asynchronous"));
+}
+
 TEST(SwapSetting, TiersOfAFileServeAnEngine) {
   const testing::TempDir folder;
   testing::VirtualClock clock;

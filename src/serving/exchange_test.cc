@@ -61,6 +61,14 @@ TEST_F(ExchangeTest, AChatHasTheShapeOfTheApi) {
   const std::size_t prompt = reply.body["usage"]["prompt_tokens"].get<std::size_t>();
   EXPECT_GT(reply.body["usage"]["plait"]["pte"].get<double>(), 0);
   reply.body["usage"]["plait"].erase("pte");
+  const Json round = reply.body["usage"]["plait"]["round"];
+  EXPECT_EQ(round["context"], prompt);
+  EXPECT_EQ(round["prefilled"], prompt);
+  EXPECT_EQ(round["decoded"], 5) << "the first of six comes from the prompt";
+  EXPECT_EQ(round["batch"], 1);
+  EXPECT_EQ(round["meanwhile"]["prefilled"], prompt) << "nobody else was there";
+  EXPECT_EQ(round["meanwhile"]["weight_reads"], 5);
+  reply.body["usage"]["plait"].erase("round");
   const Json message{{"role", "assistant"}, {"content", text}, {"refusal", nullptr}};
   const Json choice{{"index", 0}, {"message", message}, {"logprobs", nullptr}, {"finish_reason", "length"}};
   const Json usage{{"prompt_tokens", prompt},

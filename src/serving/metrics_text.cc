@@ -81,7 +81,7 @@ struct OfModel {
 
 constexpr auto kGauge = MetricType::Gauge;
 constexpr auto kCounter = MetricType::Counter;
-constexpr std::array<OfModel, 18> kOfModel{{
+constexpr std::array<OfModel, 23> kOfModel{{
     {"plait_sequences_running", kGauge, "Generations in the batch",
      [](const Model& m) { return number(m.engine.running); }},
     {"plait_sequences_waiting", kGauge, "Generations that wait for a row or memory",
@@ -115,6 +115,16 @@ constexpr std::array<OfModel, 18> kOfModel{{
      [](const Model& m) { return number(m.engine.swap.bytes_out); }},
     {"plait_swap_in_bytes_total", kCounter, "Bytes read from it",
      [](const Model& m) { return number(m.engine.swap.bytes_in); }},
+    {"plait_swap_out_operations_total", kCounter, "Writes that it got",
+     [](const Model& m) { return number(m.engine.swap.operations_out); }},
+    {"plait_swap_in_operations_total", kCounter, "Reads that it got",
+     [](const Model& m) { return number(m.engine.swap.operations_in); }},
+    {"plait_swap_reused_bytes_total", kCounter, "Bytes not written because it had them",
+     [](const Model& m) { return number(m.engine.swap.bytes_reused); }},
+    {"plait_swap_waits_total", kCounter, "Times that the batch stood still for it",
+     [](const Model& m) { return number(m.engine.swap.waits); }},
+    {"plait_swap_lost_total", kCounter, "Generations that it lost to errors and that were computed again",
+     [](const Model& m) { return number(m.engine.swap.recomputes); }},
 }};
 
 void write_models(Writer& out, const std::vector<Model>& models) {

@@ -38,6 +38,11 @@ void add_work(engine::EngineCounters& sum, const engine::EngineCounters& one) {
   sum.swap.swap_ins += one.swap.swap_ins;
   sum.swap.bytes_out += one.swap.bytes_out;
   sum.swap.bytes_in += one.swap.bytes_in;
+  sum.swap.operations_out += one.swap.operations_out;
+  sum.swap.operations_in += one.swap.operations_in;
+  sum.swap.bytes_reused += one.swap.bytes_reused;
+  sum.swap.waits += one.swap.waits;
+  sum.swap.recomputes += one.swap.recomputes;
 }
 
 void add_work(EngineProgress& sum, const EngineProgress& one) {

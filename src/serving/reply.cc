@@ -225,15 +225,35 @@ UsageNumbers usage_numbers(std::span<const Choice> choices, std::size_t samples)
   return all;
 }
 
+namespace {
+
+// A line of what `plait cost` reads, but for its number.
+Json round_json(const engine::RoundCounters& round) {
+  Json json = {{"context", round.context},
+               {"cached", round.cached},
+               {"prefilled", round.prefilled},
+               {"decoded", round.decoded},
+               {"meanwhile",
+                {{"prefilled", round.meanwhile.prefilled},
+                 {"weight_reads", round.meanwhile.weight_reads},
+                 {"lengths", round.meanwhile.lengths}}}};
+  if (round.weight_reads > 0) json["batch"] = round.decoded / round.weight_reads;
+  return json;
+}
+
+}  // namespace
+
 Json usage_body(std::span<const Choice> choices, std::size_t samples) {
   const UsageNumbers all = usage_numbers(choices, samples);
-  return {
+  Json body = {
       {"prompt_tokens", all.prompt_tokens},
       {"completion_tokens", all.generated_tokens},
       {"total_tokens", all.prompt_tokens + all.generated_tokens},
       {"prompt_tokens_details", {{"cached_tokens", all.cached_tokens}}},
       {"plait",
        {{"prefill_tokens", all.prefill_tokens}, {"critical_path_tokens", all.critical_path_tokens}, {"pte", all.pte}}}};
+  if (choices.size() == 1) body["plait"]["round"] = round_json(choices.front().usage.counters);
+  return body;
 }
 
 Json reply_body(const ReplyHead& head, const ReplyShape& shape, std::span<const engine::Request> prompts,

@@ -86,7 +86,7 @@ struct UsageNumbers {
 
 /// `usage` of all choices. prompt_tokens and cached_tokens count each prompt once, whatever `n` is. Under `plait`:
 /// prefill_tokens, rows of prompts really computed; critical_path_tokens, the longest chain of tokens that had to wait
-/// for each other, here the longest answer; pte, see engine/cost.h.
+/// for each other, here the longest answer; pte, see engine/cost.h; of a single choice `round`, from which it follows.
 [[nodiscard]] text::Json usage_body(std::span<const Choice> choices, std::size_t samples);
 
 }  // namespace plait::serving

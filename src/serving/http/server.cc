@@ -95,6 +95,7 @@ void Server::run() {
   sigemptyset(&pipe);
   sigaddset(&pipe, SIGPIPE);
   pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
+  pthread_setname_np(pthread_self(), "plait-http");  // whoever measures threads tells it from the engines' ones
   while (true) {
     try {
       hub_.io.run();
