@@ -20,7 +20,7 @@ import documents  # noqa: E402
 import source_files  # noqa: E402
 
 PLAIT = pathlib.Path(os.environ.get("PLAIT", source_files.ROOT / "build/release/plait")).resolve()
-START_SECONDS = 60
+START_SECONDS = 120
 
 
 def missing() -> str | None:
@@ -37,10 +37,10 @@ def missing() -> str | None:
 class Server:
     """A process `plait serve`, on a free port unless one is given. `address` is "http://127.0.0.1:PORT"."""
 
-    def __init__(self, *arguments: str, port: int = 0, environment: dict[str, str] | None = None):
+    def __init__(self, *arguments: str, port: int = 0):
         command = [PLAIT, "serve", "--port", str(port), "--drain-seconds", "0", *arguments]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE, text=True, env=os.environ | (environment or {}))
+                                        stderr=subprocess.PIPE, text=True)
         watchdog = threading.Timer(START_SECONDS, self.process.kill)
         watchdog.start()
         self.address, said, self.reader = "", "", None

@@ -14,7 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import page_browser  # noqa: E402
 import source_files  # noqa: E402
 
-BYTES_MAX = 150_000
+BYTES_MAX = 250_000
 WAIT_SECONDS = 120
 ROWS = "4"  # few, so that somebody waits
 OTHERS = ["bench", "serve", "fairness", "--requests", "1000", "--heavy", "5", "--heavy-prompt", "400",
@@ -63,15 +63,15 @@ def draw_all(server: page_browser.Server, browser: page_browser.Browser, folder:
     driver = browser.driver
     driver.get(server.address + "/")
     wait(driver, "document.getElementById('model').value")
-    driver.execute_script(SETTINGS, {"count": "2", "max_tokens": "100", "seed": "1", "temperature": "0.7"})
+    driver.execute_script(SETTINGS, {"count": "2", "max_tokens": "100", "seed": "1", "temperature": "0.4"})
     driver.execute_script(ASK, "Give three tips for clear code.")
     wait(driver, DONE)
     driver.execute_script("document.getElementById('show-live').click()")
     with other_clients(server):
         time.sleep(40)  # so that the lines are long
         driver.execute_script(SETTINGS, {"max_tokens": "400"})
-        driver.execute_script(ASK, "Tell me a story about a river.")
-        wait(driver, "[...document.querySelectorAll('.runs')].every(({textContent}) => textContent.length > 300)")
+        driver.execute_script(ASK, "Tell me a long story about a river.")
+        wait(driver, "[...document.querySelectorAll('.columns .text')].every((one) => one.textContent.length > 300)")
         for scheme in ("light", "dark"):
             browser.media(scheme)
             draw(browser, folder / f"page-{scheme}.png")
@@ -88,7 +88,7 @@ def main() -> int:
     with contextlib.ExitStack() as stack:
         server = page_browser.Server("--rows", ROWS)
         stack.callback(server.stop)
-        browser = page_browser.Browser(width=1280, height=860)
+        browser = page_browser.Browser(width=1280, height=1120)
         stack.callback(browser.close)
         draw_all(server, browser, source_files.ROOT / "docs")
     return 0

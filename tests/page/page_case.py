@@ -14,7 +14,7 @@ if not page_browser.missing():
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
-WAIT_SECONDS = 40
+WAIT_SECONDS = 90  # a machine that others use, too
 COUNT = "return document.querySelectorAll(arguments[0]).length"
 
 
@@ -38,7 +38,6 @@ class PageCase(unittest.TestCase):
     """The page of a server in a browser; each test opens it anew, with nothing stored."""
 
     ARGUMENTS: tuple[str, ...] | None = None  # of a server of its own; None: the shared one will do
-    ENVIRONMENT: dict[str, str] = {}
 
     @classmethod
     def setUpClass(cls):
@@ -49,7 +48,7 @@ class PageCase(unittest.TestCase):
         if cls.ARGUMENTS is None:
             cls.server = shared_server()
             return
-        cls.server = page_browser.Server(*cls.ARGUMENTS, environment=cls.ENVIRONMENT)
+        cls.server = page_browser.Server(*cls.ARGUMENTS)
         cls.addClassCleanup(lambda: cls.server.stop())  # it may be another one by then
 
     def setUp(self):
