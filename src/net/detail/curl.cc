@@ -45,7 +45,9 @@ Result<CurlHandle> make_handle() {
 }
 
 base::Error transfer_error(CURLcode code, const std::string& url, const char* details) {
-  const std::string why = *details != '\0' ? details : curl_easy_strerror(code);
+  // Where nobody answers, curl's details add only how many milliseconds that took: no two would be alike.
+  const bool plain = *details == '\0' || code == CURLE_COULDNT_CONNECT;
+  const std::string why = plain ? curl_easy_strerror(code) : details;
   const bool memory = code == CURLE_OUT_OF_MEMORY;
   const bool usage = code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
   const ErrorCode kind = memory  ? ErrorCode::out_of_resources

@@ -254,9 +254,11 @@ TEST(JsonSchema, BombsAreRefused) {
   Json nested = Json::object(), doubling = {{"type", "object"}};
   for (int i = 0; i < 300; ++i) nested = {{"items", nested}};
   for (int i = 0; i < 14; ++i) doubling = {{"type", "object"}, {"anyOf", {doubling, doubling}}};
-  const Json pattern = {{"pattern", "^[ab]*a[ab]{40}$"}}, any_character = {{"pattern", "^(.|a)*a.{40}$"}};
-  for (const Json& bomb : {Json{{"enum", values}}, nested, doubling, pattern, any_character}) {
-    EXPECT_EQ(json_schema_grammar(bomb).error().code, ErrorCode::out_of_resources) << dump_json(bomb).substr(0, 100);
+  const Json pattern = {{"pattern", "^[ab]*a[ab]{40}$"}};
+  for (const Json& bomb : {Json{{"enum", values}}, nested, doubling, pattern}) {
+    const auto grammar = json_schema_grammar(bomb);
+    ASSERT_FALSE(grammar.has_value()) << dump_json(bomb).substr(0, 100);
+    EXPECT_EQ(grammar.error().code, ErrorCode::out_of_resources) << dump_json(bomb).substr(0, 100);
   }
 }
 
