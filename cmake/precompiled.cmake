@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Headers that nearly every file of an area reads, parsed once for each set of flags: nlohmann's alone take 4 s of a
-# file's 9, so this halves the build. A file never relies on them: it includes what it uses, as the builds of clang-tidy
-# and of the sanitizers, which have none, show.
+# file's 9, so this halves the build. A file never relies on them: it includes what it uses (tools/used_headers.py).
 option(PLAIT_PRECOMPILED "Parse common headers once for each set of flags" OFF)
 
 # -fpch-preprocess and -fno-pch-timestamp are what a compiler cache needs to know such files by their contents; see

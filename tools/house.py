@@ -11,6 +11,7 @@ import layers  # noqa: E402
 import source_files  # noqa: E402
 import sync_client  # noqa: E402
 import tidy  # noqa: E402
+import used_headers  # noqa: E402
 
 ROOT = source_files.ROOT
 
@@ -22,6 +23,7 @@ QUICK = {
     "licence": tidy.check_licence,
     "leftovers": tidy.check_leftovers,
     "own_header_first": tidy.check_own_header_first,
+    "used_headers": used_headers.check,
     "properties": tidy.check_properties,
     "dependencies": tidy.check_dependencies,
     "blocks": documents.check_blocks,
