@@ -53,12 +53,30 @@ class SafetyTest(PageCase):
         self.assertIn("snake_case_name", same[0])
 
     def test_markdown_takes_linear_time(self):
-        for piece in ("*a ", "**a*", "`", "_", "- ", "`` a ` ", "[", "1. x\n   ", "```\n", "\\"):
-            spent = self.driver.execute_script("""
-                const began = performance.now();
-                markdown.blocks(arguments[0].repeat(20000));
-                return performance.now() - began""", piece)
-            self.assertLess(spent, 3000, piece)
+        """Counted in characters that are searched; other quadratic loops would end with the time of a script."""
+        pieces = ("*a ", "**a*", "`", "_", "- ", "`` a ` ", "[", "1. x\n   ", "```\n", "\\")
+        fewer_and_fewer = "a" + "".join("`" * count + "a" for count in range(500, 0, -1))
+        for text in (fewer_and_fewer, *(piece * 20000 for piece in pieces)):
+            with self.subTest(text[-8:]):
+                searched, length = self.driver.execute_script("""
+                    const text = arguments[0], real = String.prototype.indexOf;
+                    let searched = 0;
+                    String.prototype.indexOf = function (wanted, from = 0) {
+                      const at = real.call(this, wanted, from);
+                      searched += (at < 0 ? this.length : at) - from;
+                      return at;
+                    };
+                    new markdown.Writer(document.createElement("div")).update(text);
+                    String.prototype.indexOf = real;
+                    return [searched, text.length];""", text)
+                self.assertLess(searched, 20 * length)
+
+    def test_markdown_of_many_nodes(self):
+        count = self.driver.execute_script("""
+            const box = document.createElement("div");
+            new markdown.Writer(box).update("**a** ".repeat(200000) + "\\n\\n" + "```\\nx\\n```\\n".repeat(70000));
+            return [box.querySelectorAll("strong").length, box.querySelectorAll("pre").length];""")
+        self.assertEqual(count, [200000, 70000])
 
 
 class NetworkTest(PageCase):

@@ -11,8 +11,13 @@ const dom = (() => {
       else if (value === true) node.setAttribute(name, "");
       else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
     }
-    node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+    append(node, children.flat());
     return node;
+  }
+
+  /** One by one: a call with all of a long text's nodes as its arguments would overflow the stack. */
+  function append(node, children) {
+    for (const child of children) if (child !== null && child !== undefined) node.append(child);
   }
 
   /** make("button", {type: "button", onclick: f}, "Stop") */
@@ -87,5 +92,5 @@ const dom = (() => {
     return `${count} ${word}${count === 1 ? "" : "s"}`;
   }
 
-  return { make, svg, button, set, byId, announce, notice, copy, download, plural };
+  return { make, svg, append, button, set, byId, announce, notice, copy, download, plural };
 })();

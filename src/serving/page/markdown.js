@@ -8,6 +8,7 @@ const markdown = (() => {
   const ITEM = /^(\s*)([-*+]|\d{1,9}[.)])\s+(.*)$/;
   const HEADING = /^ {0,3}#{1,6}\s+(.*)$/;
   const DEPTH_MAX = 4;
+  const TICKS_MAX = 8;  // around inline code; each number of them is searched for once
 
   // ---- inline
 
@@ -28,14 +29,14 @@ const markdown = (() => {
       const char = text[at];
       if (char === "`") {
         const ticks = runLength(text, at);
-        const end = nextMark(text, "`".repeat(ticks), at + ticks, closers);
+        const end = ticks > TICKS_MAX ? -1 : nextMark(text, "`".repeat(ticks), at + ticks, closers);
         if (end > 0) take(at, end + ticks, dom.make("code", {}, text.slice(at + ticks, end)));
         else at += ticks;
       } else if (char === "\\" && /[\\`*_{}[\]()#+.!-]/.test(text[at + 1] ?? "")) {
         take(at, at + 2, text[at + 1]);
       } else if ((char === "*" || char === "_") && depth < DEPTH_MAX) {
         const found = emphasis(text, at, closers);
-        if (found) take(at, found.end, dom.make(found.tag, {}, ...inline(found.inside, depth + 1)));
+        if (found) take(at, found.end, dom.make(found.tag, {}, inline(found.inside, depth + 1)));
         else at += runLength(text, at);
       } else {
         at += 1;
@@ -80,7 +81,7 @@ const markdown = (() => {
     const nodes = [];
     let paragraph = [];
     const flush = () => {
-      if (paragraph.length) nodes.push(dom.make("p", {}, ...inline(paragraph.join("\n"))));
+      if (paragraph.length) nodes.push(dom.make("p", {}, inline(paragraph.join("\n"))));
       paragraph = [];
     };
     for (let i = 0; i < lines.length;) {
@@ -93,7 +94,7 @@ const markdown = (() => {
         i = end + 1;
       } else if (heading) {
         flush();
-        nodes.push(dom.make("p", { class: "heading" }, dom.make("strong", {}, ...inline(heading[1]))));
+        nodes.push(dom.make("p", { class: "heading" }, dom.make("strong", {}, inline(heading[1]))));
         i += 1;
       } else if (ITEM.test(lines[i])) {
         flush();
@@ -139,7 +140,7 @@ const markdown = (() => {
     for (const line of lines) {
       const match = ITEM.exec(line);
       if (!match) {
-        open.at(-1).item?.append("\n", ...inline(line.trim()));
+        if (open.at(-1).item) dom.append(open.at(-1).item, ["\n", ...inline(line.trim())]);
         continue;
       }
       const indent = match[1].length;
@@ -152,7 +153,7 @@ const markdown = (() => {
         open.push({ indent, element, item: null });
       }
       const level = open.at(-1);
-      level.item = dom.make("li", {}, ...inline(match[3]));
+      level.item = dom.make("li", {}, inline(match[3]));
       level.element.append(level.item);
     }
     return top;
@@ -196,10 +197,10 @@ const markdown = (() => {
       }
       for (const node of this.tail) node.remove();
       const end = stableEnd(text, this.stable);
-      if (end > this.stable) this.element.append(...blocks(text.slice(this.stable, end)));
+      if (end > this.stable) dom.append(this.element, blocks(text.slice(this.stable, end)));
       this.stable = end;
       this.tail = blocks(text.slice(end));
-      this.element.append(...this.tail);
+      dom.append(this.element, this.tail);
     }
   }
 
