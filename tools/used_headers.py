@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a file uses of the headers that the build precompiles, it includes, itself or through the project's headers.
 
-The compiler no longer sees such an include missing: cmake/precompiled.cmake has parsed the header before the file begins.
+The compiler no longer misses such an include: cmake/precompiled.cmake has parsed the header before the file begins.
 """
 import pathlib
 import re
