@@ -14,9 +14,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import page_browser  # noqa: E402
 import source_files  # noqa: E402
 
-BYTES_MAX = 250_000
+BYTES_MAX = 300_000
 WAIT_SECONDS = 120
-ROWS = "4"  # few, so that somebody waits
+ROWS = "3"  # few, so that somebody waits
 OTHERS = ["bench", "serve", "fairness", "--requests", "1000", "--heavy", "5", "--heavy-prompt", "400",
           "--heavy-output", "200", "--output", "30", "--pause", "1"]
 

@@ -325,11 +325,29 @@ def run_load(tally: Tally) -> None:
             tally.fails("load", done.stderr[-4000:])
 
 
+def run_coverage(tally: Tally) -> None:
+    """What the committed corpora reach of the parsers that they are for."""
+    with tally.section("lines of parsers that their corpora reach"):
+        command = [sys.executable, ROOT / "tools/coverage.py", "--parsers", "--at-least", "85"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        for line in done.stdout.strip().splitlines():
+            tally.note(line.split(";")[0])
+        if done.returncode == 0:
+            tally.passes("coverage")
+        else:
+            tally.fails("coverage", done.stderr[-4000:])
+
+
+def run_long_fuzz(tally: Tally) -> None:
+    run_fuzz_section(tally, LONG_FUZZ_SECONDS)
+    run_coverage(tally)
+
+
 LONG_PARTS = {
     "tests": run_ordinary,
     "clients": lambda tally, options: run_large_clients(tally),
     "load": lambda tally, options: run_load(tally),
-    "fuzz": lambda tally, options: run_fuzz_section(tally, LONG_FUZZ_SECONDS),
+    "fuzz": lambda tally, options: run_long_fuzz(tally),
     "tidy": lambda tally, options: run_tidy(tally),
     "asan": run_asan,
     "tsan": lambda tally, options: run_tsan(tally),
