@@ -26,7 +26,7 @@ const charts = (() => {
       pen = value === null ? "M" : "L";
       if (value === null) return "";
       const x = WIDTH * (1 - (now - at) / SECONDS);
-      return `${command}${x.toFixed(1)} ${(HEIGHT - 1 - value / top * (HEIGHT - 2)).toFixed(1)}`;
+      return `${command}${x.toFixed(1)} ${(HEIGHT - 2 - value / top * (HEIGHT - 4)).toFixed(1)}`;
     }).join("");
   }
 
