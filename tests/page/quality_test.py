@@ -74,9 +74,9 @@ class SafetyTest(PageCase):
     def test_markdown_of_many_nodes(self):
         count = self.driver.execute_script("""
             const box = document.createElement("div");
-            new markdown.Writer(box).update("**a** ".repeat(200000) + "\\n\\n" + "```\\nx\\n```\\n".repeat(70000));
-            return [box.querySelectorAll("strong").length, box.querySelectorAll("pre").length];""")
-        self.assertEqual(count, [200000, 70000])
+            new markdown.Writer(box).update("**a** ".repeat(90000) + "\\n\\n" + "x\\n\\n".repeat(180000));
+            return [box.querySelectorAll("strong").length, box.querySelectorAll("p").length];""")
+        self.assertEqual(count, [90000, 180001])
 
 
 class NetworkTest(PageCase):
@@ -222,31 +222,21 @@ class AccessTest(PageCase):
         self.browser.media("light")
         self.assertEqual(self.driver.execute_script(ground), light)
 
-    def test_tab_reaches_everything_and_leaves_it(self):
+    def test_tab_reaches_everything_in_order_and_leaves_it(self):
         wanted = self.driver.execute_script(ACCESS + "\nreturn markReachable();")
         seen = ACCESS + "\nreturn [document.activeElement.dataset.reach ?? '', focusIsSeen()];"
-        for keys in (Keys.TAB, Keys.SHIFT + Keys.TAB):
-            self.driver.execute_script("document.activeElement.blur()")
+        for keys, step in ((Keys.TAB, 1), (Keys.SHIFT + Keys.TAB, -1)):
+            self.driver.execute_script("document.activeElement.blur(); scrollTo(0, 0)")
             order = []
-            for _ in range(wanted + 10):
+            for _ in range(wanted + 2):  # once around, the body included
                 self.driver.switch_to.active_element.send_keys(keys)
                 reached, is_seen = self.driver.execute_script(seen)
                 self.assertTrue(is_seen, reached)
                 order.append(reached)
             self.assertEqual([name for name in map(str, range(wanted)) if name not in order], [])
-            stuck = [one for one, other in zip(order, order[1:]) if one == other != ""]
-            self.assertEqual(stuck, [])
-
-    def test_the_order_of_focus_is_that_of_the_page(self):
-        wanted = self.driver.execute_script(ACCESS + "\nreturn markReachable();")
-        self.driver.execute_script("document.activeElement.blur(); scrollTo(0, 0)")
-        order = []
-        for _ in range(wanted):
-            self.driver.switch_to.active_element.send_keys(Keys.TAB)
-            order.append(self.driver.execute_script("return document.activeElement.dataset.reach ?? ''"))
-        numbers = [int(name) for name in order if name]
-        turns = sum(later < earlier for earlier, later in zip(numbers, numbers[1:]))
-        self.assertLessEqual(turns, 1, order)  # from the last one back to the first
+            numbers = [int(name) for name in order if name]
+            turns = sum((later - earlier) * step <= 0 for earlier, later in zip(numbers, numbers[1:]))
+            self.assertLessEqual(turns, 1, order)  # from the last one back to the first; nowhere twice
 
     def test_dialogs_hold_the_focus_and_give_it_back(self):
         opener = self.find("#show-help")
