@@ -53,6 +53,12 @@ class DocumentsTest(PlantedCase):
         self.assertEqual((tally.passed, tally.failures), (1, ["docs.README.md:1"]))
 
 
+class TestFilesTest(unittest.TestCase):
+    def test_one_program_loads_them_all_so_no_two_are_named_alike(self):
+        names = [path.name for path in (house.ROOT / "tests").rglob("*_test.py")]
+        self.assertEqual(sorted(set(names)), sorted(names))
+
+
 class TallyTest(PlantedCase):
     def finish(self, tally):
         with unittest.mock.patch("builtins.print") as printed:
