@@ -134,9 +134,11 @@ Accepted<std::vector<Prompt>> chat_prompts(Fields& fields, const Target& target,
   PLAIT_TRY(const Json* kwargs, fields.object("chat_template_kwargs"));
   PLAIT_TRY(const auto effort, fields.text("reasoning_effort"));
   std::vector<Prompt> prompts;
-  if (replaced) return prompts;
+  if (messages == nullptr && replaced) return prompts;
   if (messages == nullptr) return missing("messages");
-  if (!messages->is_array() || messages->empty()) return bad_value("messages", "must be a list of messages");
+  if (!messages->is_array() || (messages->empty() && !replaced)) {
+    return bad_value("messages", "must be a list of messages");
+  }
   Json adapted = Json::array();
   for (std::size_t i = 0; i < messages->size(); ++i) {
     PLAIT_TRY_VOID(check_message((*messages)[i], fmt::format("messages[{}]", i)));
@@ -144,6 +146,7 @@ Accepted<std::vector<Prompt>> chat_prompts(Fields& fields, const Target& target,
     // The newer name of the same role, which templates do not know.
     if (adapted.back()["role"] == "developer") adapted.back()["role"] = "system";
   }
+  if (replaced) return prompts;
   models::ChatOptions options;
   if (kwargs != nullptr) options.kwargs = *kwargs;
   if (effort) options.kwargs["reasoning_effort"] = *effort;

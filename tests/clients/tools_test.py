@@ -116,7 +116,8 @@ class ResponsesToolsTest(ToolCase):
                                       "response.completed"])
         deltas = [event.delta for event in events if event.type == "response.function_call_arguments.delta"]
         self.assertEqual(("".join(deltas), events[-3].arguments), (call.arguments, call.arguments))
-        self.assertEqual((final.output[0].arguments, final.output[0].call_id), (call.arguments, call.call_id))
+        self.assertEqual(final.output[0].arguments, call.arguments)
+        self.assertEqual(final.output[0].call_id, events[-2].item.call_id)
         self.assertEqual(self.client.responses.retrieve(final.id).output[0].arguments, call.arguments)
 
     def test_the_result_goes_back(self):
