@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <condition_variable>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -158,6 +159,15 @@ class ApiTest : public ::testing::Test {
     return events;
   }
   std::size_t running() { return models_.counters().sequences; }
+  /// Waits until the engines' thread has done what the ends of answers leave to do: then an Api beside `api_`, of which
+  /// nothing is in flight, may end though the thread runs.
+  void settle() {
+    for (const LoopOfModel& one : models_.loops()) {
+      std::promise<void> done;
+      one.loop->post([&done](engine::Engine&) { done.set_value(); });
+      done.get_future().wait();
+    }
+  }
 
   std::unique_ptr<TinyModel> made_;  // until it is served
   TinyModel* model_ = made_.get();

@@ -211,6 +211,7 @@ TEST_F(ResponsesTest, WithoutAFolder) {
   EXPECT_EQ(json_of(reply)["store"], false);
   EXPECT_EQ(json_of(send({{"input", "Hi"}, {"store", true}}))["error"]["param"], "store");
   EXPECT_EQ(json_of(send({{"input", "Hi"}, {"previous_response_id", "x"}}))["error"]["param"], "previous_response_id");
+  settle();
 }
 
 }  // namespace

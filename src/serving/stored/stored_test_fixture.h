@@ -46,6 +46,7 @@ class StoredTest : public ApiTest {
     }
   }
   void close() {
+    settle();
     asking_.reset();
     stored_.reset();
     routes_.reset();
