@@ -85,29 +85,14 @@ def fix_format(root: pathlib.Path) -> None:
         subprocess.run([FORMATTER, "-i", *files[start:start + 64]], check=True, cwd=root)
 
 
-def _reached(root: pathlib.Path, header: pathlib.Path, known: dict[pathlib.Path, bytes]) -> dict[pathlib.Path, bytes]:
-    """The header and every project file that it includes, directly or not."""
-    todo, seen = [header], {}
-    while todo:
-        path = todo.pop()
-        if path in seen or not (root / path).is_file():
-            continue
-        if path not in known:
-            known[path] = (root / path).read_bytes()
-        seen[path] = known[path]
-        text = source_files.read(root / path) or ""
-        todo += [pathlib.Path("src") / include.name for include in source_files.includes(text) if include.quoted]
-    return seen
-
-
 def check_headers(root: pathlib.Path, compiler: str = "g++") -> list[str]:
     """Every header compiles alone. Where x.cc includes x.h first, building x.cc proves it; others are compiled here."""
     keyed, known = {}, {}
     for path in sources(root):
         if path.suffix != ".h" or path.parts[0] != "src" or (root / path.with_suffix(".cc")).exists():
             continue
-        reached = _reached(root, path, known)
-        parts = [part for name in sorted(reached) for part in (name.as_posix().encode(), reached[name])]
+        reached = sorted(source_files.reached(root, path, known))
+        parts = [part for name in reached for part in (name.as_posix().encode(), (root / name).read_bytes())]
         keyed[_digest(compiler.encode(), *parts)] = path
 
     def command(path):

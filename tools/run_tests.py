@@ -306,6 +306,18 @@ def run_tsan(tally: Tally) -> None:
         run_ctest(tally, "tsan", rf"^({TSAN_AREAS})[._]")
 
 
+def run_tool(tally: Tally, name: str, tool: str, *options: str) -> None:
+    """A tool that judges by its exit code. What it prints is noted, up to the details behind a semicolon."""
+    command = [sys.executable, ROOT / "tools" / tool, *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    for line in done.stdout.strip().splitlines():
+        tally.note(line.split(";")[0])
+    if done.returncode == 0:
+        tally.passes(name)
+    else:
+        tally.fails(name, done.stderr[-4000:])
+
+
 def run_load(tally: Tally) -> None:
     """Half an hour of twice what the server can do, of all kinds; tools/long_load.py judges it."""
     if not tally.wants("load"):
@@ -315,27 +327,13 @@ def run_load(tally: Tally) -> None:
             tally.fails("build.release")
             return
         setup("model")
-        command = [sys.executable, ROOT / "tools/long_load.py", "--seconds", str(LONG_LOAD_SECONDS)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        for line in done.stdout.strip().splitlines():
-            tally.note(line)
-        if done.returncode == 0:
-            tally.passes("load")
-        else:
-            tally.fails("load", done.stderr[-4000:])
+        run_tool(tally, "load", "long_load.py", "--seconds", str(LONG_LOAD_SECONDS))
 
 
 def run_coverage(tally: Tally) -> None:
     """What the committed corpora reach of the parsers that they are for."""
     with tally.section("lines of parsers that their corpora reach"):
-        command = [sys.executable, ROOT / "tools/coverage.py", "--parsers", "--at-least", "85"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        for line in done.stdout.strip().splitlines():
-            tally.note(line.split(";")[0])
-        if done.returncode == 0:
-            tally.passes("coverage")
-        else:
-            tally.fails("coverage", done.stderr[-4000:])
+        run_tool(tally, "coverage", "coverage.py", "--parsers", "--at-least", "85")
 
 
 def run_long_fuzz(tally: Tally) -> None:

@@ -86,6 +86,20 @@ def includes(text: str) -> list[Include]:
             for match in _INCLUDE.finditer(text)]
 
 
+def reached(root: pathlib.Path, path: pathlib.Path, known: dict[pathlib.Path, list[Include]]) -> set[pathlib.Path]:
+    """The file and every project file that it includes, directly or not. `known` keeps the includes of each."""
+    todo, seen = [path], set()
+    while todo:
+        one = todo.pop()
+        if one in seen or not (root / one).is_file():
+            continue
+        seen.add(one)
+        if one not in known:
+            known[one] = includes(read(root / one) or "")
+        todo += [pathlib.Path("src") / include.name for include in known[one] if include.quoted]
+    return seen
+
+
 def _without_directives(text: str) -> str:
     """Blanks preprocessor lines, and every branch of a conditional but its first, so that braces stay balanced."""
     out, dead, continued = [], 0, False

@@ -34,35 +34,15 @@ WITNESSES = {name: re.compile(pattern) for name, pattern in USES.items()}
 
 
 def check(root: pathlib.Path) -> list[str]:
-    known: dict[pathlib.Path, tuple[set[str], list[pathlib.Path]]] = {}
+    known: dict[pathlib.Path, list[source_files.Include]] = {}
     problems = []
     for path in source_files.listed(root):
         if path.parts[0] != "src" or path.suffix not in (".h", ".cc"):
             continue
-        present = _reached(root, path, known)
+        system = {include.name for file in source_files.reached(root, path, known) for include in known[file]
+                  if not include.quoted}
+        present = system.union(*(BRING.get(name, set()) for name in system))
         text = source_files.without_comments(source_files.read(root / path) or "")
         problems += [f"{path}: uses what <{name}> has and does not include it"
                      for name, witness in WITNESSES.items() if name not in present and witness.search(text)]
     return problems
-
-
-def _direct(root: pathlib.Path, path: pathlib.Path) -> tuple[set[str], list[pathlib.Path]]:
-    """Names of the system's headers, and the project's files, that a file includes."""
-    found = source_files.includes(source_files.read(root / path) or "")
-    system = {include.name for include in found if not include.quoted}
-    return system, [pathlib.Path("src") / include.name for include in found if include.quoted]
-
-
-def _reached(root: pathlib.Path, path: pathlib.Path, known: dict) -> set[str]:
-    """The system's headers that a file includes, directly or through the project's."""
-    todo, seen, system = [path], set(), set()
-    while todo:
-        one = todo.pop()
-        if one in seen or not (root / one).is_file():
-            continue
-        seen.add(one)
-        if one not in known:
-            known[one] = _direct(root, one)
-        system |= known[one][0]
-        todo += known[one][1]
-    return system.union(*(BRING.get(name, set()) for name in system))

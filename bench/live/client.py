@@ -180,8 +180,7 @@ def serving(setup, *options: str, environment: tuple[str, ...] = ()):
 
 def run_plait(setup, *arguments: str, given: str = "") -> dict:
     """What a verb prints with --json."""
-    done = subprocess.run([setup.plait, *arguments, "--model", setup.model, "--json"] if "cost" in arguments else
-                          [setup.plait, *arguments, "--json"], input=given, capture_output=True, text=True, check=False)
+    done = subprocess.run([setup.plait, *arguments, "--json"], input=given, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"plait {' '.join(arguments)}: {done.stderr}")
     return json.loads(done.stdout)

@@ -116,7 +116,7 @@ def measured_profile(setup, run: dict) -> str:
 def costs_of(setup, run: dict, profile: str) -> list[dict]:
     """Of each trajectory, in order."""
     lines = "".join(json.dumps(line) + "\n" for one in run["trajectories"] for line in one["rounds"])
-    told = run_plait(setup, "cost", "-", "--profile", profile, given=lines)
+    told = run_plait(setup, "cost", "-", "--model", setup.model, "--profile", profile, given=lines)
     return [one["cost"] for one in told["trajectories"]]
 
 

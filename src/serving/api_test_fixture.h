@@ -5,7 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -108,6 +110,15 @@ class TinyModel final : public ReadyModel {
   std::unique_ptr<engine::ModelRunner> runner_;
   std::unique_ptr<engine::Engine> engine_;
 };
+
+/// Whether it becomes true within ten seconds.
+inline bool comes(const std::function<bool()>& what) {
+  for (int i = 0; i < 1000; ++i) {
+    if (what()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
 
 class ApiTest : public ::testing::Test {
  protected:

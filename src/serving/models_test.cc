@@ -46,13 +46,6 @@ class ServedModelsTest : public ::testing::Test {
     return future;
   }
   State state(std::size_t model) { return models_->list()[model].state; }
-  bool comes(const std::function<bool()>& what) {
-    for (int i = 0; i < 1000; ++i) {
-      if (what()) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    return false;
-  }
 
   EngineThread engines_;
   std::unique_ptr<ServedModels> models_;

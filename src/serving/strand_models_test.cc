@@ -3,8 +3,6 @@
 // Strands in one of several models: which one, how long it stays, and what becomes of it.
 #include <gtest/gtest.h>
 
-#include <chrono>
-#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -55,13 +53,6 @@ class StrandModelsTest : public ::testing::Test {
     return "/v1/strands/" + ask(HttpMethod::post, "/v1/strands", body)["id"].get<std::string>();
   }
   State state(std::size_t model) { return models_->list()[model].state; }
-  bool comes(const std::function<bool()>& what) {
-    for (int i = 0; i < 1000; ++i) {
-      if (what()) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    return false;
-  }
 
   EngineThread engines_;
   std::unique_ptr<ServedModels> models_;
