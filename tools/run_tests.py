@@ -57,8 +57,9 @@ class Tally:
         print(f"== {title}", flush=True)
         before, started = self.counts(), time.monotonic()
         yield
-        self.sections.append((title, *(now - then for now, then in zip(self.counts(), before)),
-                              time.monotonic() - started))
+        taken = time.monotonic() - started
+        self.sections.append((title, *(now - then for now, then in zip(self.counts(), before)), taken))
+        print(f"   took {taken:.0f} s", flush=True)
 
     def note(self, text: str) -> None:
         """A line worth keeping in the report."""
