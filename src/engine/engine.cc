@@ -232,10 +232,11 @@ void Engine::State::arrive(Sequence& sequence) {
 
 /// Whether a member of a row group may begin now: the group has to fit into a step.
 Result<void> Engine::State::check_group(const Sequence& sequence) const {
-  if (sequence.pending() > 1) {
+  if (sequence.pending() > kForcedRows) {
     return fail(ErrorCode::invalid_argument,
-                fmt::format("{} tokens of sequence {} are not computed; generate with prompt_only before it watches",
-                            sequence.pending(), sequence.id.value()));
+                fmt::format("{} tokens of sequence {} are not computed, and a row group feeds {} at a time; generate with "
+                            "prompt_only before it watches",
+                            sequence.pending(), sequence.id.value(), kForcedRows));
   }
   const auto all = members(sequence.group);
   const auto active = std::ranges::count_if(all, [](const Sequence* one) { return one->generation.has_value(); });
@@ -352,6 +353,16 @@ Result<void> Engine::State::keep_watched(Sequence& sequence, Sequence& other, co
   return {};
 }
 
+/// Both, and all that either had in its row group, run in one step from now on.
+void Engine::State::form_group(Sequence& sequence, Sequence& other) {
+  const std::uint64_t group = sequence.group != 0 ? sequence.group : other.group != 0 ? other.group : next_group++;
+  const std::uint64_t merged = other.group;
+  for (const auto& [number, member] : sequences) {
+    const bool joins = member.get() == &sequence || member.get() == &other || (merged != 0 && member->group == merged);
+    if (joins) member->group = group;
+  }
+}
+
 Result<void> Engine::watch(SequenceId id, SequenceId other_id, const Watch& watch) {
   PLAIT_TRY(Sequence * sequence, state_->idle(id));
   PLAIT_TRY(Sequence * other, state_->idle(other_id));
@@ -368,15 +379,39 @@ Result<void> Engine::watch(SequenceId id, SequenceId other_id, const Watch& watc
   sequence->watched.push_back({other_id, watch.other_position});
   if (!watch.other_position) sequence->watched_tokens += static_cast<std::ptrdiff_t>(other->span.length());
   if (watch.own_position) sequence->own_position = watch.own_position;
-  const std::uint64_t group = sequence->group != 0 ? sequence->group
-                              : other->group != 0  ? other->group
-                                                   : state_->next_group++;
-  const std::uint64_t merged = other->group;
-  for (const auto& [number, member] : state_->sequences) {
-    const bool joins = member.get() == sequence || member.get() == other || (merged != 0 && member->group == merged);
-    if (joins) member->group = group;
-  }
+  state_->form_group(*sequence, *other);
   sequence->place.node = PrefixCache::kLost;  // what it computes depends on what it watches
+  return {};
+}
+
+Result<void> Engine::watch_instead(SequenceId id, std::span<const SequenceId> others) {
+  Sequence* sequence = state_->find(id);
+  if (sequence == nullptr) return fail(ErrorCode::not_found, fmt::format("there is no sequence {}", id.value()));
+  if (sequence->own_position) return fail(ErrorCode::invalid_argument, "it has positions of its own");
+  PLAIT_TRY_VOID(state_->bring_here(*sequence));
+  std::vector<Sequence*> seen;
+  for (const SequenceId number : others) {
+    Sequence* other = state_->find(number);
+    if (other == nullptr) return fail(ErrorCode::not_found, fmt::format("there is no sequence {}", number.value()));
+    if (other == sequence || std::ranges::find(seen, other) != seen.end()) {
+      return fail(ErrorCode::invalid_argument, fmt::format("sequence {} would be seen twice", number.value()));
+    }
+    PLAIT_TRY_VOID(state_->bring_here(*other));
+    if (!other->span.has_all()) {
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("a window has left pages of sequence {} behind; watch before it does", number.value()));
+    }
+    seen.push_back(other);
+  }
+  sequence->watched.clear();
+  sequence->watched_tokens = 0;
+  for (Sequence* other : seen) {
+    other->span.keep_all();
+    sequence->watched.push_back({other->id, {}});
+    sequence->watched_tokens += static_cast<std::ptrdiff_t>(other->span.length());
+    state_->form_group(*sequence, *other);
+  }
+  if (!seen.empty()) sequence->place.node = PrefixCache::kLost;
   return {};
 }
 

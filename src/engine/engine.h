@@ -229,7 +229,8 @@ class Engine {
   /// vocabulary; beyond the context, with both numbers; it generates).
   [[nodiscard]] base::Result<void> append(SequenceId sequence, std::span<const base::TokenId> tokens);
   /// Makes it run. Errors: invalid_argument (sampler options; nothing to compute; it generates; logprobs of tokens that
-  /// are not there; pooling that goes on, or without hidden states; either of a row group); out_of_resources (it would
+  /// are not there; pooling that goes on, or without hidden states; either of a row group, or more than 64 tokens that
+  /// are not computed in one); out_of_resources (it would
   /// never fit into the memory of keys and values, with both numbers).
   [[nodiscard]] base::Result<void> generate(SequenceId sequence, const GenerateOptions& options);
   /// A sequence that begins with all tokens of this one, on the same pages. Constant time but for its list of pages and
@@ -248,6 +249,11 @@ class Engine {
   /// Errors: invalid_argument (either generates or has more than one token that is not computed; the same sequence; a
   /// position given here would show tokens whose pages a window has left behind), out_of_resources (as join()).
   [[nodiscard]] base::Result<void> watch(SequenceId sequence, SequenceId other, const Watch& options = {});
+  /// From the next step on `sequence` watches these, in this order, in place of all that it watched: also while it
+  /// generates. Nothing is computed again: what was computed keeps what it has seen. They and it become one row group.
+  /// Errors: not_found; invalid_argument (the same sequence, one twice, positions of its own, or pages that a window has
+  /// left behind); out_of_resources (as join()).
+  [[nodiscard]] base::Result<void> watch_instead(SequenceId sequence, std::span<const SequenceId> others);
   /// Drops the last tokens of its own, down to `length` in all. Errors: invalid_argument (it generates; within what it
   /// joined or longer than it is).
   [[nodiscard]] base::Result<void> trim(SequenceId sequence, std::size_t length);

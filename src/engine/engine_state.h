@@ -55,6 +55,9 @@ struct Generation {
   double first_token_at = -1;    ///< The same.
 };
 
+/// Most tokens that one sequence feeds in a decode step: forced ones, or those that a row group begins with.
+inline constexpr std::size_t kForcedRows = 64;
+
 struct Sequence {
   Sequence(SequenceId number, SequenceOptions its_options, KvMemory& memory)
       : id(number), options(std::move(its_options)), span(memory) {}
@@ -122,6 +125,7 @@ class Engine::State {
   [[nodiscard]] base::Result<void> check_fits(const Sequence& sequence, const GenerateOptions& generate) const;
   [[nodiscard]] base::Result<Generation> prepare(const Sequence& sequence, const GenerateOptions& generate) const;
   [[nodiscard]] base::Result<void> keep_watched(Sequence& sequence, Sequence& other, const Watch& watch);
+  void form_group(Sequence& sequence, Sequence& other);
   [[nodiscard]] base::Result<void> check_group(const Sequence& sequence) const;
   [[nodiscard]] base::Result<void> begin(Sequence& sequence, const GenerateOptions& generate);
   void arrive(Sequence& sequence);

@@ -438,8 +438,96 @@ TEST_F(RowGroups, RefuseWhatWouldBreakTheirStep) {
   ASSERT_TRUE(engine_->watch(b, a));
   EXPECT_EQ(code(engine_->trim(a, 2)), base::ErrorCode::invalid_argument);
   EXPECT_EQ(code(engine_->join(a, b, 0)), base::ErrorCode::invalid_argument);
-  ASSERT_TRUE(engine_->append(b, random_tokens(2, 2)));
+  ASSERT_TRUE(engine_->append(b, random_tokens(2, 65)));
   EXPECT_EQ(code(engine_->generate(b, {.listener = &recorder_})), base::ErrorCode::invalid_argument);
+  EXPECT_EQ(code(engine_->watch_instead(b, std::array{b})), base::ErrorCode::invalid_argument);
+  EXPECT_EQ(code(engine_->watch_instead(b, std::array{a, a})), base::ErrorCode::invalid_argument);
+  EXPECT_EQ(code(engine_->watch_instead(b, std::array{SequenceId(99)})), base::ErrorCode::not_found);
+}
+
+/// What the workers of a history do: the first one ends a step of its work, which both see from then on, and begins the
+/// next one with a few given tokens, all while the second one generates.
+class EndsItsStep final : public Listener {
+ public:
+  EndsItsStep(Engine& engine, SequenceId prompt, SequenceId first, SequenceId second, std::vector<TokenId> header)
+      : engine_(engine), prompt_(prompt), first_(first), second_(second), header_(std::move(header)) {}
+
+  bool on_token(SequenceId sequence, const models::Sample& sample) override {
+    tokens[sequence].push_back(sample.token);
+    return true;
+  }
+  void on_end(SequenceId sequence, const Ending& ending) override {
+    EXPECT_EQ(ending.reason, EndReason::length);
+    if (sequence != first_ || next) return;
+    next = *engine_.create({});
+    EXPECT_TRUE(engine_.join(*next, prompt_, 0));
+    EXPECT_TRUE(engine_.append(*next, header_));
+    EXPECT_TRUE(engine_.watch_instead(*next, std::array{first_, second_}));
+    EXPECT_TRUE(engine_.watch_instead(second_, std::array{first_, *next}));
+    EXPECT_TRUE(engine_.generate(first_, {.prompt_only = true, .listener = this}));  // its last token
+    EXPECT_TRUE(engine_.generate(*next, {.tokens_max = 12, .listener = this}));
+  }
+
+  std::map<SequenceId, std::vector<TokenId>> tokens;
+  std::optional<SequenceId> next;
+
+ private:
+  Engine& engine_;
+  SequenceId prompt_;
+  SequenceId first_;
+  SequenceId second_;
+  std::vector<TokenId> header_;
+};
+
+TEST_F(RowGroups, WatchOthersInsteadWhileTheyGenerate) {
+  for (const std::size_t window : {0U, 16U}) {
+    open(100, {.window = window});
+    prompt_ = random_tokens(1, 33);
+    const SequenceId root = *engine_->create({});
+    ASSERT_TRUE(engine_->append(root, prompt_));
+    ASSERT_TRUE(engine_->generate(root, {.prompt_only = true, .listener = &recorder_}));
+    run();
+    std::array<std::vector<TokenId>, 3> own{std::vector{TokenId(3)}, std::vector{TokenId(4)},
+                                            std::vector{TokenId(5), TokenId(6), TokenId(7)}};
+    std::array<SequenceId, 2> pair{*engine_->create({}), *engine_->create({})};
+    EndsItsStep listener(*engine_, root, pair[0], pair[1], own[2]);
+    for (std::size_t w = 0; w < 2; ++w) {
+      ASSERT_TRUE(engine_->join(pair[w], root, 0));
+      ASSERT_TRUE(engine_->append(pair[w], own[w]));
+    }
+    ASSERT_TRUE(engine_->watch_instead(pair[0], std::array{pair[1]}));
+    ASSERT_TRUE(engine_->watch_instead(pair[1], std::array{pair[0]}));
+    ASSERT_TRUE(engine_->generate(pair[0], {.tokens_max = 6, .listener = &listener}));
+    ASSERT_TRUE(engine_->generate(pair[1], {.tokens_max = 15, .listener = &listener}));
+    run();
+    ASSERT_TRUE(listener.next);
+
+    const auto choose = [&](std::initializer_list<const std::vector<TokenId>*> view) {
+      std::vector<TokenId> tokens = prompt_;
+      for (const auto* part : view) tokens.insert(tokens.end(), part->begin(), part->end());
+      std::vector<std::ptrdiff_t> positions(tokens.size());
+      std::iota(positions.begin(), positions.end(), 0);
+      const auto logits = runner_->logits(tokens, positions);
+      return TokenId(static_cast<std::int32_t>(std::ranges::max_element(logits) - logits.begin()));
+    };
+    for (std::size_t step = 0; step < 18; ++step) {
+      const auto before = own;
+      if (step < 6) own[0].push_back(choose({&before[1], &before[0]}));
+      if (step < 6) own[1].push_back(choose({&before[0], &before[1]}));
+      if (step >= 6 && step < 15) own[1].push_back(choose({&before[0], &before[2], &before[1]}));
+      if (step < 6) continue;
+      std::vector<TokenId> second = before[1];
+      if (step > 15) second.resize(15);  // its last token was never fed
+      own[2].push_back(choose({&before[0], &second, &before[2]}));
+    }
+    EXPECT_EQ(listener.tokens[pair[0]], std::vector(own[0].begin() + 1, own[0].end()));
+    EXPECT_EQ(listener.tokens[pair[1]], std::vector(own[1].begin() + 1, own[1].end()));
+    EXPECT_EQ(listener.tokens[*listener.next], std::vector(own[2].begin() + 3, own[2].end()));
+    for (const SequenceId sequence : {root, pair[0], pair[1], *listener.next}) engine_->close(sequence);
+    engine_->check_invariants();
+    EXPECT_EQ(engine_->counters().sequences, 0U);
+    recorder_ = {};
+  }
 }
 
 TEST_F(RowGroups, DoNotSeeWhatAWindowHasLeftBehind) {

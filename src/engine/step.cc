@@ -14,8 +14,6 @@ namespace {
 using base::ErrorCode;
 using base::Result;
 
-/// Forced tokens of one sequence in a step, at most.
-constexpr std::size_t kForcedRows = 64;
 /// Tokens that a generation is expected to have if it does not say.
 constexpr std::size_t kTokensExpected = 128;
 
