@@ -8,8 +8,12 @@
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
 #include <map>
 #include <memory>
+#include <numeric>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -517,7 +521,7 @@ TEST_F(RowGroups, WatchOthersInsteadWhileTheyGenerate) {
       if (step >= 6 && step < 15) own[1].push_back(choose({&before[0], &before[2], &before[1]}));
       if (step < 6) continue;
       std::vector<TokenId> second = before[1];
-      if (step > 15) second.resize(15);  // its last token was never fed
+      second.resize(std::min<std::size_t>(15, second.size()));  // its last token is never fed
       own[2].push_back(choose({&before[0], &second, &before[2]}));
     }
     EXPECT_EQ(listener.tokens[pair[0]], std::vector(own[0].begin() + 1, own[0].end()));

@@ -113,7 +113,8 @@ Thought Thinking::partial() {
 void Thinking::cancel() {
   if (!running_) return;
   end_early(EndReason::cancelled);
-  if (cancel_) cancel_();
+  const std::function<void()> end = cancel_;  // the run may set another one meanwhile
+  if (end) end();
   const std::vector<State> open = strands_open_;  // the run ends meanwhile
   for (const State& strand : open) {
     if (!strand.closed()) strand.cancel();
@@ -198,9 +199,11 @@ Program<Said> Thinking::call(State strand, Call call) {
 }
 
 std::size_t Thinking::share(std::size_t calls) const {
-  const Spending spent = sum(calls_);
-  const std::size_t left = budget_ - std::min(budget_, spent.generated_tokens);
-  return std::min(options_.call_tokens, left / std::max<std::size_t>(calls, 1));
+  return std::min(options_.call_tokens, left() / std::max<std::size_t>(calls, 1));
+}
+
+std::size_t Thinking::left() const {
+  return budget_ - std::min(budget_, sum(calls_).generated_tokens);
 }
 
 std::uint64_t Thinking::seed(std::uint64_t round, std::uint64_t index) const {

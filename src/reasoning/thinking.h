@@ -123,6 +123,8 @@ class Thinking {
 
   /// Tokens that each of `calls` calls may generate if they begin now. Requires: no call runs.
   [[nodiscard]] std::size_t share(std::size_t calls = 1) const;
+  /// Tokens of the budget that are left.
+  [[nodiscard]] std::size_t left() const;
   [[nodiscard]] std::uint64_t seed(std::uint64_t round, std::uint64_t index = 0) const;
   /// Notes an outcome.
   void count(std::string_view name, std::size_t times = 1) { counts_[std::string(name)] += times; }
