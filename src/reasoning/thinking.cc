@@ -127,6 +127,7 @@ void Thinking::end_early(EndReason reason) {
 
 Result<Piece> Thinking::piece(std::string_view name, Json variables) const {
   std::string text = question_;
+  if (options_.raw && name.ends_with(".start")) name = {};
   if (!name.empty()) {
     variables["question"] = question_;
     PLAIT_TRY(text, prompts_.render(name, variables));

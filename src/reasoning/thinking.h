@@ -49,8 +49,8 @@ struct ThoughtEvent {
 struct ThinkOptions {
   /// The conversation, in OpenAI's shape; the last message is the user's question.
   text::Json messages = text::Json::array();
-  /// Instead of messages: the text that the model goes on from, as it is. Prompts of strategies are left out where they
-  /// can be, else the text is their question.
+  /// Instead of messages: the text that the model goes on from, as it is. Prompts NAME.start are left out then, others
+  /// have it as their question.
   std::optional<std::string> raw = {};
   models::SamplerOptions sampler = {};
   std::size_t call_tokens = 512;        ///< Most tokens of one call. ≥ 1.
