@@ -23,6 +23,7 @@
 #include "cli/ps.h"
 #include "cli/roofline.h"
 #include "cli/serve.h"
+#include "cli/think.h"
 #include "cli/tokenize.h"
 #include "cli/top.h"
 
@@ -59,6 +60,7 @@ void add_verbs(CLI::App& app, Session& session) {
   add_top(app, session);
   add_key(app, session);
   add_ask(app, session);
+  add_think(app, session);
   add_chat(app, session);
   add_batch(app, session);
   add_embed(app, session);

@@ -128,7 +128,10 @@ Program<Block> ThreadWeaver::weave(Thinking& thinking, State main, std::vector<O
   }
   Block block{.strand = strands.front()};
   std::vector<Result<Said>> said;
-  for (const Thread& thread : threads) said.push_back(co_await thread.saying);
+  for (const Thread& thread : threads) {
+    Result<Said> one = co_await thread.saying;
+    said.push_back(std::move(one));
+  }
   for (const auto& one : said) {
     if (!one) co_return std::unexpected(one.error());
   }
