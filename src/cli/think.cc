@@ -134,9 +134,9 @@ class Watcher {
         return add(call, event.text);
       case reasoning::ThoughtEvent::Kind::closed:
         if (show_) flush(call);
-        return note(session_, fmt::format("{}: {} tokens in {:.2f} s ({} of {} prompt tokens were there)", call.label,
-                                          call.generated_tokens, call.end - call.start, call.cached_tokens,
-                                          call.prompt_tokens));
+        return note(session_,
+                    fmt::format("{}: {} tokens in {:.2f} s ({} of {} prompt tokens were there)", call.label,
+                                call.generated_tokens, call.end - call.start, call.cached_tokens, call.prompt_tokens));
       case reasoning::ThoughtEvent::Kind::failed:
         return note(session_, fmt::format("{}: {}", call.label, event.text));
     }
@@ -164,17 +164,18 @@ class Watcher {
 
 void explain(const Session& session, const reasoning::Strategy& strategy, const reasoning::Bound& bound,
              const ThinkFlags& flags) {
-  const std::size_t budget = flags.tokens_all > 0 ? std::min(flags.tokens_all, bound.generated_tokens)
-                                                  : bound.generated_tokens;
+  const std::size_t budget =
+      flags.tokens_all > 0 ? std::min(flags.tokens_all, bound.generated_tokens) : bound.generated_tokens;
   if (session.json) {
     Json json = serving::bound_json(bound);
     json["strategy"] = strategy.name();
     json["budget"] = budget;
     return print("{}\n", json.dump());
   }
-  print("{} takes at most\n  {} rows at the same time\n  {} generated tokens, {} of them one after another\n"
-        "  {} tokens of prompts, those found computed included\n",
-        strategy.name(), bound.rows, budget, std::min(bound.critical_path_tokens, budget), bound.prompt_tokens);
+  print(
+      "{} takes at most\n  {} rows at the same time\n  {} generated tokens, {} of them one after another\n"
+      "  {} tokens of prompts, those found computed included\n",
+      strategy.name(), bound.rows, budget, std::min(bound.critical_path_tokens, budget), bound.prompt_tokens);
 }
 
 void report(const Session& session, const reasoning::Thought& thought) {
@@ -268,7 +269,8 @@ void add_think(CLI::App& app, Session& session) {
   verb->add_option("-s,--system", flags->system, "What the model is told before the question");
   verb->add_option("--strategy", flags->strategy, "How: a name that --list shows")->capture_default_str();
   for (const auto& [flag, name] : kFlags) {
-    verb->add_option(std::string(flag), flags->options[std::string(name)], fmt::format("The strategy's option {}", name));
+    verb->add_option(std::string(flag), flags->options[std::string(name)],
+                     fmt::format("The strategy's option {}", name));
   }
   verb->add_option("-o,--option", flags->set, "Any option of the strategy: NAME=VALUE; may be given several times");
   verb->add_option("--tokens-all", flags->tokens_all, "Most tokens of all strands together; 0: what --explain says");

@@ -233,10 +233,11 @@ void Engine::State::arrive(Sequence& sequence) {
 /// Whether a member of a row group may begin now: the group has to fit into a step.
 Result<void> Engine::State::check_group(const Sequence& sequence) const {
   if (sequence.pending() > kForcedRows) {
-    return fail(ErrorCode::invalid_argument,
-                fmt::format("{} tokens of sequence {} are not computed, and a row group feeds {} at a time; generate with "
-                            "prompt_only before it watches",
-                            sequence.pending(), sequence.id.value(), kForcedRows));
+    return fail(
+        ErrorCode::invalid_argument,
+        fmt::format("{} tokens of sequence {} are not computed, and a row group feeds {} at a time; generate with "
+                    "prompt_only before it watches",
+                    sequence.pending(), sequence.id.value(), kForcedRows));
   }
   const auto all = members(sequence.group);
   const auto active = std::ranges::count_if(all, [](const Sequence* one) { return one->generation.has_value(); });

@@ -165,10 +165,11 @@ Result<std::size_t> GroupThink::budget(const Thinking& thinking, std::size_t pro
   const std::size_t room = context > prompt ? (context - prompt) / options_.thinkers : 0;
   const std::size_t budget = std::min({options_.budget, room, thinking.left() / (options_.thinkers + 1)});
   if (budget >= kBudgetLeast) return budget;
-  return fail(ErrorCode::invalid_argument,
-              fmt::format("{} thinkers behind a prompt of {} tokens would have {} tokens each, of a context of {} and a "
-                          "budget of {}; ask for fewer thinkers or a larger budget",
-                          options_.thinkers, prompt, budget, context, thinking.left()));
+  return fail(
+      ErrorCode::invalid_argument,
+      fmt::format("{} thinkers behind a prompt of {} tokens would have {} tokens each, of a context of {} and a "
+                  "budget of {}; ask for fewer thinkers or a larger budget",
+                  options_.thinkers, prompt, budget, context, thinking.left()));
 }
 
 Program<Thought> GroupThink::think(Thinking& thinking) const {
@@ -212,7 +213,8 @@ Program<Said> GroupThink::answer(Thinking& thinking, SharedPrompt& prompt, const
   for (const SequenceId thinker : group.sequences()) {
     if (!engine.join(row, thinker, 0)) thinking.count("unread_parts");  // of which nothing was computed
   }
-  PLAIT_CO_TRY(const std::string text, thinking.prompts().render("group_think.answer", {{"question", thinking.question()}}));
+  PLAIT_CO_TRY(const std::string text,
+               thinking.prompts().render("group_think.answer", {{"question", thinking.question()}}));
   const auto tokens = encode_behind(*thinking.model().tokenizer, "\n\n" + text);
   if (auto appended = engine.append(row, tokens); !appended) co_return std::unexpected(std::move(appended).error());
   const Program<Said> said = say(thinking, row, "answer", thinking.seed(2), thinking.share());

@@ -23,7 +23,8 @@ class GroupThinkTest : public ThinkingTest {
       if (own == std::string_view::npos || own + 9 >= said.size()) return std::nullopt;
       auto skip = static_cast<std::size_t>(said[own + 8] - '1');
       for (char c = 'A'; c <= 'P'; ++c) {
-        if (said.find(std::string{'<', c, '>'}) != std::string_view::npos || said.ends_with(std::string{'<', c})) continue;
+        if (said.find(std::string{'<', c, '>'}) != std::string_view::npos || said.ends_with(std::string{'<', c}))
+          continue;
         if (said.ends_with("<")) {
           if (skip-- == 0) return std::string(1, c);
         }
@@ -52,11 +53,9 @@ TEST_F(GroupThinkTest, ThinkersSeeEachOthersTokensAndDivideTheWork) {
   std::size_t alone = 0;
   for (const std::size_t thinkers : {1U, 2U, 4U}) {
     for (const char* layout : {"slots", "last"}) {
-      const auto thought = think(*make("group-think", {{"thinkers", thinkers},
-                                                       {"budget", 100},
-                                                       {"layout", layout},
-                                                       {"answer", false}}),
-                                 question("letters"));
+      const auto thought =
+          think(*make("group-think", {{"thinkers", thinkers}, {"budget", 100}, {"layout", layout}, {"answer", false}}),
+                question("letters"));
       ASSERT_TRUE(thought) << thought.error().message;
       EXPECT_EQ(letters(*thought).size(), 16U) << thinkers << layout;
       EXPECT_EQ(thought->paths.size(), thinkers);

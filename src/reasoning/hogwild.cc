@@ -142,7 +142,8 @@ Result<void> Crew::start_step(Worker& worker) {
     const std::size_t vocabulary = thinking_.model().tokenizer->size();
     for (std::size_t id = 0; id < vocabulary; ++id) {
       const TokenId token(static_cast<std::int32_t>(id));
-      if (thinking_.model().tokenizer->is_end_of_generation(token)) options.sampler.logit_bias.emplace_back(token, kNever);
+      if (thinking_.model().tokenizer->is_end_of_generation(token))
+        options.sampler.logit_bias.emplace_back(token, kNever);
     }
   }
   options.stop = worker.step->stop_ids();
@@ -354,8 +355,9 @@ std::unique_ptr<Strategy> make_hogwild(const HogwildOptions& options) { return s
 StrategyEntry hogwild_strategy() {
   return {.name = "hogwild",
           .about = "workers on one question who read each other's unfinished sentences",
-          .options = "workers=2 layout=combined|contiguous|interleaved question_every=256 answer_tokens=16 "
-                     "forbid_end=false",
+          .options =
+              "workers=2 layout=combined|contiguous|interleaved question_every=256 answer_tokens=16 "
+              "forbid_end=false",
           .make = [](const text::Json& json) -> Result<std::unique_ptr<Strategy>> {
             OptionReader reader(json);
             HogwildOptions options;

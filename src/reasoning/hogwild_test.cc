@@ -81,7 +81,7 @@ TEST_F(HogwildTest, WorkersReadEachOtherAsTheirLayoutSays) {
   const std::size_t interleaved = bob_sees("interleaved", " one tw");
   EXPECT_GT(combined, 0U);
   EXPECT_EQ(combined, contiguous);
-  EXPECT_GT(interleaved, combined + 10);  // only when the step has ended
+  EXPECT_GT(interleaved, combined + 10);                          // only when the step has ended
   EXPECT_EQ(bob_sees("interleaved", " four.\n\n"), interleaved);  // and then all of it, its last token too
 }
 

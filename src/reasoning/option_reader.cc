@@ -63,14 +63,13 @@ std::size_t OptionReader::choice(std::string_view name, std::span<const std::str
                                  std::size_t otherwise) {
   const Json* value = find(name);
   if (value == nullptr) return otherwise;
-  const auto at =
-      value->is_string() ? std::ranges::find(choices, value->get_ref<const std::string&>()) : choices.end();
+  const auto at = value->is_string() ? std::ranges::find(choices, value->get_ref<const std::string&>()) : choices.end();
   if (at == choices.end()) wrong(name, fmt::format("must be one of {}", fmt::join(choices, ", ")));
   return at == choices.end() ? otherwise : static_cast<std::size_t>(at - choices.begin());
 }
 
-std::vector<std::size_t> OptionReader::list(std::string_view name, std::vector<std::size_t> otherwise,
-                                            std::size_t most, std::size_t low, std::size_t high) {
+std::vector<std::size_t> OptionReader::list(std::string_view name, std::vector<std::size_t> otherwise, std::size_t most,
+                                            std::size_t low, std::size_t high) {
   const Json* value = find(name);
   if (value == nullptr) return otherwise;
   const Json alone = Json::array({*value});

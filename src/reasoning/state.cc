@@ -72,6 +72,12 @@ Value<Appended> State::append(Piece piece) const {
   return promise.value();
 }
 
+Value<Appended> State::cut(std::size_t length) const {
+  const Promise<Appended> promise;
+  strand().ask(cut_operation(length, promise));
+  return promise.value();
+}
+
 Value<Capture> State::gen(std::string name, GenOptions options) const {
   const Promise<Capture> promise;
   strand().ask(gen_operation(std::move(name), std::move(options), promise));

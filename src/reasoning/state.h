@@ -185,6 +185,9 @@ class State {
   /// template makes of the whole conversation, as far as possible on what is computed. Errors: invalid_argument (a
   /// token outside the vocabulary; beyond the context, with both numbers).
   Value<Appended> append(Piece piece) const;
+  /// Drops the last tokens, down to `length`; what is computed of the others stays. Errors: invalid_argument (it is
+  /// shorter, or a join by spans is longer).
+  Value<Appended> cut(std::size_t length) const;
   /// Errors: those of Engine::generate(); invalid_argument (stop; no tokens to go on from; tokens_max is less than the
   /// shortest text of the grammar).
   Value<Capture> gen(std::string name, GenOptions options) const;

@@ -37,16 +37,16 @@ enum class CallRole { main, child, draft, judge, planner, distiller, worker };
 
 /// One call of the model: a row of the ledger, in the order in which they were asked for.
 struct CallRecord {
-  std::uint64_t id = 0;                     ///< From 1 on.
-  std::optional<std::uint64_t> parent = {}; ///< The call whose text it goes on from, if there is one.
+  std::uint64_t id = 0;                      ///< From 1 on.
+  std::optional<std::uint64_t> parent = {};  ///< The call whose text it goes on from, if there is one.
   CallRole role = CallRole::main;
-  std::string label = {};                   ///< "draft 1.3"
-  std::size_t prompt_tokens = 0;            ///< Before its first generated token.
-  std::size_t cached_tokens = 0;            ///< Of those, found computed.
-  std::size_t prefilled_tokens = 0;         ///< Of those, computed.
+  std::string label = {};            ///< "draft 1.3"
+  std::size_t prompt_tokens = 0;     ///< Before its first generated token.
+  std::size_t cached_tokens = 0;     ///< Of those, found computed.
+  std::size_t prefilled_tokens = 0;  ///< Of those, computed.
   std::size_t generated_tokens = 0;
-  std::size_t critical_tokens = 0;          ///< The longest chain of generated tokens up to its end.
-  double start = 0;                         ///< Seconds since the beginning of the run.
+  std::size_t critical_tokens = 0;  ///< The longest chain of generated tokens up to its end.
+  double start = 0;                 ///< Seconds since the beginning of the run.
   double end = 0;
   engine::EndReason reason = engine::EndReason::stop;
   engine::Cost cost = {};

@@ -140,11 +140,19 @@ Result<Piece> Thinking::piece(std::string_view name, Json variables) const {
 
 Result<State> Thinking::open(std::string_view name, Json variables) {
   PLAIT_TRY(Piece begin, piece(name, std::move(variables)));
+  return open_piece(std::move(begin));
+}
+
+Result<State> Thinking::open_text(std::string text) {
+  return open_piece(text_piece(*model().tokenizer, std::move(text), true));
+}
+
+Result<State> Thinking::open_piece(Piece piece) {
   PLAIT_TRY(State strand, strands_.create({.sequence = options_.sequence,
                                            .seed = options_.sampler.seed,
                                            .heal = false,
                                            .events = [this](const StrandEvent& event) { heard(event); }}));
-  static_cast<void>(strand.append(std::move(begin)));  // an error surfaces in the first call
+  static_cast<void>(strand.append(std::move(piece)));  // an error surfaces in the first call
   strands_open_.push_back(strand);
   return strand;
 }
@@ -203,9 +211,7 @@ std::size_t Thinking::share(std::size_t calls) const {
   return std::min(options_.call_tokens, left() / std::max<std::size_t>(calls, 1));
 }
 
-std::size_t Thinking::left() const {
-  return budget_ - std::min(budget_, sum(calls_).generated_tokens);
-}
+std::size_t Thinking::left() const { return budget_ - std::min(budget_, sum(calls_).generated_tokens); }
 
 std::uint64_t Thinking::seed(std::uint64_t round, std::uint64_t index) const {
   return base::child_seed(base::child_seed(options_.sampler.seed, round), index);

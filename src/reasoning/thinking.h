@@ -67,10 +67,10 @@ struct Call {
   std::size_t tokens = 0;  ///< At most. 0: the budget is used up, and the call ends the run.
   std::uint64_t seed = 0;  ///< Thinking::seed().
   std::vector<std::string> stop = {};
-  bool stop_text = false;  ///< The stop string is part of the text.
-  bool logprobs = false;   ///< Said::mean_logprob is wanted.
-  std::optional<double> temperature = {};     ///< Else that of the request.
-  std::optional<std::uint64_t> parent = {};   ///< The call that it goes on from.
+  bool stop_text = false;                    ///< The stop string is part of the text.
+  bool logprobs = false;                     ///< Said::mean_logprob is wanted.
+  std::optional<double> temperature = {};    ///< Else that of the request.
+  std::optional<std::uint64_t> parent = {};  ///< The call that it goes on from.
 };
 
 /// What a call has said.
@@ -114,7 +114,9 @@ class Thinking {
   /// the members of `variables`. An empty name: the conversation as it is. Errors: those of Prompts::render(),
   /// ChatTemplate::render() and Strands::create().
   [[nodiscard]] base::Result<State> open(std::string_view name, text::Json variables = text::Json::object());
-  /// The tokens that such a strand begins with.
+  /// A strand that begins with a text as it is, whatever the conversation.
+  [[nodiscard]] base::Result<State> open_text(std::string text);
+  /// The tokens that a strand of open() begins with.
   [[nodiscard]] base::Result<Piece> piece(std::string_view name, text::Json variables = text::Json::object()) const;
   /// Computes what the strand holds, so that its forks find it.
   [[nodiscard]] Program<Said> commit(State strand, std::string label);
@@ -144,6 +146,7 @@ class Thinking {
   void end_early(engine::EndReason reason);
 
  private:
+  [[nodiscard]] base::Result<State> open_piece(Piece piece);
   Program<Thought> conclude(const Strategy& strategy);
   [[nodiscard]] base::Result<void> check(const Strategy& strategy);
   [[nodiscard]] Thought partial();

@@ -12,7 +12,8 @@ namespace {
 class ThreadWeaverTest : public ThinkingTest {
  protected:
   ThreadWeaverTest() {
-    say("[A]", "Two parts.\n<Parallel>\n<Outlines>\n<Outline>1: left</Outline>\n<Outline>2: right</Outline>\n</Outlines>");
+    say("[A]",
+        "Two parts.\n<Parallel>\n<Outlines>\n<Outline>1: left</Outline>\n<Outline>2: right</Outline>\n</Outlines>");
     say("<Thread>\n1:", " the left part is quite long</Thread>");
     say("<Thread>\n2:", " right</Thread>");
     say("</Thread>\n", "</Parallel>\nBoth done: 12");

@@ -178,6 +178,7 @@ class Strand : public std::enable_shared_from_this<Strand> {
 
 // The operations. (append.cc, gen.cc, select.cc, join.cc)
 [[nodiscard]] std::shared_ptr<Operation> append_operation(Piece piece, Promise<Appended> promise);
+[[nodiscard]] std::shared_ptr<Operation> cut_operation(std::size_t length, Promise<Appended> promise);
 [[nodiscard]] std::shared_ptr<Operation> gen_operation(std::string name, GenOptions options, Promise<Capture> promise);
 [[nodiscard]] std::shared_ptr<Operation> select_operation(std::string name, std::vector<std::string> options,
                                                           ScoreRule rule, Promise<Capture> promise);
