@@ -129,7 +129,9 @@ class Thinking {
   [[nodiscard]] std::size_t left() const;
   [[nodiscard]] std::uint64_t seed(std::uint64_t round, std::uint64_t index = 0) const;
   /// Notes an outcome.
-  void count(std::string_view name, std::size_t times = 1) { counts_[std::string(name)] += times; }
+  void count(std::string_view name, std::size_t times = 1) {
+    if (times > 0) counts_[std::string(name)] += times;
+  }
   /// A path that is worth keeping if the run ends early.
   void reach(ThoughtPath path) { reached_.push_back(std::move(path)); }
 
