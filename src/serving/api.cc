@@ -22,6 +22,7 @@
 #include "serving/request_trace.h"
 #include "serving/status_route.h"
 #include "serving/text_routes.h"
+#include "serving/thought_exchange.h"
 
 namespace plait::serving {
 namespace {
@@ -84,8 +85,10 @@ class Api::State {
     bool streams = false;
     HttpHeaders headers = {};
     std::unique_ptr<Wording> wording = {};
+    std::unique_ptr<ThoughtWording> thought_wording = {};
     // The rest is the engine's thread's.
     std::unique_ptr<Exchange> exchange = {};
+    std::unique_ptr<ThoughtExchange> thought = {};  // of a strategy, in place of it
     std::optional<Refusal> failed = {};
   };
   using FlightPointer = std::shared_ptr<Flight>;
@@ -96,7 +99,11 @@ class Api::State {
   void refuse(Flight& flight, const Refusal& refusal);
   void finish(Flight& flight, int status, const Refusal* why);
   void start(engine::Engine& engine, std::uint64_t number, const FlightPointer& flight, Request request);
+  void think(engine::Engine& engine, std::uint64_t number, const FlightPointer& flight,
+             std::shared_ptr<ThoughtAsk> ask);
   void part(Flight& flight, const ChoicePart& part);
+  void land_thought(const FlightPointer& flight);
+  void listen_for_leave(std::uint64_t number, Flight& flight);
   void land(std::uint64_t number);
   void leave(std::uint64_t number);
   using RefusalReply = HttpReply (*)(const Refusal&);
@@ -121,6 +128,7 @@ class Api::State {
                                     openai_dialect(Endpoint::embeddings),
                                     ollama_embed_dialect(),
                                     ollama_embeddings_dialect()};
+  const reasoning::Prompts prompts_ = reasoning::Prompts::built_in();
   std::atomic<std::uint64_t> number_ = 0;
   std::atomic<std::size_t> flying_ = 0;
   std::unordered_map<std::uint64_t, FlightPointer> flights_;  // the engine's thread's
@@ -186,11 +194,17 @@ void Api::State::read(const FlightPointer& flight, Accepted<ModelLease> lease) {
                                                    .seed = base::random_u64(options_.seed, number),
                                                    .owner = flight->request.client.key_name});
   if (!asked) return refuse(*flight, asked.error());
+  if (asked->request.thought && !asked->thought) {
+    return refuse(*flight, {.message = "plait.strategy is for /v1/chat/completions",
+                            .param = "plait.strategy",
+                            .code = "unsupported_value"});
+  }
   Request& request = asked->request;
   for (engine::Request& prompt : request.prompts) {
     set_client(flight->request.client, prompt.options);
     prompt.generate.patient = !request.reply.stream;
   }
+  if (request.thought) request.thought->options.sequence = request.prompts.front().options;
   flight->trace.read(flight->body, request, flight->model->target.model, std::move(asked->reply_id), clock_.now());
   flight->body = {};
   flight->card->admit(flight->model->target.model, request.prompts[0].options.client,
@@ -199,6 +213,7 @@ void Api::State::read(const FlightPointer& flight, Accepted<ModelLease> lease) {
   flight->headers = warning_headers(request.reply);
   flight->trace.add_headers(flight->headers);
   flight->wording = std::move(asked->wording);
+  flight->thought_wording = std::move(asked->thought);
   flight->model->loop->post([this, number, flight, taken = std::move(request)](engine::Engine& engine) mutable {
     start(engine, number, flight, std::move(taken));
   });
@@ -206,6 +221,7 @@ void Api::State::read(const FlightPointer& flight, Accepted<ModelLease> lease) {
 
 void Api::State::start(engine::Engine& engine, std::uint64_t number, const FlightPointer& flight, Request request) {
   if (flight->responder.gone()) return flight->trace.end(operations::kStatusGone, nullptr, nullptr, clock_.now());
+  if (request.thought) return think(engine, number, flight, std::move(request.thought));
   EngineLoop& loop = *flight->model->loop;
   ExchangeEvents events{.done = [this, &loop, number] {  // the exchange must not go within a step
     loop.post([this, number](engine::Engine&) { land(number); });
@@ -217,10 +233,49 @@ void Api::State::start(engine::Engine& engine, std::uint64_t number, const Fligh
   flight->trace.submitted(*flight->exchange, clock_.now());
   flights_.emplace(number, flight);
   if (flight->streams) flight->wording->open(flight->responder, flight->headers);
-  // It may come when the flight has landed and the model has gone.
-  flight->responder.on_gone([this, number, weak = std::weak_ptr(flight->model->loop)] {
+  listen_for_leave(number, *flight);
+}
+
+// It may come when the flight has landed and the model has gone.
+void Api::State::listen_for_leave(std::uint64_t number, Flight& flight) {
+  flight.responder.on_gone([this, number, weak = std::weak_ptr(flight.model->loop)] {
     if (const auto there = weak.lock()) there->post([this, number](engine::Engine&) { leave(number); });
   });
+}
+
+void Api::State::think(engine::Engine& engine, std::uint64_t number, const FlightPointer& flight,
+                       std::shared_ptr<ThoughtAsk> ask) {
+  EngineLoop& loop = *flight->model->loop;
+  flight->thought = std::make_unique<ThoughtExchange>(engine, flight->model->target, prompts_, std::move(ask), clock_);
+  flights_.emplace(number, flight);
+  flight->thought->start(
+      [raw = flight.get()](const reasoning::ThoughtEvent& event) {
+        if (!raw->streams) return;
+        if (!raw->thought_wording->is_open()) raw->thought_wording->open(raw->responder, raw->headers);
+        raw->thought_wording->event(event);
+      },
+      [this, &loop, number] { loop.post([this, number](engine::Engine&) { land(number); }); });
+  listen_for_leave(number, *flight);
+}
+
+void Api::State::land_thought(const FlightPointer& flight) {
+  const base::Result<reasoning::Thought>& thought = flight->thought->result();
+  ThoughtWording& wording = *flight->thought_wording;
+  if (!thought) {
+    const Refusal refusal = refusal_of(thought.error());
+    if (!wording.is_open()) return refuse(*flight, refusal);
+    wording.fail(refusal);
+    return finish(*flight, refusal.status, &refusal);
+  }
+  if (flight->streams) {
+    if (!wording.is_open()) wording.open(flight->responder, flight->headers);
+    wording.close(*thought);
+    return finish(*flight, 200, nullptr);
+  }
+  HttpReply reply = wording.whole(*thought);
+  for (const auto& [name, value] : flight->headers) reply.headers.add(name, value);
+  finish(*flight, reply.status, nullptr);
+  flight->responder.reply(std::move(reply));
 }
 
 void Api::State::part(Flight& flight, const ChoicePart& part) {
@@ -237,6 +292,7 @@ void Api::State::land(std::uint64_t number) {
   if (at == flights_.end()) return;
   const FlightPointer flight = std::move(at->second);
   flights_.erase(at);
+  if (flight->thought) return land_thought(flight);
   if (flight->streams) {
     if (!flight->failed) flight->wording->close(*flight->exchange);
     const Refusal* failed = flight->failed ? &*flight->failed : nullptr;
@@ -260,7 +316,11 @@ void Api::State::leave(std::uint64_t number) {
   if (at == flights_.end()) return;
   const FlightPointer flight = std::move(at->second);
   flights_.erase(at);
-  flight->exchange->cancel();
+  if (flight->thought) {
+    flight->thought->cancel();
+  } else {
+    flight->exchange->cancel();
+  }
   finish(*flight, operations::kStatusGone, nullptr);
 }
 

@@ -13,6 +13,7 @@
 #include "serving/http/message.h"
 #include "serving/http/responder.h"
 #include "serving/request.h"
+#include "serving/thought_exchange.h"
 
 namespace plait::serving {
 
@@ -46,6 +47,7 @@ struct Asked {
   Request request = {};
   std::string reply_id = {};  ///< Of the answer, "chatcmpl-…"; empty: this API has none.
   std::unique_ptr<Wording> wording = {};
+  std::unique_ptr<ThoughtWording> thought = {};  ///< Where this API has words for a strategy's run.
 };
 
 /// POST on one address.

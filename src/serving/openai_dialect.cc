@@ -58,9 +58,17 @@ Dialect openai_dialect(Endpoint endpoint) {
                    .model = context.target.model};
     const std::size_t choices = request.prompts.size() * request.prompts.front().samples;
     std::string reply_id = head.id;
+    std::unique_ptr<ThoughtWording> thought;
+    if (request.thought) {
+      thought = std::make_unique<ThoughtWording>(head, std::string(request.thought->strategy->name()),
+                                                 request.reply.stream_usage);
+    }
     auto wording = std::make_unique<OpenAiWording>(std::move(head), request.reply, request.prompts.size(), choices,
                                                    *context.target.tokenizer);
-    return Asked{.request = std::move(request), .reply_id = std::move(reply_id), .wording = std::move(wording)};
+    return Asked{.request = std::move(request),
+                 .reply_id = std::move(reply_id),
+                 .wording = std::move(wording),
+                 .thought = std::move(thought)};
   };
   return {.path = std::string(path_of(endpoint)), .read = read, .refuse = reply_of};
 }

@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "serving/prompt.h"
+#include "serving/thought_request.h"
 
 namespace plait::serving {
 namespace {
@@ -186,6 +187,8 @@ struct Additions {
   std::optional<std::size_t> thinking_budget = {};
   const Json* prompt_ids = nullptr;
   std::optional<models::Pooling> pooling = {};
+  std::optional<std::string> strategy = {};
+  Json strategy_options = nullptr;
 };
 
 Accepted<std::optional<models::Pooling>> read_pooling(Fields& fields) {
@@ -214,8 +217,15 @@ Accepted<Additions> read_additions(Fields& outer, Endpoint endpoint, std::vector
   PLAIT_TRY(const auto budget, fields.whole("thinking_budget", 0, kAnyWhole));
   if (budget) additions.thinking_budget = static_cast<std::size_t>(*budget);
   PLAIT_TRY_VOID(fields.text("rollout_id"));  // no answers are cached that it could keep apart
-  for (const char* name : {"strategy", "strategy_options", "parent"}) {
-    if (fields.find(name) != nullptr) return not_supported(fields.full_name(name), "is not built yet");
+  if (fields.find("parent") != nullptr) return not_supported("plait.parent", "is not built yet");
+  PLAIT_TRY(additions.strategy, fields.text("strategy"));
+  PLAIT_TRY(const Json* strategy_options, fields.object("strategy_options"));
+  if (strategy_options != nullptr) additions.strategy_options = *strategy_options;
+  if (strategy_options != nullptr && !additions.strategy) {
+    return bad_value("plait.strategy_options", "needs plait.strategy");
+  }
+  if (additions.strategy && endpoint != Endpoint::chat_completions) {
+    return not_supported("plait.strategy", "is for /v1/chat/completions");
   }
   if (endpoint == Endpoint::embeddings) {
     PLAIT_TRY(additions.pooling, read_pooling(fields));
@@ -469,6 +479,10 @@ Accepted<Request> read_request(Endpoint endpoint, const Json& body, const Target
     engine::Request& one = request.prompts.emplace_back(base);
     one.prompt = std::move(prompt.tokens);
     PLAIT_TRY_VOID(set_limits(target, endpoint, tokens_max, one));
+  }
+  if (additions.strategy) {
+    PLAIT_TRY(request.thought,
+              read_thought(*additions.strategy, additions.strategy_options, body, request, tokens_max));
   }
   std::ranges::move(fields.unknown(), std::back_inserter(unknown));
   warn(unknown, request.reply.warnings);

@@ -31,6 +31,8 @@
 
 namespace plait::serving {
 
+struct ThoughtAsk;
+
 enum class Endpoint { chat_completions, completions, embeddings };
 /// "/v1/chat/completions", "/v1/completions" or "/v1/embeddings"; nothing for any other path.
 [[nodiscard]] std::optional<Endpoint> find_endpoint(std::string_view path);
@@ -88,7 +90,8 @@ struct Request {
   std::shared_ptr<AnswerGrammar> grammar = {};  ///< What answers keep to, if to anything, and from where on.
   engine::AnswerGuideOptions guide = {};
   std::shared_ptr<const models::TokenMaskTable> table = {};  ///< For the guide; null: none is needed.
-  std::string model_asked = {};                              ///< What the field `model` says. Nobody compares it here.
+  std::shared_ptr<ThoughtAsk> thought = {};  ///< Set where a strategy is to answer; then the prompts are not run.
+  std::string model_asked = {};              ///< What the field `model` says. Nobody compares it here.
   ReplyShape reply = {};
 };
 
