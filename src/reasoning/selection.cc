@@ -66,7 +66,9 @@ Result<SelectOptions> read_select(OptionReader& reader, std::string_view name) {
   const std::string verifier = reader.text("verifier", "");
   const std::size_t rule = reader.choice(name, kRules, verifier.empty() ? 0 : 1);
   options.rule = rule == 4 ? SelectRule::majority : static_cast<SelectRule>(rule);
-  if (!verifier.empty()) PLAIT_TRY(options.verifier, make_verifier(verifier));
+  if (!verifier.empty()) {
+    PLAIT_TRY(options.verifier, make_verifier(verifier));
+  }
   if (options.rule == SelectRule::verifier && !options.verifier) {
     return fail(ErrorCode::invalid_argument, "to choose by a verifier, say which: verifier=equals:42");
   }

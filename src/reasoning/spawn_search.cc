@@ -178,7 +178,9 @@ StrategyEntry spawn_strategy() {
             options.blocks_max = reader.whole("max_blocks", options.blocks_max, 1, 256);
             const std::string verifier = reader.text("verifier", "");
             PLAIT_TRY_VOID(reader.done());
-            if (!verifier.empty()) PLAIT_TRY(options.verifier, make_verifier(verifier));
+            if (!verifier.empty()) {
+              PLAIT_TRY(options.verifier, make_verifier(verifier));
+            }
             return make_spawn(std::move(options));
           }};
 }

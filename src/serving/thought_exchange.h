@@ -32,6 +32,7 @@ class ThoughtExchange {
   /// Engine, prompts and what `target` points to must outlive it.
   ThoughtExchange(engine::Engine& engine, const Target& target, const reasoning::Prompts& prompts,
                   std::shared_ptr<ThoughtAsk> ask, const base::Clock& clock);
+  ~ThoughtExchange() { cancel(); }
   ThoughtExchange(const ThoughtExchange&) = delete;
   ThoughtExchange& operator=(const ThoughtExchange&) = delete;
 
