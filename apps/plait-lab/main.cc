@@ -17,6 +17,7 @@
 #include "evaluation/experiments/paging.h"
 #include "evaluation/experiments/pte.h"
 #include "evaluation/experiments/sharing.h"
+#include "evaluation/experiments/thinking_together.h"
 #include "hub/hub.h"
 #include "os/file.h"
 #include "os/paths.h"
@@ -53,6 +54,8 @@ Lab make_lab() {
   lab.run.add(evaluation::pte_experiment());
   lab.run.add(evaluation::fairness_experiment());
   lab.run.add(evaluation::sharing_experiment());
+  lab.run.add(evaluation::hogwild_experiment());
+  lab.run.add(evaluation::group_think_experiment());
   lab.bench.add(evaluation::index_experiment());
   return lab;
 }
