@@ -16,13 +16,17 @@ class BestOfTest : public ThinkingTest {
  protected:
   /// Any text at temperature 1, of so many tokens.
   [[nodiscard]] ThinkOptions free_samples(std::uint64_t seed) {
+    if (!is_free_) open({.hashed = true});
+    is_free_ = true;
     ThinkOptions options = question("q");
-    speak_ = [](std::string_view) -> std::optional<std::string> { return "?"; };
-    runner_->story = {};
     options.sampler = {.temperature = 1, .seed = seed};
+    options.sampler.logit_bias = {{tokenizer_->bos(), -100}, {tokenizer_->eos(), -100}};
     options.call_tokens = 12;
     return options;
   }
+
+ private:
+  bool is_free_ = false;
 };
 
 TEST_F(BestOfTest, SamplesShareThePromptAndRepeatWithTheirSeed) {
@@ -100,7 +104,7 @@ TEST_F(BestOfTest, EndsWithWhatWasReachedWhenItIsCancelledOrLate) {
   const auto strategy = make("best-of", {{"n", 4}});
   for (std::size_t steps = 0; steps < 8; ++steps) {
     const Value<Thought> thought = start(*strategy, free_samples(3));
-    for (std::size_t i = 0; i < steps; ++i) engine_->step();
+    for (std::size_t i = 0; i < steps; ++i) step();
     thinking_->cancel();
     ASSERT_TRUE(thought.ready()) << steps;
     ASSERT_TRUE(thought.result()) << thought.result().error().message;
@@ -117,7 +121,8 @@ TEST_F(BestOfTest, EndsWithWhatWasReachedWhenItIsCancelledOrLate) {
 class OutlinePathsTest : public ThinkingTest {};
 
 TEST_F(OutlinePathsTest, EachPathFollowsItsOwnOutline) {
-  say("</Outlines>.;[A]", "<Outlines><Outline>1: add</Outline><Outline>2: Multiply </Outline><Outline>3: add</Outline></Outlines>");
+  say("</Outlines>.;[A]",
+      "<Outlines><Outline>1: add</Outline><Outline>2: Multiply </Outline><Outline>3: add</Outline></Outlines>");
   say("\"Answer:\".;[A]", "Answer: 7");
   const auto thought = think(*make("outlines", {{"n", 3}}), question("q"));
   ASSERT_TRUE(thought) << thought.error().message;

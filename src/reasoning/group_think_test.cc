@@ -89,7 +89,7 @@ TEST_F(GroupThinkTest, EndsWithWhatWasReachedWhenItIsCancelledOrLate) {
   const auto strategy = make("group-think", {{"thinkers", 3}});
   for (std::size_t steps = 0; steps < 12; ++steps) {
     const Value<Thought> thought = start(*strategy, question("letters"));
-    for (std::size_t i = 0; i < steps; ++i) engine_->step();
+    for (std::size_t i = 0; i < steps; ++i) step();
     thinking_->cancel();
     ASSERT_TRUE(thought.ready()) << steps;
     ASSERT_TRUE(thought.result()) << thought.result().error().message;

@@ -107,7 +107,7 @@ TEST_F(HogwildTest, EndsWithWhatWasReachedWhenItIsCancelled) {
   const auto strategy = make("hogwild", {{"workers", 3}});
   for (std::size_t steps = 0; steps < 30; ++steps) {
     const Value<Thought> thought = start(*strategy, question("q"));
-    for (std::size_t i = 0; i < steps; ++i) engine_->step();
+    for (std::size_t i = 0; i < steps; ++i) step();
     thinking_->cancel();
     ASSERT_TRUE(thought.ready()) << steps;
     ASSERT_TRUE(thought.result()) << thought.result().error().message;
@@ -129,7 +129,7 @@ TEST_F(HogwildTest, BesideOthersAndWithoutMemoryItSaysTheSame) {
   }
   const auto beside = think(*strategy, question("q"));
   ASSERT_TRUE(beside) << beside.error().message;
-  while (engine_->step()) {
+  while (step()) {
   }
   for (std::size_t i = 0; i < alone->paths.size(); ++i) EXPECT_EQ(beside->paths[i].text, alone->paths[i].text);
   EXPECT_GT(engine_->counters().preemptions, 0U);

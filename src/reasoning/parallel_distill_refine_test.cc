@@ -100,7 +100,7 @@ TEST_F(PdrTest, EndsWithWhatWasReachedWhenItIsCancelled) {
   const auto strategy = make("pdr", {{"rounds", {3, 2}}});
   for (std::size_t steps = 0; steps < 120; steps += 3) {
     const Value<Thought> thought = start(*strategy, question("q"));
-    for (std::size_t i = 0; i < steps; ++i) engine_->step();
+    for (std::size_t i = 0; i < steps; ++i) step();
     thinking_->cancel();
     ASSERT_TRUE(thought.ready()) << steps;
     ASSERT_TRUE(thought.result()) << thought.result().error().message;

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/story_runner.h"
 #include "models/tokenizer.h"
 #include "reasoning/prompts.h"
 #include "reasoning/state.h"
@@ -49,14 +50,21 @@ class ThinkingTest : public ::testing::Test {
     EXPECT_EQ(engine_->counters().sequences, 0U);  // nothing leaks, however a run ends
   }
 
-  void open(const testing::ScriptOptions& options, std::size_t pages = 2000) {
+  struct Model {
+    std::size_t context = 4096;
+    bool hashed = false;  ///< Any text (testing/scripted_runner.h), not a story.
+  };
+  void open(const Model& options, std::size_t pages = 2000) {
     thinking_.reset();
     strands_.reset();
     engine_.reset();
-    runner_.emplace(testing::ScriptOptions{.vocabulary = tokenizer_->size(), .context = options.context}, clock_);
-    runner_->story = [this](std::span<const base::TokenId> tokens) { return next(tokens); };
-    const base::Bytes page = runner_->layout().page_bytes(0) + runner_->layout().page_bytes(1);
-    engine_ = engine::Engine::make(*runner_, {.kv_bytes = pages * page}, clock_).value();
+    story_.emplace(
+        engine::StoryOptions{.vocabulary = tokenizer_->size(), .context = options.context},
+        [this](std::span<const base::TokenId> tokens) { return next(tokens); }, tokenizer_->eos());
+    hashed_.emplace(testing::ScriptOptions{.vocabulary = tokenizer_->size(), .context = options.context}, clock_);
+    engine::Runner& runner = options.hashed ? static_cast<engine::Runner&>(*hashed_) : *story_;
+    const base::Bytes page = runner.layout().page_bytes(0) + runner.layout().page_bytes(1);
+    engine_ = engine::Engine::make(runner, {.kv_bytes = pages * page}, clock_).value();
     strands_ = std::make_unique<Strands>(*engine_, StrandModel{.tokenizer = tokenizer_.get(),
                                                                .chat = &*chat_,
                                                                .context = options.context,
@@ -78,9 +86,14 @@ class ThinkingTest : public ::testing::Test {
   }
   [[nodiscard]] base::Result<Thought> think(const Strategy& strategy, ThinkOptions options) {
     const Value<Thought> thought = start(strategy, std::move(options));
-    while (!thought.ready() && engine_->step()) engine_->check_invariants();
+    while (!thought.ready() && step()) engine_->check_invariants();
     EXPECT_TRUE(thought.ready());
     return thought.ready() ? thought.result() : base::fail(base::ErrorCode::internal, "it hangs");
+  }
+  /// A step takes 10 ms.
+  bool step() {
+    clock_.advance(0.010);
+    return engine_->step();
   }
   [[nodiscard]] static std::unique_ptr<Strategy> make(std::string_view name, const text::Json& options = {}) {
     return all_strategies().make(name, options).value();
@@ -93,7 +106,8 @@ class ThinkingTest : public ::testing::Test {
   Prompts prompts_ = Prompts::built_in();
   std::unique_ptr<models::Tokenizer> tokenizer_;
   std::optional<models::ChatTemplate> chat_;
-  std::optional<testing::ScriptedRunner> runner_;
+  std::optional<engine::StoryRunner> story_;
+  std::optional<testing::ScriptedRunner> hashed_;
   std::unique_ptr<engine::Engine> engine_;
   std::unique_ptr<Strands> strands_;
   std::unique_ptr<Thinking> thinking_;

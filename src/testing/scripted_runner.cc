@@ -70,25 +70,6 @@ ScriptedRunner::Seen ScriptedRunner::seen_by(const models::Rows& entry, std::siz
   return seen;
 }
 
-std::vector<base::TokenId> ScriptedRunner::tokens_seen_by(const models::Rows& entry, std::size_t index) const {
-  const models::ViewEntry& own = entry.view.back();
-  std::vector<base::TokenId> tokens;
-  for (const models::ViewEntry& part : entry.view) {
-    for (std::size_t t = part.first; t < (&part == &own ? own.last + index + 1 : part.last); ++t) {
-      std::int32_t token = 0;
-      std::memcpy(&token, part.pages[0][t / kPageTokens] + t % kPageTokens * sizeof(token), sizeof(token));
-      tokens.emplace_back(token);
-    }
-  }
-  return tokens;
-}
-
-void ScriptedRunner::tell_story(const models::Rows& entry, std::size_t index, std::span<float> logits) const {
-  constexpr float kFarAbove = 1000;
-  const auto next = story(tokens_seen_by(entry, index));
-  if (next) logits[static_cast<std::size_t>(next->value())] += kFarAbove;
-}
-
 base::Result<void> ScriptedRunner::forward(std::span<const models::Rows> batch, std::span<float> logits) {
   std::size_t step_rows = 0;
   for (const models::Rows& entry : batch) {  // everyone's tokens first
@@ -116,7 +97,6 @@ base::Result<void> ScriptedRunner::forward(std::span<const models::Rows> batch, 
       if (i >= hidden_first) write_hidden(seen, entry.hidden.subspan((i - hidden_first) * kWidth, kWidth));
       if (i < logits_first) continue;
       write_logits(seen, logits.first(options_.vocabulary));
-      if (story) tell_story(entry, i, logits.first(options_.vocabulary));
       logits = logits.subspan(options_.vocabulary);
     }
   }

@@ -7,7 +7,6 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -64,9 +63,6 @@ class ScriptedRunner final : public engine::Runner {
   std::vector<std::size_t> rows_of_step = {};  ///< [step]
   std::size_t logits_most = 0;                 ///< Rows of logits of a step, the most so far.
   std::int32_t fails_on = -1;                  ///< A row that sees this token has logits that are no numbers.
-  /// What follows the tokens that a row sees, in the order of its view: that token's logit is raised far above all
-  /// others. Nothing: the hash decides.
-  std::function<std::optional<base::TokenId>(std::span<const base::TokenId>)> story = {};
   /// The next step fails with this, after it has written the keys and values of its rows.
   std::optional<base::Error> next_error = {};
 
@@ -78,9 +74,6 @@ class ScriptedRunner final : public engine::Runner {
   };
   /// Of the row of token `index` of an entry.
   [[nodiscard]] Seen seen_by(const models::Rows& entry, std::size_t index) const;
-  /// The tokens of the first layer group that it sees, in the order of the view.
-  [[nodiscard]] std::vector<base::TokenId> tokens_seen_by(const models::Rows& entry, std::size_t index) const;
-  void tell_story(const models::Rows& entry, std::size_t index, std::span<float> logits) const;
   [[nodiscard]] Seen seen_by(std::span<const base::TokenId> tokens, std::span<const std::ptrdiff_t> positions) const;
   /// Adds a token at a position to what a row has seen in a layer group.
   static std::uint64_t add(std::uint64_t hash, std::ptrdiff_t position, std::int32_t token);

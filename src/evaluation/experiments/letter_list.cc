@@ -10,7 +10,7 @@
 
 #include "base/random.h"
 #include "engine/engine.h"
-#include "testing/scripted_runner.h"
+#include "engine/story_runner.h"
 
 namespace plait::evaluation {
 namespace {
@@ -81,11 +81,9 @@ List count(const Names& names) {
 }
 
 Result<List> name_letters(std::size_t rows, bool together, std::uint64_t seed) {
-  testing::VirtualClock clock;
-  testing::ScriptedRunner runner({.vocabulary = 64}, clock);
-  runner.story = [seed](std::span<const TokenId> seen) { return next_letter(seen, seed); };
-  const base::Bytes page = runner.layout().page_bytes(0) + runner.layout().page_bytes(1);
-  PLAIT_TRY(const auto engine, engine::Engine::make(runner, {.kv_bytes = 64 * page}, clock));
+  engine::StoryRunner runner(
+      {.vocabulary = 64}, [seed](std::span<const TokenId> seen) { return next_letter(seen, seed); }, TokenId(kEnd));
+  PLAIT_TRY(const auto engine, engine::Engine::make(runner, {.kv_bytes = 64 * runner.page_bytes()}));
   Names names;
   std::vector<SequenceId> all;
   for (std::size_t i = 0; i < rows; ++i) {
