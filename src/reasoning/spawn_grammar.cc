@@ -52,6 +52,12 @@ std::string call_text(const SpawnCall& call) { return fmt::format("{}{}{}", call
 
 }  // namespace
 
+std::string spawn_block(std::span<const SpawnCall> calls) {
+  std::string text = fmt::format("{}\n", kSpawnBegin);
+  for (const SpawnCall& call : calls) text += call_text(call) + '\n';
+  return text.append(kSpawnEnd);
+}
+
 SpawnBlock parse_spawn(std::string_view text, std::size_t calls_max) {
   SpawnBlock block;
   const std::string_view whole = without_space_behind(text);

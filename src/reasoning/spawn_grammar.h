@@ -44,6 +44,9 @@ struct SpawnCall {
   friend bool operator==(const SpawnCall&, const SpawnCall&) = default;
 };
 
+/// The block that calls these children, without the end of its last line: the model stops at its last tag.
+[[nodiscard]] std::string spawn_block(std::span<const SpawnCall> calls);
+
 /// What a text ends with.
 struct SpawnBlock {
   enum class Ending {

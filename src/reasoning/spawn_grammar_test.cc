@@ -21,6 +21,13 @@ std::string spawning(const std::string& lines) {
 
 constexpr const char* kTwoCalls = "0 at node #0,0\n1 at node #0,1\n";
 
+TEST(SpawnBlock, IsSpeltThisWay) {
+  const Calls calls{{0, "0,0"}, {1, "0,1"}};
+  EXPECT_EQ(before_block() + spawn_block(calls), spawning(kTwoCalls));
+  EXPECT_EQ(parse_spawn(spawn_block(calls), 2).calls, calls);
+  EXPECT_EQ(spawn_block({}), "<Calling Sub Searches>\n<End Calling Sub Searches>");
+}
+
 TEST(ParseSpawn, ReadsTheBlockAtTheEnd) {
   for (const char* behind : {"", "\n", " \n\n"}) {
     const SpawnBlock block = parse_spawn(spawning(kTwoCalls) + behind, 10);
