@@ -70,6 +70,26 @@ TEST(PathText, SaysEveryStep) {
   EXPECT_EQ(reasoning::path_steps(path_text(later, "0,3", steps)), steps);
 }
 
+const CountdownProblem kTwelve{{3, 5, 9}, 12};  // (9-5)*3, which is what all of them look at first
+constexpr const char* kTwelvePath =
+    "Current state: 12 from [3,5,9], operations []\n"
+    "Exploring operation: 9-5=4, resulting numbers [3,4]\n"
+    "Moving to node #0,0\n"
+    "Current state: 12 from [3,4], operations [9-5=4]\n"
+    "Exploring operation: 4*3=12, resulting numbers [12]\n"
+    "Goal reached: 12 is 12\n";
+
+TEST(DepthFirst, IsWrittenThisWay) {
+  EXPECT_EQ(depth_first_text(kTwelve).text, std::string("Current state: 12 from [3,5,9], operations []\n"
+                                                        "Exploring operation: 9-5=4, resulting numbers [3,4]\n"
+                                                        "Generated node #0,0: 12 from [3,4], operations [9-5=4]\n"
+                                                        "Moving to node #0,0\n"
+                                                        "Current state: 12 from [3,4], operations [9-5=4]\n"
+                                                        "Exploring operation: 4*3=12, resulting numbers [12]\n"
+                                                        "Goal reached: 12 is 12\n") +
+                                                kTwelvePath);
+}
+
 TEST(DepthFirst, FindsWhatIsThereUnlessItIsLeftOut) {
   std::size_t pruned = 0;
   for (const CountdownProblem& problem : problems(3, 60)) {
@@ -178,6 +198,36 @@ TEST(SpawnedSearch, IsWhatARuntimeMakesOfItsTexts) {
     }
   }
   EXPECT_GT(solved, 40U);
+}
+
+TEST(SpawnedSearch, IsWrittenThisWay) {
+  const SpawnedSearch search = spawned_search(kTwelve, {.beam = 2, .child_beam = 2, .nested_probability = 1});
+  const std::string looked =
+      "Exploring operation: 9-5=4, resulting numbers [3,4]\n"
+      "Generated node #0,0: 12 from [3,4], operations [9-5=4]\n"
+      "Exploring operation: 9+3=12, resulting numbers [5,12]\n"
+      "Generated node #0,1: 12 from [5,12], operations [9+3=12]\n";
+  const std::string child_path =
+      "Current state: 12 from [3,4], operations [9-5=4]\n"
+      "Exploring operation: 4*3=12, resulting numbers [12]\n"
+      "Goal reached: 12 is 12\n";
+  const std::string said = std::string("Goal reached: 12 is 12\n") + kTwelvePath;
+  EXPECT_EQ(search.prompt, "Current state: 12 from [3,5,9], operations []\n");
+  ASSERT_EQ(search.segments.size(), 2U);
+  EXPECT_EQ(search.segments[0].text,
+            looked + "<Calling Sub Searches>\n0 at node #0,0\n1 at node #0,1\n<End Calling Sub Searches>");
+  EXPECT_EQ(search.segments[1].text, said);
+  ASSERT_EQ(search.segments[0].children.size(), 2U);
+  EXPECT_EQ(search.segments[0].children[0].prompt,
+            "Moving to node #0,0\nCurrent state: 12 from [3,4], operations [9-5=4]\n");
+  EXPECT_EQ(search.segments[0].children[0].text,
+            "Exploring operation: 4*3=12, resulting numbers [12]\nGoal reached: 12 is 12\n" + child_path);
+  EXPECT_EQ(search.segments[0].children[1].text,
+            "Exploring operation: 12-5=7, resulting numbers [7]\nNo solution: 7 is not 12\n"
+            "Exploring operation: 12+5=17, resulting numbers [17]\nNo solution: 17 is not 12\n");
+  EXPECT_EQ(search.text, search.prompt + looked + "<Sub Searches>\n0 at node #0,0: Goal reached\n" + child_path +
+                             "1 at node #0,1: No solution\n<End Sub Searches>\n" + said);
+  EXPECT_TRUE(search.solved);
 }
 
 TEST(SpawnedSearch, WithoutSpawnsIsTheSerialOne) {
