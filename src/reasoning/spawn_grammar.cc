@@ -55,7 +55,8 @@ std::string call_text(const SpawnCall& call) { return fmt::format("{}{}{}", call
 std::string spawn_block(std::span<const SpawnCall> calls) {
   std::string text = fmt::format("{}\n", kSpawnBegin);
   for (const SpawnCall& call : calls) text += call_text(call) + '\n';
-  return text.append(kSpawnEnd);
+  text += kSpawnEnd;
+  return text;
 }
 
 SpawnBlock parse_spawn(std::string_view text, std::size_t calls_max) {
