@@ -16,11 +16,12 @@ from ._errors import (Cancelled, ConnectionFailed, InvalidRequest, NotAuthorized
                       ServerFailed)
 from ._sync import Client, Strand, Value
 from ._types import (Appended, Capture, Event, Joined, JoinedChild, Ledger, Logprobs, ScoredOption, Selection,
-                     StrandState)
+                     StrandState, Thought, ThoughtEvent, ThoughtPath)
 
 __all__ = [
     "Appended", "AsyncClient", "AsyncStrand", "AsyncValue", "Cancelled", "Capture", "Client", "ConnectionFailed",
     "Event", "InvalidRequest", "Joined", "JoinedChild", "Ledger", "Logprobs", "NotAuthorized", "NotFound",
-    "Overloaded", "PlaitError", "ScoredOption", "Selection", "ServerFailed", "Strand", "StrandState", "Value",
+    "Overloaded", "PlaitError", "ScoredOption", "Selection", "ServerFailed", "Strand", "StrandState", "Thought",
+    "ThoughtEvent", "ThoughtPath", "Value",
 ]
 __version__ = "0.1.0"

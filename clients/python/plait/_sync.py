@@ -11,7 +11,8 @@ import httpx
 
 from . import _wire
 from ._errors import ConnectionFailed, error_of
-from ._types import Appended, Capture, Event, Joined, StrandState, appended_of, capture_of, joined_of, state_of
+from ._types import (Appended, Capture, Event, Joined, StrandState, Thought, ThoughtEvent, appended_of, capture_of,
+                     joined_of, state_of)
 
 T = TypeVar("T")
 
@@ -187,6 +188,28 @@ class Client:
         body = _wire.create(text, messages, token_ids, seed, heal, model, user, cache_salt, priority)
         made = self._json("POST", _wire.STRANDS, body)
         return Strand(self, made["id"], made["root"], made["parent"])
+
+    def think(self, question: _wire.Messages | str, strategy: str = "best-of", *,
+              options: Mapping[str, Any] | None = None, max_tokens: int | None = None,
+              temperature: float | None = None, seed: int | None = None, model: str | None = None,
+              user: str | None = None, on_event: Callable[[ThoughtEvent], Any] | None = None) -> Thought:
+        """A question that a strategy of strands works on. `options`: the strategy's own, and `call_tokens`, `seconds`;
+        `max_tokens`: of all strands together. `on_event` hears what the strands do as they do it."""
+        body = _wire.think(question, strategy, options, max_tokens, temperature, seed, model, user)
+        reader = _wire.ThoughtReader()
+        try:
+            with self._http.stream("POST", _wire.CHAT, json=body,
+                                   timeout=_wire.stream_timeout(self._http.timeout)) as response:
+                if response.status_code != 200:
+                    response.read()
+                    _wire.reply(response)
+                for line in response.iter_lines():
+                    event = reader.push(line)
+                    if event is not None and on_event is not None:
+                        on_event(event)
+        except httpx.TransportError as error:
+            raise ConnectionFailed(f"POST {_wire.CHAT}: {error or type(error).__name__}") from error
+        return reader.thought()
 
     def _send(self, method: str, path: str, body: Any = None) -> httpx.Response:
         try:

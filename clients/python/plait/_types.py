@@ -109,6 +109,39 @@ class Event:
     data: Mapping[str, Any]
 
 
+@dataclasses.dataclass(frozen=True)
+class ThoughtPath:
+    """One of the texts that an answer was made of."""
+    label: str
+    text: str
+    answer: str
+    chosen: bool
+    abstains: bool = False
+    score: float | None = None
+    mean_logprob: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Thought:
+    """What a strategy came to."""
+    answer: str
+    strategy: str
+    selector: str  # how the answer was chosen; "": it was not
+    finish_reason: str  # "stop", "length"; "deadline": what was reached by then
+    usage: Mapping[str, Any]  # calls, generated_tokens, critical_path_tokens, prefilled_tokens, cached_tokens, pte
+    counts: Mapping[str, int]  # outcomes worth knowing, as "broken_threads"
+    paths: Sequence[ThoughtPath]
+    calls: Sequence[Mapping[str, Any]]  # the ledger: a row for each call of the model
+
+
+@dataclasses.dataclass(frozen=True)
+class ThoughtEvent:
+    """What happens while a strategy works."""
+    kind: str  # "opened", "text", "closed", "failed"
+    call: Mapping[str, Any]  # id and label; `closed`: the whole row of the ledger
+    text: str = ""
+
+
 def capture_of(json: Mapping[str, Any]) -> Capture:
     selection = json.get("selection")
     logprobs = json.get("logprobs")
@@ -135,3 +168,9 @@ def state_of(json: Mapping[str, Any]) -> StrandState:
     values = {name: value for name, value in json.items() if name in known}
     values |= {name: Ledger(**json[name]) for name in ("ledger", "tree_ledger")}
     return StrandState(**values)
+
+
+def thought_of(answer: str, json: Mapping[str, Any]) -> Thought:
+    known = {field.name for field in dataclasses.fields(Thought)}
+    values = {name: value for name, value in json.items() if name in known}
+    return Thought(**values | {"answer": answer, "paths": [ThoughtPath(**path) for path in json["paths"]]})

@@ -9,11 +9,12 @@ from typing import Any, Iterator, Mapping, Sequence, Union
 import httpx
 
 from ._errors import ServerFailed, error_of
-from ._types import Event
+from ._types import Event, Thought, ThoughtEvent, thought_of
 
 DEFAULT_URL = "http://127.0.0.1:7524"
 POLL_SECONDS = 30  # one request for a value waits so long
 STRANDS = "/v1/strands"
+CHAT = "/v1/chat/completions"
 Messages = Sequence[Mapping[str, Any]]
 Stop = Union[str, Sequence[Union[str, int]]]
 
@@ -37,6 +38,41 @@ def content(text: str | None, messages: Messages | str | None, token_ids: Sequen
         messages = [{"role": "user", "content": messages}]
     return given(text=text, messages=list(messages) if messages is not None else None,
                  token_ids=list(token_ids) if token_ids is not None else None)
+
+
+def think(question: Messages | str, strategy: str, options: Mapping[str, Any] | None, max_tokens: int | None,
+          temperature: float | None, seed: int | None, model: str | None, user: str | None) -> dict[str, Any]:
+    messages = [{"role": "user", "content": question}] if isinstance(question, str) else list(question)
+    return given(messages=messages, max_tokens=max_tokens, temperature=temperature, seed=seed, model=model, user=user,
+                 stream=True, plait=given(strategy=strategy, strategy_options=options))
+
+
+class ThoughtReader:
+    """Reads a strategy's stream line by line."""
+
+    def __init__(self) -> None:
+        self._answer = ""
+        self._end: Mapping[str, Any] | None = None
+
+    def push(self, line: str) -> ThoughtEvent | None:
+        if not line.startswith("data: {"):
+            return None
+        chunk = json.loads(line[len("data: "):])
+        if "error" in chunk:
+            raise ServerFailed(chunk["error"]["message"])
+        extra = chunk.get("plait")
+        for choice in chunk.get("choices", ()):
+            self._answer += choice["delta"].get("content") or ""
+            if choice["finish_reason"] is not None:
+                self._end = extra
+        if extra is None or "event" not in extra:
+            return None
+        return ThoughtEvent(extra["event"], extra["call"], extra.get("text", ""))
+
+    def thought(self) -> Thought:
+        if self._end is None:
+            raise ServerFailed("the stream ended before the answer")
+        return thought_of(self._answer, self._end)
 
 
 def create(text: str | None, messages: Messages | str | None, token_ids: Sequence[int] | None, seed: int | None,
