@@ -12,7 +12,8 @@ const settings = (() => {
   let wantedModel = "";
 
   function read() {
-    const values = { model: field("model").value, count: Number(field("count").value), system: field("system").value };
+    const values = { model: field("model").value, count: Number(field("count").value), system: field("system").value,
+                     strategy: field("strategy").value };
     for (const name of NUMBERS) {
       const input = field(name);
       values[name] = input.value === "" || !input.validity.valid ? null : input.valueAsNumber;
@@ -34,9 +35,11 @@ const settings = (() => {
     } catch { /* as if there were none */ }
     field("count").value = String(Math.min(Math.max(Number(kept.count) || 2, 1), STRANDS_MAX));
     field("system").value = typeof kept.system === "string" ? kept.system : "";
+    const known = [...field("strategy").options].some((option) => option.value === kept.strategy);
+    field("strategy").value = known ? kept.strategy : "";
     for (const name of NUMBERS) if (Number.isFinite(kept[name])) field(name).value = String(kept[name]);
     wantedModel = typeof kept.model === "string" ? kept.model : "";
-    for (const name of ["model", "count", "system", ...NUMBERS]) field(name).addEventListener("change", keep);
+    for (const name of ["model", "count", "system", "strategy", ...NUMBERS]) field(name).addEventListener("change", keep);
   }
 
   /** Fills the list of models. */

@@ -58,7 +58,19 @@ const strands = (() => {
 
   /** New answers to the user's message: nodes at once, text as it comes. */
   function answer(user, values) {
+    if (values.strategy) return think(user, values);
     return begin(user, values, { text: "" }, chatRequest(user, values));
+  }
+
+  const thoughtRequest = (user, values, strategy, count) => async () => (
+    { path: "/v1/chat/completions",
+      body: { messages: settings.messages(values, tree.pathTo(user.id)), plait: thinking.asked(strategy, count) } });
+
+  /** One answer, by a strategy of several strands. */
+  function think(user, values) {
+    const { strategy, count } = values;
+    return begin(user, { ...values, count: 1 }, { text: "", thought: thinking.begin(strategy), thinkers: count },
+                 thoughtRequest(user, values, strategy, count));
   }
 
   /** New answers that go on from `prefix`, beside `node`. */
@@ -76,6 +88,10 @@ const strands = (() => {
     Object.assign(node, { text: prefix, choice: 0, model: values.model });
     for (const name of ["end", "error", "tokens", "seconds"]) delete node[name];
     touch(node);
+    if (node.thought) {
+      node.thought = thinking.begin(node.thought.strategy);
+      return carry([node], values, thoughtRequest(user, values, node.thought.strategy, node.thinkers));
+    }
     carry([node], values, node.forked === undefined ? chatRequest(user, values) : forkRequest(user, values, prefix));
   }
 
@@ -120,6 +136,14 @@ const strands = (() => {
   }
 
   function take(group, part) {
+    if (part.plait && group[0].thought && thinking.take(group[0].thought, part.plait)) {
+      const strand = running.get(group[0].id);
+      if (strand && part.plait.event === "text") {
+        strand.first ||= performance.now();
+        strand.pieces += 1;
+      }
+      touch(group[0]);
+    }
     for (const choice of part.choices ?? []) {
       const node = group[choice.index];
       const strand = node && running.get(node.id);

@@ -3,7 +3,8 @@
 //
 //   node: {id, parent, role: "user" | "assistant", text}
 //   and for answers: run (those made together share it), seed, choice, model, end ("stop", "length", "stopped", "lost",
-//   "error"), tokens, seconds, error, forked (characters taken over from another answer)
+//   "error"), tokens, seconds, error, forked (characters taken over from another answer),
+//   thought (what a strategy's strands do, thinking.js) and thinkers (how many it was asked for)
 "use strict";
 
 const tree = (() => {

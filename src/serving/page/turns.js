@@ -118,6 +118,7 @@ const turns = (() => {
   /** One answer with its tools; `column` where others stand beside it. */
   function answerView(node, name, column) {
     const body = dom.make("div", { class: "text" });
+    const thought = node.thought ? thinking.view(node) : null;
     const writer = new markdown.Writer(body);
     const about = dom.make("span", { class: "about" });
     const trouble = dom.make("div", { class: "trouble", hidden: true });
@@ -129,11 +130,12 @@ const turns = (() => {
       dom.button("Fork…", `Fork ${name} at a place of your choice`, () => actions.fork(node), small)];
     const again = dom.button("Try again", `Try ${name} again`, () => actions.retry(node), small);
     const element = dom.make("article", { class: "answer", "aria-label": name },
-      dom.make("header", {}, dom.make("h2", {}, name), about), body, trouble,
+      dom.make("header", {}, dom.make("h2", {}, name), about), thought?.element, body, trouble,
       dom.make("div", { class: "tools" }, stop, column ? go : null, ...tools, again));
     const update = () => {
       const runs = Boolean(strands.progress(node));
       writer.update(node.text);
+      thought?.update();
       dom.set(about, { textContent: figures(node) });
       dom.set(body, { ariaBusy: String(runs) });
       element.classList.toggle("runs", runs);
