@@ -14,7 +14,7 @@ namespace {
 class SpawnTest : public ThinkingTest {
  protected:
   SpawnTest() {
-    const SearchState child{.target = 24, .numbers = {3, 8}, .steps = {{.a = 7, .operation = '-', .b = 7, .value = 0}}};
+    const SearchState child{.target = 24, .numbers = {3, 8}, .steps = {{.left = 7, .operation = '-', .right = 4, .result = 3}}};
     node_ = node_line("0,0", child);
     begin_ = "A search.\n" + node_;
     say("[A]", begin_ + "<Calling Sub Searches>\n0 at node #0,0\n1 at node #0,7\n<End Calling Sub Searches>");

@@ -15,6 +15,28 @@ using base::ErrorCode;
 using base::TokenId;
 using engine::EndReason;
 
+TEST_F(StateTest, CutsWhatIsAtTheEndAndGoesOnFromThere) {
+  const State strand = create();
+  get(strand.append(piece("abcdef")));
+  const Capture first = get(strand.gen("first", tokens(8)));
+  const std::size_t before = strand.length();
+  const Appended cut = get(strand.cut(before - 5));
+  EXPECT_EQ(cut.tokens, -5);
+  EXPECT_EQ(strand.length(), before - 5);
+  get(strand.append(token_piece({first.tokens.end() - 5, first.tokens.end()})));
+  const Capture second = get(strand.gen("second", tokens(8)));
+  EXPECT_LE(second.usage.computed_tokens, 6U);  // what stood before the cut stayed
+  const State whole = create();
+  std::vector<base::TokenId> all = strand.tokens();
+  all.resize(all.size() - 8);
+  get(whole.append(token_piece(all)));
+  GenOptions options = tokens(8);
+  options.generate.sampler.seed = base::child_seed(7, 1);  // the second generation's
+  options.seeded = true;
+  EXPECT_EQ(get(whole.gen("whole", options)).tokens, second.tokens);
+  EXPECT_EQ(error_of(strand.cut(strand.length() + 1)), base::ErrorCode::invalid_argument);
+}
+
 TEST_F(StateTest, AGenerationIsWhatTheRequestGivesAlone) {
   const State strand = create(7, false);
   static_cast<void>(strand.append(piece("one two")));
