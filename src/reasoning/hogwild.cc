@@ -97,7 +97,8 @@ class Crew {
   std::size_t asked_at_ = 0;
   std::optional<std::string> answer_;
   std::optional<base::Error> error_;
-  bool stopping_ = false;
+  bool stopping_ = false;    // somebody has said that all are to end
+  bool cancelling_ = false;  // they are being ended
   Promise<std::optional<std::string>> done_;
 };
 
@@ -205,6 +206,7 @@ void Crew::ended(Worker& worker, const engine::Ending& ending) {
     thinking_.end_call(worker.call, ending.reason, worker.usage);
   }
   if (answer_ || error_) stop_others(worker);
+  if (cancelling_) return;  // whoever ends them all goes on
   if (std::ranges::any_of(workers_, &Worker::active)) return;
   const Promise<std::optional<std::string>> done = done_;
   done.keep(answer_);
@@ -223,9 +225,11 @@ Result<void> Crew::finish_step(Worker& worker) {
 
 void Crew::stop_others(const Worker& worker) {
   if (std::exchange(stopping_, true)) return;
+  cancelling_ = true;
   for (const Worker& other : workers_) {
     if (other.index != worker.index && other.active) thinking_.engine().cancel(other.sequence);
   }
+  cancelling_ = false;
 }
 
 std::vector<ThoughtPath> Crew::paths() const {

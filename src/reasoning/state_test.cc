@@ -31,7 +31,7 @@ TEST_F(StateTest, CutsWhatIsAtTheEndAndGoesOnFromThere) {
   all.resize(all.size() - 8);
   get(whole.append(token_piece(all)));
   GenOptions options = tokens(8);
-  options.generate.sampler.seed = base::child_seed(7, 1);  // the second generation's
+  options.generate.sampler.seed = base::random_u64(7, 1);  // the second generation's
   options.seeded = true;
   EXPECT_EQ(get(whole.gen("whole", options)).tokens, second.tokens);
   EXPECT_EQ(error_of(strand.cut(strand.length() + 1)), base::ErrorCode::invalid_argument);
