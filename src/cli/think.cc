@@ -98,7 +98,7 @@ Result<reasoning::Prompts> load_prompts(const std::string& folder) {
     const std::filesystem::path file = std::filesystem::path(folder) / (name + ".txt");
     std::error_code error;
     if (!std::filesystem::exists(file, error)) continue;
-    PLAIT_TRY(const std::string source, os::read_file(file, 1 * base::kMebibyte));
+    PLAIT_TRY(const std::string source, os::read_file(file, std::size_t{1} << 20U));
     if (auto replaced = prompts.replace(name, source); !replaced) {
       return fail(std::move(replaced).error(), "in " + file.string());
     }

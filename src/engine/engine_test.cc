@@ -435,7 +435,7 @@ TEST_F(RowGroups, RefuseWhatWouldBreakTheirStep) {
   const SequenceId b = *engine_->create({});
   const auto code = [](const auto& result) { return result ? base::ErrorCode::internal : result.error().code; };
   EXPECT_EQ(code(engine_->watch(a, a)), base::ErrorCode::invalid_argument);
-  ASSERT_TRUE(engine_->append(a, random_tokens(1, 5)));
+  ASSERT_TRUE(engine_->append(a, random_tokens(1, 65)));
   EXPECT_EQ(code(engine_->watch(b, a)), base::ErrorCode::invalid_argument);
   ASSERT_TRUE(engine_->generate(a, {.prompt_only = true, .listener = &recorder_}));
   run();

@@ -203,7 +203,8 @@ void Crew::ended(Worker& worker, const engine::Ending& ending) {
   if (error_) {
     thinking_.fail_call(worker.call, *error_);
   } else {
-    thinking_.end_call(worker.call, ending.reason, worker.usage);
+    const bool stopped = cancelling_ && ending.reason == EndReason::cancelled;  // somebody has the answer
+    thinking_.end_call(worker.call, stopped ? EndReason::stop : ending.reason, worker.usage);
   }
   if (answer_ || error_) stop_others(worker);
   if (cancelling_) return;  // whoever ends them all goes on

@@ -77,10 +77,11 @@ struct Extent {
 std::vector<std::vector<Extent>> find_threads(std::string_view text) {
   std::vector<std::vector<Extent>> blocks;
   bool in_block = false;
-  std::optional<std::size_t> thread;  // where its text begins
+  constexpr std::size_t kNone = std::string_view::npos;
+  std::size_t thread = kNone;  // where its text begins
   const auto end_thread = [&](std::size_t end) {
-    if (thread) blocks.back().push_back({*thread, end});
-    thread.reset();
+    if (thread != kNone) blocks.back().push_back({thread, end});
+    thread = kNone;
   };
   for (const Tag& tag : find_tags(text)) {
     if (!in_block) {
@@ -92,7 +93,7 @@ std::vector<std::vector<Extent>> find_threads(std::string_view text) {
       in_block = false;
     } else if (tag.is(TagKind::thread, true)) {
       end_thread(tag.begin);
-    } else if (tag.is(TagKind::thread, false) && !thread) {
+    } else if (tag.is(TagKind::thread, false) && thread == kNone) {
       thread = tag.end;
     }
   }
