@@ -187,7 +187,9 @@ TEST(SpawnedSearch, IsWhatARuntimeMakesOfItsTexts) {
         for (const SpawnedChild& child : segment.children) {
           longest = std::max(longest, count_task_tokens(child.text));
           total += count_task_tokens(child.text);
-          if (window > 0) EXPECT_LE(count_task_tokens(child.prompt) + count_task_tokens(child.text), window);
+          if (window > 0) {
+            EXPECT_LE(count_task_tokens(child.prompt) + count_task_tokens(child.text), window);
+          }
         }
         total += count_task_tokens(segment.text);
         sequential += count_task_tokens(segment.text) + longest;

@@ -45,10 +45,10 @@ class Fed final : public engine::Listener {
 };
 
 struct Texts {
-  std::vector<TokenId> prompt;
-  std::vector<TokenId> alice;
-  std::vector<TokenId> bob;
-  std::vector<TokenId> header;
+  std::vector<TokenId> prompt = {};
+  std::vector<TokenId> alice = {};
+  std::vector<TokenId> bob = {};
+  std::vector<TokenId> header = {};
   std::size_t alice_digits = 0;  ///< Where her digits begin,
   std::size_t bob_digits = 0;    ///< and his.
 };
