@@ -108,7 +108,8 @@ bool Engine::State::free_copies(Sequence& sequence, const PageCounts& pages) {
 }
 
 /// Takes the pages of somebody who can get them back: of who does not run, the least recently used; else of the last
-/// one of those that come after `sequence`, or of all if that is in a row group; else what sequences that are away still hold.
+/// one of those that come after `sequence`, or of all if that is in a row group; else what sequences that are away
+/// still hold.
 bool Engine::State::give_way(const Sequence& sequence) {
   Sequence* victim = nullptr;
   for (const auto& [id, other] : sequences) {
