@@ -45,7 +45,8 @@ std::optional<std::size_t> behind_last_list(std::span<const Tag> tags) {
   return std::nullopt;
 }
 
-/// What follows the number of a line `1. text`, `1) text`, `1: text` or `Outline 1: text`; nothing if it is no such line.
+/// What follows the number of a line `1. text`, `1) text`, `1: text` or `Outline 1: text`; nothing if it is no such
+/// line.
 std::optional<std::string_view> numbered_line(std::string_view line) {
   constexpr std::string_view kWord = "outline ";
   line = trimmed(line);
