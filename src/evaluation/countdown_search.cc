@@ -262,7 +262,7 @@ BestFirstOptions serial_policy(std::uint64_t seed) {
 
 BestFirstOptions spawning_policy(std::uint64_t seed) {
   const std::size_t beam = 1 + base::random_u64(seed, 0) % 10;
-  return {.beam = beam, .child_beam = 15, .nested_probability = 0.9, .seed = base::child_seed(seed, 0)};
+  return {.beam = beam, .child_beam = 8, .nested_probability = 0.9, .seed = base::child_seed(seed, 0)};
 }
 
 SearchText best_first_text(const CountdownProblem& problem, const BestFirstOptions& options) {

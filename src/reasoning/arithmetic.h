@@ -59,8 +59,8 @@ struct CountdownCheck {
 /// are never negative.
 [[nodiscard]] CountdownCheck check_countdown_steps(std::span<const std::int64_t> numbers, std::span<const Step> steps);
 
-/// An answer: one expression as `(3+4)*5`, perhaps with `= 35` behind it; or steps `3+4=7`, in lines or between
-/// commas or semicolons.
+/// An answer: one expression as `(3+4)*5`, perhaps with `= 35` behind it; or steps `3+4=7` in lines, or between commas
+/// or semicolons.
 [[nodiscard]] CountdownCheck check_countdown(std::span<const std::int64_t> numbers, std::string_view answer);
 
 }  // namespace plait::reasoning

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How many multiply-adds one generation takes: what "To Backtrack or Not to Backtrack" (arXiv 2504.07052, formula of
-// its official code) compares long answers and many short ones by. For N layers of width h, with keys of width kv and a
-// feed forward part of width f (three matrices), L tokens cost
+// its official code) compares long answers and many short ones by. For N layers of width h, with keys of width kv and
+// a feed forward part of width f (three matrices), L tokens cost
 //
 //   MAC(L) = N ((2h² + 2h kv + 3h f) L + h L (L + 1) / 2)
 //

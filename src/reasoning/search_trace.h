@@ -6,8 +6,8 @@
 //
 //   Current state: 24 from [3,5,7,9], operations []               where the search stands
 //   Exploring operation: 3+5=8, resulting numbers [7,9,8]         what it looks at
-//   Generated node #0,2: 24 from [7,9,8], operations [3+5=8]      what it may come back to: the parent's name, and
-// which   Moving to node #0,2                                           child of it, from 0 on; the root is 0
+//   Generated node #0,2: 24 from [7,9,8], operations [3+5=8]      what it may come back to: its parent's name, and
+//   Moving to node #0,2                                           which child of it, from 0 on; the root is 0
 //   Goal reached: 24 is 24
 //   No solution: 7 is not 24
 //
