@@ -38,7 +38,7 @@ Result<void> Strand::check_room(std::size_t kept, std::size_t more) const {
 }
 
 Result<void> Strand::replace_end(std::size_t kept, std::span<const TokenId> more) {
-  PLAIT_TRY_VOID(check_room(kept, more.size()));
+  if (!more.empty()) PLAIT_TRY_VOID(check_room(kept, more.size()));  // the last token may stand beyond the context
   std::vector<TokenId> old;
   if (kept < length) {
     const std::vector<TokenId> all = tokens();
