@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // plait-lab: experiments that measure the claims of papers.
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -11,13 +12,18 @@
 
 #include "evaluation/chart.h"
 #include "evaluation/experiment.h"
+#include "evaluation/experiments/apr.h"
+#include "evaluation/experiments/backtrack.h"
 #include "evaluation/experiments/fairness.h"
 #include "evaluation/experiments/fastswitch.h"
 #include "evaluation/experiments/index.h"
+#include "evaluation/experiments/ope.h"
 #include "evaluation/experiments/paging.h"
+#include "evaluation/experiments/pdr.h"
 #include "evaluation/experiments/pte.h"
 #include "evaluation/experiments/sharing.h"
 #include "evaluation/experiments/thinking_together.h"
+#include "evaluation/experiments/threadweaver.h"
 #include "hub/hub.h"
 #include "os/file.h"
 #include "os/paths.h"
@@ -32,6 +38,7 @@ constexpr auto kUsage =
     "plait-lab: experiments that measure the claims of papers\n\n"
     "  plait-lab list\n"
     "  plait-lab run NAME [OPTIONS]    an experiment\n"
+    "  plait-lab run all [OPTIONS]     those of ways to think, one after the other, in one table\n"
     "  plait-lab bench NAME [OPTIONS]  tables of a part alone, beside others of its kind\n\n"
     "  --json FILE   write all figures as JSON\n"
     "  --svg FILE    draw the figure\n"
@@ -56,9 +63,17 @@ Lab make_lab() {
   lab.run.add(evaluation::sharing_experiment());
   lab.run.add(evaluation::hogwild_experiment());
   lab.run.add(evaluation::group_think_experiment());
+  lab.run.add(evaluation::threadweaver_experiment());
+  lab.run.add(evaluation::apr_experiment());
+  lab.run.add(evaluation::pdr_experiment());
+  lab.run.add(evaluation::ope_experiment());
+  lab.run.add(evaluation::backtrack_experiment());
   lab.bench.add(evaluation::index_experiment());
   return lab;
 }
+
+/// Of `run all`.
+constexpr std::array kThinking = {"hogwild", "group-think", "threadweaver", "apr", "pdr", "ope", "backtrack"};
 
 struct Arguments {
   std::string name = {};
@@ -109,6 +124,29 @@ base::Result<evaluation::ExperimentOptions> options_of(const Arguments& argument
 
 void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
+base::Result<void> write_json(const Arguments& arguments, const plait::text::Json& json) {
+  if (arguments.json.empty()) return {};
+  return plait::os::write_file_atomically(arguments.json, plait::text::dump_json(json, 1) + "\n");
+}
+
+base::Result<bool> run_all(const evaluation::ExperimentRegistry& registry, const Arguments& arguments) {
+  if (!arguments.svg.empty()) return base::fail(base::ErrorCode::invalid_argument, "--svg draws one experiment");
+  PLAIT_TRY(const evaluation::ExperimentOptions options, options_of(arguments));
+  std::vector<evaluation::ExperimentRun> runs;
+  plait::text::Json json = plait::text::Json::object();
+  bool all_hold = true;
+  for (const char* name : kThinking) {
+    std::fprintf(stderr, "plait-lab: %s\n", name);
+    runs.push_back({name, registry.find(name)->run(options)});
+    const auto& report = runs.back().report;
+    all_hold = all_hold && report && evaluation::passes(*report, options.quick);
+    if (report) json[name] = report->json;
+  }
+  print(evaluation::summary_text(runs));
+  PLAIT_TRY_VOID(write_json(arguments, json));
+  return all_hold;
+}
+
 base::Result<bool> run(const evaluation::ExperimentRegistry& registry, const Arguments& arguments) {
   const evaluation::Experiment* experiment = registry.find(arguments.name);
   if (experiment == nullptr) {
@@ -120,15 +158,11 @@ base::Result<bool> run(const evaluation::ExperimentRegistry& registry, const Arg
   print(report.text);
   print("\n");
   print(evaluation::gates_text(report.gates));
-  if (!arguments.json.empty()) {
-    PLAIT_TRY_VOID(plait::os::write_file_atomically(arguments.json, plait::text::dump_json(report.json, 1) + "\n"));
-  }
+  PLAIT_TRY_VOID(write_json(arguments, report.json));
   if (!arguments.svg.empty()) {
     PLAIT_TRY_VOID(plait::os::write_file_atomically(arguments.svg, evaluation::to_svg(report.chart)));
   }
-  bool all_hold = true;
-  for (const evaluation::Gate& gate : report.gates) all_hold &= gate.holds() || (options.quick && !gate.exact);
-  return all_hold;
+  return evaluation::passes(report, options.quick);
 }
 
 int fail(const base::Error& error) {
@@ -149,7 +183,8 @@ int main(int argc, char** argv) {
   } else if (words[0] == "run" || words[0] == "bench") {
     const auto arguments = parse_run({words.begin() + 1, words.end()});
     if (!arguments) return fail(arguments.error());
-    const auto passed = run(words[0] == "run" ? lab.run : lab.bench, *arguments);
+    const bool all = words[0] == "run" && arguments->name == "all";
+    const auto passed = all ? run_all(lab.run, *arguments) : run(words[0] == "run" ? lab.run : lab.bench, *arguments);
     if (!passed) return fail(passed.error());
     if (!*passed) return 1;
   } else {

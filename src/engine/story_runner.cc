@@ -31,11 +31,13 @@ std::byte* place(std::byte* const* pages, std::size_t token) {
 }  // namespace
 
 StoryRunner::StoryRunner(const StoryOptions& options, Story story, base::TokenId otherwise)
-    : options_(options),
-      story_(std::move(story)),
-      otherwise_(otherwise),
-      config_(config_of(options)),
-      layout_(config_, 2) {}
+    : StoryRunner(options, [story = std::move(story), otherwise](std::span<const base::TokenId> seen,
+                                                                 std::span<float> logits) {
+        logits[static_cast<std::size_t>(story(seen).value_or(otherwise).value())] = 0;
+      }) {}
+
+StoryRunner::StoryRunner(const StoryOptions& options, Policy policy)
+    : options_(options), policy_(std::move(policy)), config_(config_of(options)), layout_(config_, 2) {}
 
 void StoryRunner::see(const models::Rows& entry, std::size_t index) {
   seen_.clear();
@@ -67,10 +69,9 @@ base::Result<void> StoryRunner::forward(std::span<const models::Rows> batch, std
                                                                     : count - 1;
     for (std::size_t i = first; i < count; ++i) {
       see(entry, i);
-      const base::TokenId next = story_(seen_).value_or(otherwise_);
       const std::span<float> row = logits.first(options_.vocabulary);
       std::ranges::fill(row, kImpossible);
-      row[static_cast<std::size_t>(next.value())] = 0;
+      policy_(seen_, row);
       logits = logits.subspan(options_.vocabulary);
     }
   }

@@ -27,14 +27,17 @@ class StoryRunner final : public Runner {
  public:
   /// What follows these tokens, in the order of the view; nothing: `otherwise`. Called once for each row of logits.
   using Story = std::function<std::optional<base::TokenId>(std::span<const base::TokenId> seen)>;
+  /// The same with a choice: sets the logits [vocabulary] of what may follow, which come as -100.
+  using Policy = std::function<void(std::span<const base::TokenId> seen, std::span<float> logits)>;
 
-  /// `otherwise`: what follows where the story says nothing, as the end of a text.
+  /// `otherwise`: what follows where the story says nothing, as the end of a text. Logits are 0 for the token that
+  /// follows: it is certain at any usual temperature.
   StoryRunner(const StoryOptions& options, Story story, base::TokenId otherwise);
+  StoryRunner(const StoryOptions& options, Policy policy);
 
   [[nodiscard]] const models::KvLayout& layout() const override { return layout_; }
   [[nodiscard]] std::size_t vocabulary() const override { return options_.vocabulary; }
   [[nodiscard]] std::size_t context() const override { return options_.context; }
-  /// Logits are 0 for the token that follows and -100 for all others: it is certain at any usual temperature.
   [[nodiscard]] base::Result<void> forward(std::span<const models::Rows> batch, std::span<float> logits) override;
   void for_each(std::size_t count, const std::function<void(std::size_t)>& f) override {
     for (std::size_t i = 0; i < count; ++i) f(i);
@@ -50,8 +53,7 @@ class StoryRunner final : public Runner {
   void see(const models::Rows& entry, std::size_t index);
 
   StoryOptions options_;
-  Story story_;
-  base::TokenId otherwise_;
+  Policy policy_;
   models::Config config_;
   models::KvLayout layout_;
   std::size_t rows_ = 0;

@@ -30,6 +30,34 @@ text::Json gates_json(const std::vector<Gate>& gates) {
   return json;
 }
 
+bool passes(const ExperimentReport& report, bool quick) {
+  return std::ranges::all_of(report.gates, [&](const Gate& gate) { return gate.holds() || (quick && !gate.exact); });
+}
+
+std::string summary_text(const std::vector<ExperimentRun>& runs) {
+  std::size_t name = 10;
+  std::size_t what = 4;
+  for (const ExperimentRun& run : runs) {
+    name = std::max(name, run.name.size());
+    if (!run.report) continue;
+    for (const Gate& gate : run.report->gates) what = std::max(what, gate.what.size());
+  }
+  std::string text =
+      fmt::format("{:<{}}  {:<{}}  {:>10}  {:>13}  holds\n", "experiment", name, "what", what, "value", "limit");
+  for (const ExperimentRun& run : runs) {
+    if (!run.report) {
+      text += fmt::format("{:<{}}  did not run: {}\n", run.name, name, run.report.error().text());
+      continue;
+    }
+    for (const Gate& gate : run.report->gates) {
+      const std::string limit = fmt::format("{} {:.4g}", gate.at_most ? "<=" : ">=", gate.limit);
+      text += fmt::format("{:<{}}  {:<{}}  {:>10.4g}  {:>13}  {}\n", run.name, name, gate.what, what, gate.value, limit,
+                          gate.holds() ? "yes" : "NO");
+    }
+  }
+  return text;
+}
+
 void ExperimentRegistry::add(Experiment experiment) {
   PLAIT_CHECK(find(experiment.name) == nullptr, experiment.name);
   experiments_.push_back(std::move(experiment));

@@ -44,6 +44,17 @@ struct ExperimentReport {
 [[nodiscard]] std::string gates_text(const std::vector<Gate>& gates);
 [[nodiscard]] text::Json gates_json(const std::vector<Gate>& gates);
 
+/// Whether all gates hold that a run is held to: all, or the exact ones of a quick one.
+[[nodiscard]] bool passes(const ExperimentReport& report, bool quick);
+
+/// One of several experiments that ran one after the other.
+struct ExperimentRun {
+  std::string name;
+  base::Result<ExperimentReport> report;
+};
+/// One table of all gates: experiment, what, value, limit, whether it holds. Of an experiment that failed: why.
+[[nodiscard]] std::string summary_text(const std::vector<ExperimentRun>& runs);
+
 struct Experiment {
   std::string name;   ///< As in `plait-lab run NAME`.
   std::string about;  ///< One line.

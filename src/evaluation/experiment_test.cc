@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "evaluation/experiments/index.h"
 #include "evaluation/experiments/paging.h"
 
@@ -23,6 +25,28 @@ TEST(Experiment, GatesKnowTheirSide) {
   EXPECT_FALSE((Gate{"", 1.1, 1, true}.holds()));
   EXPECT_TRUE((Gate{"", 1.1, 1, false}.holds()));
   EXPECT_EQ(gates_json({{"w", 2, 1, true}})[0]["holds"], false);
+}
+
+TEST(Experiment, AQuickRunIsHeldToExactGatesOnly) {
+  ExperimentReport report;
+  report.gates = {{"exact", 1, 1, true, true}, {"measured", 2, 1}};
+  EXPECT_TRUE(passes(report, true));
+  EXPECT_FALSE(passes(report, false));
+  report.gates[0].value = 2;
+  EXPECT_FALSE(passes(report, true));
+}
+
+TEST(Experiment, TheSummaryHasALineForEachGateAndEachFailure) {
+  std::vector<ExperimentRun> runs;
+  ExperimentReport report;
+  report.gates = {{"first", 1, 2}, {"second", 3, 4, false}};
+  runs.push_back({"one", report});
+  runs.push_back({"two", base::fail(base::ErrorCode::invalid_argument, "no model")});
+  const std::string text = summary_text(runs);
+  EXPECT_EQ(std::ranges::count(text, '\n'), 4);
+  EXPECT_NE(text.find("second"), std::string::npos);
+  EXPECT_NE(text.find("NO"), std::string::npos);
+  EXPECT_NE(text.find("no model"), std::string::npos);
 }
 
 // What holds for traces of any length holds for short ones too: right bits are exact and no bound is broken.

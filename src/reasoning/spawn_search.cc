@@ -114,6 +114,11 @@ Program<Thought> Spawn::think(Thinking& thinking) const {
                                .abstains = !result.path});
     }
     parent.replace_from(block.begin, join_block(results), tokenizer);
+    if (parent.strand.error() || parent.strand.length() >= thinking.model().context) {
+      thinking.count("joins_beyond_the_context");
+      thought.reason = engine::EndReason::length;
+      break;
+    }
   }
   const auto path = solution_path(parent.text);
   thought.answer = path ? std::string(*path) : parent.text;

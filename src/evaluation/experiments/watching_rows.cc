@@ -118,7 +118,7 @@ Result<RowsFigures> run_rows(engine::Runner& runner, const RowsLoad& load, const
   PLAIT_TRY_VOID(run.open(*std::ranges::max_element(load.widths)));
   for (std::size_t round = 0; round <= load.rounds; ++round) {
     for (const std::size_t width : load.widths) {
-      for (const RowsHow how : {RowsHow::serial, RowsHow::batch, RowsHow::contiguous, RowsHow::slots}) {
+      for (const RowsHow how : load.how) {
         if (how == RowsHow::serial && width > load.serial_most) continue;
         PLAIT_TRY(const double seconds, run.measure(how, width));
         if (round > 0) figures.add(how, width, seconds);  // the first one warms up

@@ -27,6 +27,7 @@ struct RowsLoad {
   std::vector<std::size_t> widths = {1, 2, 4, 8, 16};
   std::size_t serial_most = 16;  ///< Widths above it are not run one after the other.
   std::size_t rounds = 5;
+  std::vector<RowsHow> how = {RowsHow::serial, RowsHow::batch, RowsHow::contiguous, RowsHow::slots};
 };
 
 /// Seconds of each round, by how and width.

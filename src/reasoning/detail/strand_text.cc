@@ -38,6 +38,12 @@ Result<void> Strand::check_room(std::size_t kept, std::size_t more) const {
 }
 
 Result<void> Strand::replace_end(std::size_t kept, std::span<const TokenId> more) {
+  if (more.empty()) {  // needs no room: the last token that was generated may stand beyond the context
+    if (kept < length) PLAIT_TRY_VOID(owner.engine.trim(*sequence, kept));
+    length = kept;
+    run_.reset();
+    return {};
+  }
   PLAIT_TRY_VOID(check_room(kept, more.size()));
   std::vector<TokenId> old;
   if (kept < length) {
