@@ -11,7 +11,7 @@ of five words. Both have one short answer that is checked by comparison. Each li
 task, whether it is right, generated tokens, and the longest chain of tokens that had to wait for each other. What is
 there is not asked again.
 
-    bench/strategies.py --out runs.jsonl --n 20 --arms greedy best-of    # a part; goes on where it ended
+Arms: `greedy`, one answer at temperature 0; `sample`, one at 0.7; `majority-N` and `oracle-N`, N samples with a vote or
 with the verifier that knows the answer (no user has one: it bounds what selection could give); and every strategy. All
 have the same --tokens for each call.
 """
