@@ -73,6 +73,23 @@ class ChatTest(PageCase):
                     return float(line.split()[-1])
         raise KeyError(name)
 
+    def test_a_strategy_shows_its_strands_and_who_reads_whom(self):
+        self.settings(3, 160, seed=5)
+        self.click(self.find("#strategy option[value='group-think']"))
+        self.send("List animals.")
+        self.until(lambda: len(self.all(".strand")) >= 3 and all(one.text for one in self.all(".strand-text")[:3]),
+                   "three thinkers that write")
+        self.wait_done()
+        titles = [one.text for one in self.all(".strand h3")]
+        self.assertEqual([title.split(" · ")[0] for title in titles[:3]], ["Thinker 1", "Thinker 2", "Thinker 3"])
+        first, second = self.all(".strand")[:2]
+        self.assertEqual(first.rect["y"], second.rect["y"])
+        self.assertGreater(len(self.all(".thought .reads")), 0)
+        self.assertIn("one row that reads all", self.find(".thinking summary").text)
+        self.assertEqual(len(self.all(".answer")), 1)
+        self.assert_no_errors()
+        self.click(self.find("#strategy option[value='']"))
+
     def test_continue_from_a_strand(self):
         self.settings(2, 12)
         self.send("Name a colour.")
