@@ -35,7 +35,9 @@ PARSERS = {
                          "text/grammar/json_schema_merge.cc",
                          "text/grammar/json_number.cc"],
     "multipart_fuzz": ["serving/http/multipart.cc"],
+    "outline_grammar_fuzz": ["reasoning/outline_grammar.cc", "reasoning/outline_check.cc", "reasoning/outline_tags.cc"],
     "regex_fuzz": ["text/grammar/regex.cc"],
+    "spawn_grammar_fuzz": ["reasoning/spawn_grammar.cc", "reasoning/search_trace.cc"],
     "sse_fuzz": ["serving/http/sse.cc"],
 }
 

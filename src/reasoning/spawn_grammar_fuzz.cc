@@ -47,6 +47,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const SpawnBlock block = parse_spawn(text, kCallsMax);
   PLAIT_CHECK(block.calls.size() <= kCallsMax, block.calls.size());
   if (block.ending != SpawnBlock::Ending::closed) return 0;
+  PLAIT_CHECK(parse_spawn(spawn_block(block.calls), kCallsMax).calls == block.calls);
   std::vector<SubSearchResult> results;
   for (const SpawnChild& child : spawn_children(text, block)) {
     results.push_back({child.call, {}});
