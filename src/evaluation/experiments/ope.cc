@@ -77,7 +77,7 @@ std::string cells_text(const std::vector<CellFigures>& cells, double moves) {
   std::string text =
       fmt::format("{:<14}  {:>6} {:>6}  {:>5}  {:>8}  {:>9} {:>6}  {:>13}  {:>11}  {:>11}  {:>11}  {:>11}  {:>9}\n", "",
                   "pass@N", "ways", "ratio", "McNemar", "majority", "ways", "at 2T and 4T", "first moves", "values",
-                  "shared", "bytes", "one way");
+                  "shared", "tokens", "one way");
   for (const CellFigures& c : cells) {
     const auto both = [](const Mean& a, const Mean& b) { return fmt::format("{:.2f} {:.2f}", a.value(), b.value()); };
     const ArmFigures& i = c.independent;
@@ -150,7 +150,7 @@ std::vector<Gate> gates_of(const std::vector<CellFigures>& cells, const OpeRunFi
                        static_cast<double>(c.cell.paths), false, true});
     }
     gates.push_back(
-        {c.name() + ": bytes of a path, beside independent, differ by", std::abs(c.tokens_ratio() - 1), 0.02});
+        {c.name() + ": tokens of a path differ from independent ones' by", std::abs(c.tokens_ratio() - 1), 0.02});
     gates.push_back({c.name() + " (control): pass@N with N times one way / independent", c.ratio(c.one_outline), 1.05});
   }
   return gates;
@@ -193,7 +193,7 @@ text::Json cells_json(const std::vector<CellFigures>& cells) {
                         {"first_moves", of.first_moves.value()},
                         {"values", of.values.value()},
                         {"overlap", of.overlap.value()},
-                        {"bytes", of.tokens.value()},
+                        {"tokens", of.tokens.value()},
                         {"filled_up", of.filled_up},
                         {"newly_solved", marginal_solves(of, orders, kSeed)}};
     };
