@@ -48,6 +48,7 @@ void Exchange::cancel() {
 
 Accepted<std::unique_ptr<Exchange>> Exchange::start(engine::Engine& engine, const Target& target, Request request,
                                                     ExchangeEvents events) {
+  if (request.thought) return not_supported("plait.strategy", "is for /v1/chat/completions, not for files of requests");
   PLAIT_CHECK(!request.prompts.empty());
   std::unique_ptr<Exchange> exchange(new Exchange(engine, target, std::move(request), std::move(events)));
   for (engine::Request& prompt : exchange->request_.prompts) PLAIT_TRY_VOID(exchange->submit(prompt));
