@@ -203,6 +203,8 @@ def run_rounds(args, servers: Servers) -> list[dict]:
                 before = time.monotonic()
                 report = servers.measure(name, kind, seed=turn + 1)
                 results.append({"round": turn + 1, "kind": kind, "server": name, "report": report})
+                if args.json:  # whoever ends this early keeps what there is
+                    args.json.write_text(json.dumps(results, indent=1))
                 print(f"round {turn + 1}, {kind}, {name}: {report['seconds']:.2f} s"
                       f"{', ' + str(report['failed']) + ' FAILED' if report['failed'] else ''}"
                       f" ({time.monotonic() - before:.1f} s in all)", file=sys.stderr)
@@ -289,8 +291,6 @@ def main() -> None:
     results = run_rounds(args, servers)
     text = "\n".join(head_of(args, results) + table_of(results))
     print(text)
-    if args.json:
-        args.json.write_text(json.dumps(results, indent=1))
     if args.write:
         page = args.write.read_text()
         args.write.write_text(page.split(BEGIN)[0] + BEGIN + "\n" + text + "\n" + END + page.split(END)[1])

@@ -3,7 +3,7 @@
 """What strategies come to on two families of generated tasks, beside plain sampling with the same budget.
 
     bench/strategies.py --model qwen2.5-coder-0.5b --out runs.jsonl            # about n tasks x arms answers
-    bench/strategies.py --out runs.jsonl --n 20 --arms greedy best-of hogwild  # a part of it; goes on where it ended
+    bench/strategies.py --out runs.jsonl --n 20 --arms greedy best-of          # a part; goes on where it ended
     bench/strategies.py --out runs.jsonl --table                               # only the table
 
 The families: `sums`, a sum of three products of small numbers, whose parts are independent; `letters`, the last letters
@@ -11,7 +11,7 @@ of five words. Both have one short answer that is checked by comparison. Each li
 task, whether it is right, generated tokens, and the longest chain of tokens that had to wait for each other. What is
 there is not asked again.
 
-Arms: `greedy`, one answer at temperature 0; `sample`, one at 0.7; `majority-N` and `oracle-N`, N samples with a vote and
+Arms: `greedy`, one answer at temperature 0; `sample`, one at 0.7; `majority-N` and `oracle-N`, N samples with a vote or
 with the verifier that knows the answer (no user has one: it bounds what selection could give); and every strategy. All
 have the same --tokens for each call.
 """
@@ -133,7 +133,8 @@ def main() -> int:
               for arm in options.arms if (arm, family, number) not in done]
     if wanted and not options.table:
         url = f"http://127.0.0.1:{options.port}"
-        with subprocess.Popen([options.plait, "serve", "-q", "--model", options.model, "--port", str(options.port)]) as server:
+        command = [options.plait, "serve", "-q", "--model", options.model, "--port", str(options.port)]
+        with subprocess.Popen(command) as server:
             try:
                 while True:
                     try:

@@ -50,12 +50,12 @@ void add_model_options(CLI::App& verb, Session& session) {
   add_setting(verb, session, "--kv-type", "kv.type");
 }
 
-void add_sampling_options(CLI::App& verb, SamplingFlags& flags) {
+void add_sampling_options(CLI::App& verb, SamplingFlags& flags, const char* max_tokens) {
   models::SamplerOptions& sampler = flags.generation.sampler;
   const auto add = [&verb](const char* names, auto& value, const char* about) {
     verb.add_option(names, value, about)->capture_default_str()->group("Sampling");
   };
-  add("-n,--max-tokens", flags.generation.tokens_max, "Most tokens to generate; 0: until the context is full");
+  add(max_tokens, flags.generation.tokens_max, "Most tokens to generate; 0: until the context is full");
   add("--temperature", sampler.temperature, "0: always the likeliest token; 0.7 to 1: livelier");
   add("--top-k", sampler.top_k, "Choose among the k likeliest tokens; 0: all");
   add("--top-p", sampler.top_p, "Choose among the likeliest tokens that hold this share");

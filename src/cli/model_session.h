@@ -27,8 +27,8 @@ struct SamplingFlags {
 
 /// --model, --threads, --context, --isa, --weights, --attention, --kv-type: settings (see config.h) under short names.
 void add_model_options(CLI::App& verb, Session& session);
-/// --temperature, --top-k, … --max-tokens, --stop, --seed.
-void add_sampling_options(CLI::App& verb, SamplingFlags& flags);
+/// --temperature, --top-k, … --max-tokens (under this name), --stop, --seed.
+void add_sampling_options(CLI::App& verb, SamplingFlags& flags, const char* max_tokens = "-n,--max-tokens");
 
 /// A model in memory with its threads. Members are in the order in which they depend on each other.
 struct LoadedModel {

@@ -98,7 +98,7 @@ Result<reasoning::Prompts> load_prompts(const std::string& folder) {
     const std::filesystem::path file = std::filesystem::path(folder) / (name + ".txt");
     std::error_code error;
     if (!std::filesystem::exists(file, error)) continue;
-    PLAIT_TRY(const std::string source, os::read_file(file, 1 * base::kMebibyte));
+    PLAIT_TRY(const std::string source, os::read_file(file, std::size_t{1} << 20U));
     if (auto replaced = prompts.replace(name, source); !replaced) {
       return fail(std::move(replaced).error(), "in " + file.string());
     }
@@ -272,7 +272,9 @@ void add_think(CLI::App& app, Session& session) {
     verb->add_option(std::string(flag), flags->options[std::string(name)],
                      fmt::format("The strategy's option {}", name));
   }
-  verb->add_option("-o,--option", flags->set, "Any option of the strategy: NAME=VALUE; may be given several times");
+  verb->add_option("-o,--option", flags->set, "Any option of the strategy: NAME=VALUE; may be given several times")
+      ->expected(1)
+      ->take_all();
   verb->add_option("--tokens-all", flags->tokens_all, "Most tokens of all strands together; 0: what --explain says");
   verb->add_option("--seconds", flags->seconds, "End after so long, with what is reached; 0: never")
       ->check(CLI::Range(0.0, 1e6));
@@ -283,7 +285,7 @@ void add_think(CLI::App& app, Session& session) {
   verb->add_flag("--list", flags->list, "The strategies and their options");
   add_model_options(*verb, session);
   add_engine_options(*verb, session, true);
-  add_sampling_options(*verb, flags->sampling);
+  add_sampling_options(*verb, flags->sampling, "--max-tokens");
   verb->footer("Example: plait think --strategy best-of -n 8 \"What is 17 times 24?\"");
   verb->callback([&session, flags] { session.action = [&session, flags] { return think(*flags, session); }; });
 }

@@ -371,7 +371,7 @@ Result<void> Engine::watch(SequenceId id, SequenceId other_id, const Watch& watc
   PLAIT_TRY_VOID(state_->bring_here(*sequence));  // a row group is never preempted
   PLAIT_TRY_VOID(state_->bring_here(*other));
   for (const Sequence* one : {sequence, other}) {
-    if (one->pending() <= 1) continue;
+    if (one->pending() <= kForcedRows) continue;
     return fail(ErrorCode::invalid_argument,
                 fmt::format("sequence {} has {} tokens that are not computed; generate with prompt_only first",
                             one->id.value(), one->pending()));

@@ -246,12 +246,12 @@ class Engine {
   /// Watch says where they stand. Sequences that watch each other form a row group: from then on they run in one step
   /// or not at all, are never preempted, and see each other's tokens of the same step. What they generate depends on
   /// nobody outside of the group. A member that ends stays visible.
-  /// Errors: invalid_argument (either generates or has more than one token that is not computed; the same sequence; a
+  /// Errors: invalid_argument (either generates or has more than 64 tokens that are not computed; the same sequence; a
   /// position given here would show tokens whose pages a window has left behind), out_of_resources (as join()).
   [[nodiscard]] base::Result<void> watch(SequenceId sequence, SequenceId other, const Watch& options = {});
   /// From the next step on `sequence` watches these, in this order, in place of all that it watched: also while it
   /// generates. Nothing is computed again: what was computed keeps what it has seen. They and it become one row group.
-  /// Errors: not_found; invalid_argument (the same sequence, one twice, positions of its own, or pages that a window has
+  /// Errors: not_found; invalid_argument (itself, one twice, positions of its own, or pages that a window has
   /// left behind); out_of_resources (as join()).
   [[nodiscard]] base::Result<void> watch_instead(SequenceId sequence, std::span<const SequenceId> others);
   /// Drops the last tokens of its own, down to `length` in all. Errors: invalid_argument (it generates; within what it

@@ -108,7 +108,8 @@ bool Engine::State::free_copies(Sequence& sequence, const PageCounts& pages) {
 }
 
 /// Takes the pages of somebody who can get them back: of who does not run, the least recently used; else of the last
-/// one of those that come after `sequence`; else what sequences that are away still hold.
+/// one of those that come after `sequence`, or of all if that is in a row group; else what sequences that are away
+/// still hold.
 bool Engine::State::give_way(const Sequence& sequence) {
   Sequence* victim = nullptr;
   for (const auto& [id, other] : sequences) {
@@ -117,7 +118,7 @@ bool Engine::State::give_way(const Sequence& sequence) {
     if (victim == nullptr || other->used_at < victim->used_at) victim = other.get();
   }
   for (auto at = running.rbegin(); victim == nullptr && at != running.rend(); ++at) {
-    if (!before(sequence, **at)) break;
+    if (sequence.group == 0 && !before(sequence, **at)) break;  // a row group has no other way to go on
     if (!(*at)->span.empty() && (*at)->group == 0) victim = *at;
   }
   if (victim != nullptr) {

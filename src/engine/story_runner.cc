@@ -31,10 +31,10 @@ std::byte* place(std::byte* const* pages, std::size_t token) {
 }  // namespace
 
 StoryRunner::StoryRunner(const StoryOptions& options, Story story, base::TokenId otherwise)
-    : StoryRunner(options, [story = std::move(story), otherwise](std::span<const base::TokenId> seen,
-                                                                 std::span<float> logits) {
-        logits[static_cast<std::size_t>(story(seen).value_or(otherwise).value())] = 0;
-      }) {}
+    : StoryRunner(options,
+                  [story = std::move(story), otherwise](std::span<const base::TokenId> seen, std::span<float> logits) {
+                    logits[static_cast<std::size_t>(story(seen).value_or(otherwise).value())] = 0;
+                  }) {}
 
 StoryRunner::StoryRunner(const StoryOptions& options, Policy policy)
     : options_(options), policy_(std::move(policy)), config_(config_of(options)), layout_(config_, 2) {}

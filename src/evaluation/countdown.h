@@ -56,7 +56,8 @@ struct CountdownMove {
 [[nodiscard]] reasoning::SearchState countdown_root(const CountdownProblem& problem);
 
 /// All moves from a state, the best score first, equal ones in the order of their numbers and of + - * /. The larger
-/// number stands first in every step, and no two steps are the same. A state of four numbers has at most 24. Requires: target >= 2.
+/// number stands first in every step, and no two steps are the same. A state of four numbers has at most 24. Requires:
+/// target >= 2.
 [[nodiscard]] std::vector<CountdownMove> countdown_moves(const reasoning::SearchState& state);
 
 /// The first solution that a depth-first search in the order of countdown_moves() finds; nothing if there is none.

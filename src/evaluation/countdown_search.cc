@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Idea: a search writes lines and ends at the first goal. Searches below a node are the same search with another beam
-// and without searches below its own nodes; whether their lines go into the text or into a child's is all that tells the
-// serial search from the spawned one.
+// and without searches below its own nodes; whether their lines go into the text or into a child's is all that tells
+// the serial search from the spawned one.
 //
 // Deviations from the papers, which leave it open: a node's children are all looked at before the search moves to the
 // first of them; open nodes are taken by score, equal ones in the order in which they were generated; the spelling is
@@ -262,7 +262,7 @@ BestFirstOptions serial_policy(std::uint64_t seed) {
 
 BestFirstOptions spawning_policy(std::uint64_t seed) {
   const std::size_t beam = 1 + base::random_u64(seed, 0) % 10;
-  return {.beam = beam, .child_beam = 15, .nested_probability = 0.9, .seed = base::child_seed(seed, 0)};
+  return {.beam = beam, .child_beam = 8, .nested_probability = 0.9, .seed = base::child_seed(seed, 0)};
 }
 
 SearchText best_first_text(const CountdownProblem& problem, const BestFirstOptions& options) {

@@ -57,8 +57,10 @@ struct BestFirstOptions {
   std::uint64_t seed = 0;          ///< Of the draws.
 };
 
-/// The published policies: serial, both beams the same, of 1 to 5, nested in half of the cases; spawned, a beam of 1 to
-/// 10, children with 15, nested in nine of ten.
+/// The published policies. Serial: both beams the same, of 1 to 5, nested in half of the cases. Spawned: a beam of 1
+/// to 10, nested in nine of ten. Children's beams are published as "up to 15"; 8 comes nearest to the sizes that were:
+/// of 700 problems of four numbers, with windows of 4,096 tokens, .739 are solved with 5.9 children, 7.7k tokens in
+/// all and 2.0k of them in a row; the serial policy solves .529.
 [[nodiscard]] BestFirstOptions serial_policy(std::uint64_t seed);
 [[nodiscard]] BestFirstOptions spawning_policy(std::uint64_t seed);
 

@@ -132,8 +132,8 @@ TEST(SolveCountdown, FindsASolutionWhereverThereIsOne) {
     ++solved;
     EXPECT_TRUE(reasoning::check_countdown_steps(problem.numbers, *steps).reaches(problem.target));
   }
-  EXPECT_GT(solved, 50U);
-  EXPECT_LT(solved, 200U);
+  EXPECT_GT(solved, 10U);  // one of eight problems, as they are drawn, has a solution
+  EXPECT_LT(solved, 100U);
 }
 
 /// Random answers, most of them nearly right.

@@ -54,8 +54,8 @@ struct Choice {
 [[nodiscard]] base::Result<Choice> highest_score(std::span<const Candidate> candidates, const Verifier& verifier);
 
 /// The part of a text that counts as its answer, trimmed: what stands in the last `\boxed{…}`; else what follows the
-/// last "answer:" or "answer is", in any case, on its line or, if there is nothing, on the next line that has something;
-/// else the last line that is not empty. Linear time.
+/// last "answer:" or "answer is", in any case, on its line or, if there is nothing, on the next line that has
+/// something; else the last line that is not empty. Linear time.
 [[nodiscard]] std::string final_answer(std::string_view text);
 
 }  // namespace plait::reasoning

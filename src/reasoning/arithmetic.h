@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Exact arithmetic on whole numbers, as far as answers are checked by it: steps, expressions, and the rules of
-// CountDown. What does not fit into 64 bits, does not divide exactly or divides by zero has no value. Pure; linear time.
+// CountDown. What does not fit into 64 bits, does not divide exactly or divides by zero has no value. Pure; linear
+// time.
 #pragma once
 
 #include <cstdint>
@@ -58,8 +59,8 @@ struct CountdownCheck {
 /// are never negative.
 [[nodiscard]] CountdownCheck check_countdown_steps(std::span<const std::int64_t> numbers, std::span<const Step> steps);
 
-/// An answer: one expression as `(3+4)*5`, perhaps with `= 35` behind it; or steps `3+4=7` in lines, or between commas or
-/// semicolons.
+/// An answer: one expression as `(3+4)*5`, perhaps with `= 35` behind it; or steps `3+4=7` in lines, or between commas
+/// or semicolons.
 [[nodiscard]] CountdownCheck check_countdown(std::span<const std::int64_t> numbers, std::string_view answer);
 
 }  // namespace plait::reasoning

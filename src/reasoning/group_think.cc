@@ -163,7 +163,9 @@ class GroupThink final : public Strategy {
 Result<std::size_t> GroupThink::budget(const Thinking& thinking, std::size_t prompt) const {
   const std::size_t context = thinking.model().context;
   const std::size_t room = context > prompt ? (context - prompt) / options_.thinkers : 0;
-  const std::size_t budget = std::min({options_.budget, room, thinking.left() / (options_.thinkers + 1)});
+  const std::size_t answer =
+      options_.answer ? std::min(thinking.left() / (options_.thinkers + 1), thinking.share()) : 0;
+  const std::size_t budget = std::min({options_.budget, room, (thinking.left() - answer) / options_.thinkers});
   if (budget >= kBudgetLeast) return budget;
   return fail(
       ErrorCode::invalid_argument,

@@ -23,6 +23,8 @@ using engine::SequenceId;
 
 constexpr std::array<std::string_view, 3> kLayouts{"combined", "contiguous", "interleaved"};
 constexpr std::array<std::string_view, 8> kNames{"Alice", "Bob", "Carol", "Dave", "Erin", "Frank", "Grace", "Henry"};
+/// What a row group feeds of one sequence in a step (engine/engine.h, generate()).
+constexpr std::size_t kHeaderTokens = 64;
 constexpr std::string_view kOthersHeader = "\n\n### Work in progress (others)\n\n";
 constexpr std::string_view kOwnHeader = "\n\n### Work in progress (own)\n\n";
 
@@ -124,9 +126,10 @@ Result<void> Crew::open_step(Worker& worker) {
   std::string header = fmt::format("**{} [{}]:**", name_of(worker), ++worker.steps);
   if (options_.question_every > 0 && generated_ - asked_at_ >= options_.question_every) {
     asked_at_ = generated_;
-    thinking_.count("redundancy_questions");
     PLAIT_TRY(const std::string question, thinking_.prompts().render("hogwild.question", {{"name", name_of(worker)}}));
-    header += " " + question;
+    const bool fits = encode_behind(tokenizer, header + " " + question).size() <= kHeaderTokens;
+    if (fits) header += " " + question;
+    thinking_.count(fits ? "redundancy_questions" : "questions_too_long");
   }
   PLAIT_TRY(worker.sequence, prompt_.row(encode_behind(tokenizer, header)));
   PLAIT_TRY(worker.step, engine::TextAnswer::make(tokenizer, {}, {}, options_.forbid_end));
@@ -203,7 +206,8 @@ void Crew::ended(Worker& worker, const engine::Ending& ending) {
   if (error_) {
     thinking_.fail_call(worker.call, *error_);
   } else {
-    thinking_.end_call(worker.call, ending.reason, worker.usage);
+    const bool stopped = cancelling_ && ending.reason == EndReason::cancelled;  // somebody has the answer
+    thinking_.end_call(worker.call, stopped ? EndReason::stop : ending.reason, worker.usage);
   }
   if (answer_ || error_) stop_others(worker);
   if (cancelling_) return;  // whoever ends them all goes on
@@ -311,14 +315,10 @@ Program<Thought> Hogwild::think(Thinking& thinking) const {
 
 /// A row that sees all of it, made to begin its answer.
 Program<std::string> Hogwild::force_answer(Thinking& thinking, SharedPrompt& prompt, const Crew& crew) const {
-  PLAIT_CO_TRY(const SequenceId row, prompt.row({}));
-  for (const SequenceId part : crew.all()) {
-    if (!thinking.engine().join(row, part, 0)) thinking.count("unread_parts");  // of which nothing was computed
-  }
   PLAIT_CO_TRY(const std::string text, thinking.prompts().render("hogwild.answer", text::Json::object()));
-  const auto tokens = encode_behind(*thinking.model().tokenizer, "\n\n" + text);
-  if (auto appended = thinking.engine().append(row, tokens); !appended) {
-    co_return std::unexpected(std::move(appended).error());
+  PLAIT_CO_TRY(const SequenceId row, prompt.row(encode_behind(*thinking.model().tokenizer, "\n\n" + text)));
+  if (auto seen = thinking.engine().watch_instead(row, crew.all()); !seen) {
+    co_return std::unexpected(std::move(seen).error());
   }
   const std::size_t most = std::min(options_.answer_tokens, thinking.left());
   models::StopOptions stop{.strings = {"}", "\n\n"}};

@@ -61,8 +61,8 @@ TEST_F(HogwildTest, WorkersReadEachOtherAsTheirLayoutSays) {
     std::size_t at = 0;
     speak_ = [&, what](std::string_view text) -> std::optional<std::string> {
       const std::size_t own = text.rfind("**Bob [1]:**");
-      if (own == std::string_view::npos || text.rfind("**Alice [") > own) {
-        const std::size_t alice = text.rfind("**Alice [1]:**");
+      const std::size_t alice = text.rfind("**Alice [1]:**");
+      if (own == std::string_view::npos || (alice != std::string_view::npos && text.rfind("**Alice [") > own)) {
         if (alice == std::string_view::npos) return std::nullopt;
         const std::string_view said = text.substr(alice + 14);
         constexpr std::string_view kStep = " one two three four.\n\n";
@@ -88,17 +88,26 @@ TEST_F(HogwildTest, WorkersReadEachOtherAsTheirLayoutSays) {
 TEST_F(HogwildTest, ForcesAnAnswerWhereNobodyGivesOne) {
   say("**Alice [2]:**", " I do not know.");
   say("**Bob [1]:**", " Nor do I.");
+  std::string read;
+  speak_ = [&](std::string_view text) -> std::optional<std::string> {
+    if (text.ends_with("The final answer is \\boxed{")) read = text;
+    return std::nullopt;
+  };
   say("The final answer is \\boxed{", "7}");
   const auto thought = think(*make("hogwild"), question("q"));
   ASSERT_TRUE(thought) << thought.error().message;
   EXPECT_EQ(thought->answer, "7");
   EXPECT_EQ(thought->selector, "forced answer");
+  for (const char* said : {"I find a code.\n\n", "I do not know", "Nor do I"}) {
+    EXPECT_NE(read.find(said), std::string::npos) << read;  // it has read all
+  }
 }
 
 TEST_F(HogwildTest, AsksAboutRedundantWork) {
+  ASSERT_TRUE(prompts_.replace("hogwild.question", "Redundant (yes/no):"));
   say("(yes/no):", " no. It is \\boxed{3}");
   const auto thought = think(*make("hogwild", {{"question_every", 10}}), question("q"));
-  ASSERT_TRUE(thought);
+  ASSERT_TRUE(thought) << thought.error().message;
   EXPECT_EQ(thought->counts.at("redundancy_questions"), 1U);
   EXPECT_EQ(thought->answer, "3");
 }

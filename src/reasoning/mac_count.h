@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How many multiply-adds one generation takes: what "To Backtrack or Not to Backtrack" (arXiv 2504.07052, formula of its
-// official code) compares long answers and many short ones by. For N layers of width h, with keys of width kv and a feed
-// forward part of width f (three matrices), L tokens cost
+// How many multiply-adds one generation takes: what "To Backtrack or Not to Backtrack" (arXiv 2504.07052, formula of
+// its official code) compares long answers and many short ones by. For N layers of width h, with keys of width kv and
+// a feed forward part of width f (three matrices), L tokens cost
 //
 //   MAC(L) = N ((2h² + 2h kv + 3h f) L + h L (L + 1) / 2)
 //
@@ -27,8 +27,8 @@ enum class MacAttention {
   full,   ///< Both.
 };
 
-/// Multiply-adds of one generation of `tokens` tokens, prompt included. Exact while below 2^64: 10^6 tokens of any model
-/// with layers × width below 10^7.
+/// Multiply-adds of one generation of `tokens` tokens, prompt included. Exact while below 2^64: 10^6 tokens of any
+/// model with layers × width below 10^7.
 [[nodiscard]] constexpr std::uint64_t mac_count(const MacShape& shape, std::uint64_t tokens, MacAttention attention) {
   const std::uint64_t h = shape.width;
   const std::uint64_t weights = 2 * h * h + 2 * h * shape.kv_width + 3 * h * shape.feed_forward;

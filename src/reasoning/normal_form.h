@@ -29,8 +29,8 @@ namespace plait::reasoning {
 /// Takes a whole number of at most nine digits off the front; nothing, and `text` as it was, if there is none.
 [[nodiscard]] std::optional<std::size_t> take_number(std::string_view& text);
 
-/// An answer as votes compare it: squeezed, lowered, without marks around it (`*`, `$`, back quotes, quotes) and without
-/// stops at its end (. , ; :). An exclamation mark stays: 5! is not 5.
+/// An answer as votes compare it: squeezed, lowered, without marks around it (`*`, `$`, back quotes, quotes) and
+/// without stops at its end (. , ; :). An exclamation mark stays: 5! is not 5.
 [[nodiscard]] std::string normal_answer(std::string_view text);
 
 }  // namespace plait::reasoning

@@ -45,7 +45,8 @@ std::optional<std::size_t> behind_last_list(std::span<const Tag> tags) {
   return std::nullopt;
 }
 
-/// What follows the number of a line `1. text`, `1) text`, `1: text` or `Outline 1: text`; nothing if it is no such line.
+/// What follows the number of a line `1. text`, `1) text`, `1: text` or `Outline 1: text`; nothing if it is no such
+/// line.
 std::optional<std::string_view> numbered_line(std::string_view line) {
   constexpr std::string_view kWord = "outline ";
   line = trimmed(line);
@@ -77,10 +78,11 @@ struct Extent {
 std::vector<std::vector<Extent>> find_threads(std::string_view text) {
   std::vector<std::vector<Extent>> blocks;
   bool in_block = false;
-  std::optional<std::size_t> thread;  // where its text begins
+  constexpr std::size_t kNone = std::string_view::npos;
+  std::size_t thread = kNone;  // where its text begins
   const auto end_thread = [&](std::size_t end) {
-    if (thread) blocks.back().push_back({*thread, end});
-    thread.reset();
+    if (thread != kNone) blocks.back().push_back({thread, end});
+    thread = kNone;
   };
   for (const Tag& tag : find_tags(text)) {
     if (!in_block) {
@@ -92,7 +94,7 @@ std::vector<std::vector<Extent>> find_threads(std::string_view text) {
       in_block = false;
     } else if (tag.is(TagKind::thread, true)) {
       end_thread(tag.begin);
-    } else if (tag.is(TagKind::thread, false) && !thread) {
+    } else if (tag.is(TagKind::thread, false) && thread == kNone) {
       thread = tag.end;
     }
   }

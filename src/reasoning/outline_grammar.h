@@ -84,8 +84,8 @@ struct TrajectoryCount {
   [[nodiscard]] double eta() const;
 };
 
-/// Counts a text that is given token by token; a token belongs to where its first byte stands. Tags that have no meaning
-/// where they stand are text. A block that is not closed ends with the text, a thread with its block.
+/// Counts a text that is given token by token; a token belongs to where its first byte stands. Tags that have no
+/// meaning where they stand are text. A block that is not closed ends with the text, a thread with its block.
 [[nodiscard]] TrajectoryCount account_trajectory(std::span<const std::string_view> tokens);
 
 /// What a planner has answered.

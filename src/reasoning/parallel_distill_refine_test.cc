@@ -54,7 +54,9 @@ TEST_F(PdrTest, RoundsOfDraftsAreDistilledIntoABoundedWorkspace) {
   for (const CallRecord& call : thought->calls) {
     drafts += call.role == CallRole::draft ? 1 : 0;
     distilled += call.role == CallRole::distiller ? 1 : 0;
-    if (call.role == CallRole::distiller) EXPECT_LE(call.generated_tokens, 64U);
+    if (call.role == CallRole::distiller) {
+      EXPECT_LE(call.generated_tokens, 64U);
+    }
     if (call.role == CallRole::draft) longest = std::max(longest, call.prompt_tokens);
   }
   EXPECT_EQ(drafts, 5U);

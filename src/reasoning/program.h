@@ -20,10 +20,10 @@
 #pragma once
 
 #include <coroutine>
-#include <exception>
 #include <optional>
 #include <utility>
 
+#include "base/check.h"
 #include "base/result.h"
 #include "reasoning/value.h"
 
@@ -52,7 +52,7 @@ class [[nodiscard]] Program {
       return Tell{};
     }
     void return_value(base::Result<T> said) { result.emplace(std::move(said)); }
-    void unhandled_exception() { std::terminate(); }
+    void unhandled_exception() { PLAIT_CHECK(false); }  // nothing here throws but for want of memory
   };
 
   [[nodiscard]] const Value<T>& value() const { return value_; }

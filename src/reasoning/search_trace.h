@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The language in which searches over CountDown are written down, one line for each thing that happens. The kinds of
-// lines are those of "Learning Adaptive Parallel Reasoning" (arXiv 2504.15466); the spelling is ours and stays as it is,
-// since learners and recorded texts depend on it:
+// lines are those of "Learning Adaptive Parallel Reasoning" (arXiv 2504.15466); the spelling is ours and stays as it
+// is, since learners and recorded texts depend on it:
 //
 //   Current state: 24 from [3,5,7,9], operations []               where the search stands
 //   Exploring operation: 3+5=8, resulting numbers [7,9,8]         what it looks at
-//   Generated node #0,2: 24 from [7,9,8], operations [3+5=8]      what it may come back to: the parent's name, and which
-//   Moving to node #0,2                                           child of it, from 0 on; the root is 0
+//   Generated node #0,2: 24 from [7,9,8], operations [3+5=8]      what it may come back to: its parent's name, and
+//   Moving to node #0,2                                           which child of it, from 0 on; the root is 0
 //   Goal reached: 24 is 24
 //   No solution: 7 is not 24
 //

@@ -18,29 +18,38 @@ SharedPrompt::~SharedPrompt() {
 }
 
 Program<SequenceId> SharedPrompt::compute(std::vector<TokenId> prompt) {
-  PLAIT_CO_TRY(prompt_, thinking_.engine().create(thinking_.options().sequence));
-  sequences_.push_back(prompt_);
+  PLAIT_CO_TRY(const SequenceId root, thinking_.engine().create(thinking_.options().sequence));
+  sequences_.push_back(root);
   prompt_tokens_ = prompt.size();
-  if (auto appended = thinking_.engine().append(prompt_, prompt); !appended) {
+  if (auto appended = thinking_.engine().append(root, prompt); !appended) {
     co_return std::unexpected(std::move(appended).error());
   }
-  const Program<SequenceId> computed = compute_row(prompt_, "prompt");
-  co_return co_await computed;
+  const Program<SequenceId> computing = compute_row(root, "prompt");
+  PLAIT_CO_TRY([[maybe_unused]] const SequenceId computed, co_await computing);
+  PLAIT_CO_TRY(holder_, thinking_.engine().create(thinking_.options().sequence));
+  sequences_.push_back(holder_);
+  if (auto joined = thinking_.engine().join(holder_, root, 0); !joined) {
+    co_return std::unexpected(std::move(joined).error());
+  }
+  co_return holder_;
 }
 
 Program<SequenceId> SharedPrompt::compute_span(std::string text, std::vector<SequenceId> behind) {
-  PLAIT_CO_TRY(const SequenceId sequence, row({}));
-  for (const SequenceId other : behind) {
-    if (auto joined = thinking_.engine().join(sequence, other, 0); !joined) {
-      co_return std::unexpected(std::move(joined).error());
-    }
-  }
   const auto tokens = encode_behind(*thinking_.model().tokenizer, text);
-  if (auto appended = thinking_.engine().append(sequence, tokens); !appended) {
-    co_return std::unexpected(std::move(appended).error());
+  PLAIT_CO_TRY(const SequenceId sequence, row(tokens));
+  if (auto seen = thinking_.engine().watch_instead(sequence, behind); !seen) {
+    co_return std::unexpected(std::move(seen).error());
   }
-  const Program<SequenceId> computed = compute_row(sequence, "header");
-  co_return co_await computed;
+  const Program<SequenceId> computing = compute_row(sequence, "header");
+  PLAIT_CO_TRY([[maybe_unused]] const SequenceId computed, co_await computing);
+  if (auto held = hold(sequence); !held) co_return std::unexpected(std::move(held).error());
+  co_return sequence;
+}
+
+/// Members of a row group are never set aside.
+Result<void> SharedPrompt::hold(SequenceId sequence) {
+  held_.push_back(sequence);
+  return thinking_.engine().watch_instead(holder_, held_);
 }
 
 Program<SequenceId> SharedPrompt::compute_row(SequenceId sequence, std::string label) {
@@ -68,9 +77,9 @@ Program<SequenceId> SharedPrompt::compute_row(SequenceId sequence, std::string l
 }
 
 Result<SequenceId> SharedPrompt::row(std::span<const TokenId> tokens) {
-  PLAIT_TRY(const SequenceId sequence, thinking_.engine().create(thinking_.options().sequence));
+  PLAIT_TRY(const SequenceId sequence, thinking_.engine().fork(holder_));
   sequences_.push_back(sequence);
-  PLAIT_TRY_VOID(thinking_.engine().join(sequence, prompt_, 0));
+  PLAIT_TRY_VOID(thinking_.engine().watch_instead(sequence, {}));
   PLAIT_TRY_VOID(thinking_.engine().append(sequence, tokens));
   return sequence;
 }

@@ -52,9 +52,12 @@ class SharedPrompt {
 
  private:
   Program<engine::SequenceId> compute_row(engine::SequenceId sequence, std::string label);
+  /// Keeps what it has computed, whoever needs memory. Right behind the computing.
+  [[nodiscard]] base::Result<void> hold(engine::SequenceId sequence);
 
   Thinking& thinking_;
-  engine::SequenceId prompt_ = {};
+  engine::SequenceId holder_ = {};  ///< Sees the prompt and watches the texts; rows are forks of it.
+  std::vector<engine::SequenceId> held_;
   std::size_t prompt_tokens_ = 0;
   std::vector<engine::SequenceId> sequences_;
 };

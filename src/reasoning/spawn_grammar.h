@@ -8,8 +8,8 @@
 //   1 at node #0,3
 //   <End Calling Sub Searches>
 //
-// Each child gets two lines, and nothing else of the parent: the move to its node and the state there. Then the block is
-// replaced by what came out, in the order in which children were listed:
+// Each child gets two lines, and nothing else of the parent: the move to its node and the state there. Then the block
+// is replaced by what came out, in the order in which children were listed:
 //
 //   <Sub Searches>
 //   0 at node #0,0: No solution

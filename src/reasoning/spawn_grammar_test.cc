@@ -127,7 +127,9 @@ TEST(SpawnGrammar, LongTextsTakeLinearTime) {
     text += "<End Calling Sub Searches>";
     const SpawnBlock block = parse_spawn(text, 10);
     EXPECT_LE(block.calls.size(), 10U);
-    if (block.ending == Ending::closed) EXPECT_LE(spawn_children(text, block).size(), 10U);
+    if (block.ending == Ending::closed) {
+      EXPECT_LE(spawn_children(text, block).size(), 10U);
+    }
     static_cast<void>(NodeTable(text).find("0,0"));
     static_cast<void>(solution_path(text));
   }

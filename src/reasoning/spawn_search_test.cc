@@ -14,7 +14,8 @@ namespace {
 class SpawnTest : public ThinkingTest {
  protected:
   SpawnTest() {
-    const SearchState child{.target = 24, .numbers = {3, 8}, .steps = {{.left = 7, .operation = '-', .right = 4, .result = 3}}};
+    const SearchState child{
+        .target = 24, .numbers = {3, 8}, .steps = {{.left = 7, .operation = '-', .right = 4, .result = 3}}};
     node_ = node_line("0,0", child);
     begin_ = "A search.\n" + node_;
     say("[A]", begin_ + "<Calling Sub Searches>\n0 at node #0,0\n1 at node #0,7\n<End Calling Sub Searches>");
@@ -34,7 +35,7 @@ TEST_F(SpawnTest, ChildrensResultsStandInPlaceOfTheBlock) {
   EXPECT_EQ(thought->counts.at("children"), 2U);
   EXPECT_EQ(thought->counts.at("invented_nodes"), 1U);
   ASSERT_EQ(thought->paths.size(), 3U);
-  EXPECT_EQ(thought->paths[0].text, "the path\n");
+  EXPECT_EQ(thought->paths[0].text, "the path\n" + goal_line(24));
   EXPECT_TRUE(thought->paths[1].abstains);
 }
 
@@ -44,7 +45,8 @@ TEST_F(SpawnTest, WhatIsComputedOfTheParentStays) {
   const CallRecord& last = thought->calls.back();
   EXPECT_EQ(last.label, "segment 2");
   const std::string join =
-      "<Sub Searches>\n0 at node #0,0: Goal reached\nthe path\n1 at node #0,7: No solution\n<End Sub Searches>\n";
+      "<Sub Searches>\n0 at node #0,0: Goal reached\nthe path\nGoal reached: 24 is 24\n1 at node #0,7: No "
+      "solution\n<End Sub Searches>\n";
   EXPECT_LE(last.prefilled_tokens, join.size() + 1);
 }
 

@@ -6,7 +6,8 @@
 // Budget: tokens_max bounds what all calls generate together. Calls that begin at the same time divide what is left
 // (share()), so a run is the same whichever of them ends first.
 //
-// End: a run whose deadline passes or that is cancelled ends with what was reached (Thought::reason), not with an error.
+// End: a run whose deadline passes or that is cancelled ends with what was reached (Thought::reason), not with an
+// error.
 //
 // Threads: none; the engine's, as everything in this area.
 #pragma once

@@ -27,8 +27,8 @@ struct ThoughtAsk {
 
 /// `name`: plait.strategy; `options`: plait.strategy_options, an object or null. Besides the strategy's own options,
 /// `call_tokens` (of one strand, 512) and `seconds`. `request` is read already: its sampler and client are taken over;
-/// `tokens_max` bounds all strands together. Refused: what a strategy cannot keep to (tools, formats, stop strings, more
-/// than one answer, log-probabilities, a prompt in tokens).
+/// `tokens_max` bounds all strands together. Refused: what a strategy cannot keep to (tools, formats, stop strings,
+/// more than one answer, log-probabilities, a prompt in tokens).
 [[nodiscard]] Accepted<std::shared_ptr<ThoughtAsk>> read_thought(const std::string& name, const text::Json& options,
                                                                  const text::Json& body, const Request& request,
                                                                  std::optional<std::size_t> tokens_max);

@@ -183,9 +183,9 @@ class CommandTest(unittest.TestCase):
         self.assertEqual(len(whole["paths"]), 3)
         self.assertEqual(whole["answer"], next(path["text"] for path in whole["paths"] if path["chosen"]))
         for strategy in ("hogwild", "group-think"):
-            whole = json.loads(run_plait("think", "--json", "--strategy", strategy, "--max-tokens", "8", "--budget", "16",
-                                         QUESTION) if strategy == "group-think" else
-                               run_plait("think", "--json", "--strategy", strategy, "--max-tokens", "8", QUESTION))
+            more = ("--budget", "16") if strategy == "group-think" else ()
+            whole = json.loads(run_plait("think", "--json", "--strategy", strategy, "--max-tokens", "8", *more,
+                                         QUESTION))
             self.assertGreater(whole["usage"]["generated_tokens"], 0)
 
     def test_explain_and_list_do_nothing_else(self):

@@ -20,8 +20,8 @@ namespace plait::evaluation {
 inline constexpr std::array<std::size_t, 5> kTraceBudgets{256, 512, 1024, 2048, 4096};
 inline constexpr std::array<std::size_t, 5> kSampleCounts{1, 2, 4, 8, 16};
 
-/// One answer, in the vocabulary of the task. A problem counts if the lines that are whole within the budget hold a path
-/// that is right.
+/// One answer, in the vocabulary of the task. A problem counts if the lines that are whole within the budget hold a
+/// path that is right.
 struct LongFigures {
   std::map<std::size_t, Proportion> solved = {};     ///< By budget, of the texts that the engine gave.
   std::map<std::size_t, Proportion> predicted = {};  ///< By budget, of the searches' lengths alone.

@@ -26,7 +26,7 @@ constexpr std::string_view kPrompt =
 constexpr std::string_view kAlice = "The door code is ";
 constexpr std::string_view kAliceEnd =
     ". It opens the back door of the house, and nobody but the two of us should know about it at all.";
-constexpr std::string_view kWithheld = "The door code is not known to me";
+constexpr std::string_view kWithheld = "The door of the house is painted green";
 constexpr std::string_view kBob = "I am reading what Alice writes and then I report it. The door code is ";
 constexpr std::string_view kHeader = "\n\n### Work in progress (own)\n\n";
 
@@ -45,10 +45,10 @@ class Fed final : public engine::Listener {
 };
 
 struct Texts {
-  std::vector<TokenId> prompt;
-  std::vector<TokenId> alice;
-  std::vector<TokenId> bob;
-  std::vector<TokenId> header;
+  std::vector<TokenId> prompt = {};
+  std::vector<TokenId> alice = {};
+  std::vector<TokenId> bob = {};
+  std::vector<TokenId> header = {};
   std::size_t alice_digits = 0;  ///< Where her digits begin,
   std::size_t bob_digits = 0;    ///< and his.
 };
@@ -164,8 +164,10 @@ class DoorRun {
     all.push_back(alice);
     PLAIT_TRY(const SequenceId bob, computed({prompt}, begin_of(texts.bob, bob_first)));
     all.push_back(bob);
-    PLAIT_TRY_VOID(engine_->watch(alice, bob));
-    PLAIT_TRY_VOID(engine_->watch(bob, alice));
+    PLAIT_TRY(const SequenceId header, computed({prompt}, texts.header));
+    all.push_back(header);
+    PLAIT_TRY_VOID(engine_->watch_instead(alice, std::array{bob, header}));
+    PLAIT_TRY_VOID(engine_->watch_instead(bob, std::array{alice, header}));
     Fed alice_fed;
     Fed bob_fed;
     ForcedGuide alice_guide({texts.alice.begin() + static_cast<std::ptrdiff_t>(alice_first), texts.alice.end()},

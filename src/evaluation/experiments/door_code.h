@@ -23,7 +23,7 @@ enum class DoorCase {
   concatenated_header,  ///< The same with a header between the two.
   finished,             ///< He sees her finished text, computed apart from his (contiguous).
   finished_in_history,  ///< The same with a header in front of his own text (combined).
-  lead_2,               ///< Her digits come two steps before his,
+  lead_2,               ///< Both write at the same time, a header between them. Her digits come two steps before his,
   lead_1,               ///< one step: at the step that predicts his digit hers is fed,
   lead_0,               ///< at the same step: too late.
   withheld,             ///< As `finished`, but her text has no code.

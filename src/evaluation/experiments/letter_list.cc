@@ -115,7 +115,11 @@ Result<List> name_letters(std::size_t rows, bool together, std::uint64_t seed) {
     }
   }
   for (const SequenceId row : thinkers) {
-    PLAIT_TRY_VOID(engine->generate(row, {.tokens_max = kBudget, .stop = {TokenId(kEnd)}, .listener = &names}));
+    engine::GenerateOptions options;
+    options.tokens_max = kBudget;
+    options.stop.push_back(TokenId(kEnd));
+    options.listener = &names;
+    PLAIT_TRY_VOID(engine->generate(row, options));
   }
   while (engine->step()) {
   }

@@ -52,7 +52,8 @@ INSTANTIATE_TEST_SUITE_P(All, ThinkingExperiments,
 
 TEST(ScriptedThinking, ItsTokensAreTheTasks) {
   const auto tokenizer = make_unit_tokenizer(search_units());
-  for (const CountdownProblem& problem : countdown_problems({.numbers = 4, .seed = 3}, 10).value()) {
+  const auto problems = countdown_problems({.numbers = 4, .seed = 3}, 10).value();
+  for (const CountdownProblem& problem : problems) {
     const std::string depth_first = depth_first_text(problem).text;
     EXPECT_EQ(count_tokens(*tokenizer, depth_first), count_task_tokens(depth_first));
     for (const SpawnedSegment& segment : spawned_search(problem, {.seed = 1}).segments) {
@@ -101,7 +102,8 @@ TEST(ProductThreads, KeepTheRulesAndAreRight) {
 }
 
 TEST(FalseGoal, SaysThatItIsRightAndIsNot) {
-  for (const CountdownProblem& problem : countdown_problems({.numbers = 4, .seed = 5}, 20).value()) {
+  const auto problems = countdown_problems({.numbers = 4, .seed = 5}, 20).value();
+  for (const CountdownProblem& problem : problems) {
     const std::string text = reasoning::state_line(countdown_root(problem)) + false_goal_text(problem);
     const auto path = reasoning::solution_path(text);
     ASSERT_TRUE(path);

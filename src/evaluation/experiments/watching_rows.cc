@@ -36,13 +36,15 @@ class RowsRun {
 
   Result<void> open(std::size_t width_most) {
     const base::Bytes page = runner_.layout().page_bytes(0) + runner_.layout().page_bytes(1);
-    const std::size_t pages =
-        load_.prompt / models::kPageTokens + (width_most + 1) * (load_.tokens / models::kPageTokens + 3);
+    const std::size_t longest = load_.prompt + width_most * load_.tokens;
+    const std::size_t pages = (load_.widths.size() + 1) * (longest / models::kPageTokens + 1) +
+                              (width_most + 1) * (load_.tokens / models::kPageTokens + 3);
     PLAIT_TRY(engine_, engine::Engine::make(runner_, {.kv_bytes = pages * page, .share_prefixes = false}, clock_));
-    PLAIT_TRY(root_, engine_->create({}));
-    PLAIT_TRY_VOID(engine_->append(root_, scripted_tokens(1, load_.prompt, runner_.vocabulary())));
-    PLAIT_TRY_VOID(engine_->generate(root_, {.prompt_only = true, .listener = &endings_}));
-    return run();
+    PLAIT_TRY(root_, compute(load_.prompt));
+    for (const std::size_t width : load_.widths) {
+      PLAIT_TRY(longer_roots_[width], compute(load_.prompt + (width - 1) * load_.tokens / 2));
+    }
+    return {};
   }
 
   Result<double> measure(RowsHow how, std::size_t width) {
@@ -59,6 +61,15 @@ class RowsRun {
   }
 
  private:
+  /// A sequence of so many tokens, computed.
+  Result<SequenceId> compute(std::size_t tokens) {
+    PLAIT_TRY(const SequenceId root, engine_->create({}));
+    PLAIT_TRY_VOID(engine_->append(root, scripted_tokens(1, tokens, runner_.vocabulary())));
+    PLAIT_TRY_VOID(engine_->generate(root, {.prompt_only = true, .listener = &endings_}));
+    PLAIT_TRY_VOID(run());
+    return root;
+  }
+
   Result<void> run() {
     while (engine_->step()) {
     }
@@ -70,7 +81,8 @@ class RowsRun {
     const bool watches = how == RowsHow::contiguous || how == RowsHow::slots;
     std::vector<SequenceId> rows;
     for (std::size_t i = 0; i < width; ++i) {
-      PLAIT_TRY(const SequenceId row, watches ? engine_->create({}) : engine_->fork(root_));
+      const SequenceId root = how == RowsHow::same_context ? longer_roots_.at(width) : root_;
+      PLAIT_TRY(const SequenceId row, watches ? engine_->create({}) : engine_->fork(root));
       if (watches) PLAIT_TRY_VOID(engine_->join(row, root_, 0));
       PLAIT_TRY_VOID(engine_->append(row, std::array{TokenId(static_cast<std::int32_t>(10 + i))}));
       rows.push_back(row);
@@ -93,6 +105,7 @@ class RowsRun {
   const base::Clock& clock_;
   std::unique_ptr<engine::Engine> engine_;
   SequenceId root_ = {};
+  std::map<std::size_t, SequenceId> longer_roots_;  // by width
   Endings endings_;
 };
 

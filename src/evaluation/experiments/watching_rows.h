@@ -15,10 +15,11 @@
 namespace plait::evaluation {
 
 enum class RowsHow {
-  serial,      ///< One after the other, forks of the prompt.
-  batch,       ///< The same forks at the same time: ordinary batching.
-  contiguous,  ///< Each watches all others, which stand in front of its own tokens.
-  slots,       ///< The same, at positions of its own.
+  serial,        ///< One after the other, forks of the prompt.
+  batch,         ///< The same forks at the same time: ordinary batching.
+  same_context,  ///< Ordinary batching again, behind as many tokens as rows that watch each other see on average.
+  contiguous,    ///< Each watches all others, which stand in front of its own tokens.
+  slots,         ///< The same, at positions of its own.
 };
 
 struct RowsLoad {
@@ -27,7 +28,8 @@ struct RowsLoad {
   std::vector<std::size_t> widths = {1, 2, 4, 8, 16};
   std::size_t serial_most = 16;  ///< Widths above it are not run one after the other.
   std::size_t rounds = 5;
-  std::vector<RowsHow> how = {RowsHow::serial, RowsHow::batch, RowsHow::contiguous, RowsHow::slots};
+  std::vector<RowsHow> how = {RowsHow::serial, RowsHow::batch, RowsHow::same_context, RowsHow::contiguous,
+                              RowsHow::slots};
 };
 
 /// Seconds of each round, by how and width.
