@@ -10,6 +10,7 @@
 
 #include "base/random.h"
 #include "evaluation/countdown_policy.h"
+#include "evaluation/countdown_search.h"
 #include "evaluation/experiments/planted_drafts.h"
 #include "reasoning/aggregate.h"
 #include "reasoning/arithmetic.h"
@@ -59,7 +60,8 @@ double overlap(const std::vector<SampledPath>& paths) {
   return mean.value();
 }
 
-void add(const std::vector<SampledPath>& paths, ArmFigures& figures) {
+void add(const CountdownProblem& problem, const std::vector<SampledPath>& paths, ArmFigures& figures) {
+  const reasoning::SearchState root = countdown_root(problem);
   std::set<std::string> first_moves;
   std::set<std::int64_t> values;
   figures.solved.emplace_back();
@@ -67,7 +69,7 @@ void add(const std::vector<SampledPath>& paths, ArmFigures& figures) {
     figures.solved.back().push_back(path.solved);
     first_moves.insert(reasoning::step_text(path.steps.front()));
     values.insert(path.value);
-    figures.tokens.add(static_cast<double>(steps_answer(path.steps).size()));
+    figures.tokens.add(static_cast<double>(count_task_tokens(path_text(root, "0", path.steps))));
   }
   figures.pass.add(std::ranges::any_of(paths, &SampledPath::solved));
   figures.majority.add(majority_is_right(paths));
@@ -84,7 +86,8 @@ ArmFigures run_arm(std::span<const CountdownProblem> problems, double temperatur
                    std::uint64_t seed) {
   ArmFigures figures;
   for (std::size_t i = 0; i < problems.size(); ++i) {
-    add(paths_of(problems[i], temperature, paths, arm, base::child_seed(seed, i), figures.filled_up), figures);
+    add(problems[i], paths_of(problems[i], temperature, paths, arm, base::child_seed(seed, i), figures.filled_up),
+        figures);
   }
   return figures;
 }

@@ -28,7 +28,7 @@ struct ArmFigures {
   Mean first_moves = {};                       ///< Different ones,
   Mean values = {};                            ///< different values at the end,
   Mean overlap = {};                           ///< and the part of intermediate numbers that two paths share.
-  Mean tokens = {};                            ///< Of a path's answer, in bytes.
+  Mean tokens = {};                            ///< Of a path in the language of searches.
   std::size_t filled_up = 0;                   ///< Paths for which there was no move of their own.
 };
 [[nodiscard]] ArmFigures run_arm(std::span<const CountdownProblem> problems, double temperature, std::size_t paths,
