@@ -274,6 +274,7 @@ void add_think(CLI::App& app, Session& session) {
   }
   verb->add_option("-o,--option", flags->set, "Any option of the strategy: NAME=VALUE; may be given several times")
       ->expected(1)
+      ->allow_extra_args(false)
       ->take_all();
   verb->add_option("--tokens-all", flags->tokens_all, "Most tokens of all strands together; 0: what --explain says");
   verb->add_option("--seconds", flags->seconds, "End after so long, with what is reached; 0: never")
