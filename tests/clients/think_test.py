@@ -202,7 +202,7 @@ class CommandTest(unittest.TestCase):
                                 (("--prompts", "/absent"), "/absent")]:
             done = subprocess.run([ROOT / "build/release/plait", "think", *arguments, QUESTION], capture_output=True,
                                   text=True, check=False)
-            self.assertEqual(done.returncode, 2 if "--prompts" not in arguments else 1, done.stderr)
+            self.assertEqual(done.returncode, 2 if "--prompts" not in arguments else 3, done.stderr)
             self.assertIn(said, done.stderr)
 
 
