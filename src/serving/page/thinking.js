@@ -118,6 +118,7 @@ const thinking = (() => {
         }
         made.get(call.id).update(call);
       });
+      for (const [id, part] of made) dom.set(part.element, { hidden: !calls.some((call) => call.id === id) });
     };
     return { element, update };
   }
