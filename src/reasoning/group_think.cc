@@ -47,22 +47,11 @@ class Group {
     SequenceId sequence = {};
     std::uint64_t call = 0;
     std::optional<engine::TextAnswer> text;
-    std::size_t told = 0;
 
-    bool on_token(SequenceId row, const models::Sample& sample) override {
-      const bool goes_on = text->on_token(row, sample);
-      tell();
-      return goes_on;
-    }
+    bool on_token(SequenceId row, const models::Sample& sample) override { return text->on_token(row, sample); }
     void on_end(SequenceId row, const engine::Ending& ending) override {
       text->on_end(row, ending);
-      tell();
       group->ended(*this, ending);  // it may be gone afterwards
-    }
-    void tell() {
-      const std::string_view fresh = std::string_view(text->text()).substr(told);
-      told = text->text().size();
-      if (!fresh.empty()) group->thinking_.tell_text(call, fresh);
     }
   };
   void ended(const Thinker& thinker, const engine::Ending& ending);
@@ -86,7 +75,8 @@ Result<void> Group::begin(bool slots) {
     const auto tokens = encode_behind(tokenizer, thinker.name + ":");
     begins.push_back(tokens.size());
     PLAIT_TRY(thinker.sequence, prompt_.row(tokens));
-    PLAIT_TRY(thinker.text, engine::TextAnswer::make(tokenizer, {}, {}));
+    const auto show = [this, &thinker](std::string_view text) { thinking_.tell_text(thinker.call, text); };
+    PLAIT_TRY(thinker.text, engine::TextAnswer::make(tokenizer, {}, show));
   }
   const auto slot = [&](std::size_t index) {
     return static_cast<std::ptrdiff_t>(prompt_.prompt_tokens() + index * budget_);
@@ -114,12 +104,8 @@ Result<void> Group::begin(bool slots) {
 }
 
 void Group::ended(const Thinker& thinker, const engine::Ending& ending) {
-  if (ending.reason == engine::EndReason::failed) {
-    thinking_.fail_call(thinker.call, ending.error.value_or(base::Error{ErrorCode::internal, "the row failed"}));
-    thinking_.count("failed_thinkers");
-  } else {
-    thinking_.end_call(thinker.call, ending.reason, ending.usage);
-  }
+  if (ending.reason == engine::EndReason::failed) thinking_.count("failed_thinkers");
+  static_cast<void>(thinking_.close_call(thinker.call, ending));  // the others go on
   if (--running_ > 0) return;
   const Promise<std::size_t> done = done_;
   done.keep(thinkers_.size());

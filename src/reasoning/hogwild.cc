@@ -143,11 +143,8 @@ Result<void> Crew::start_step(Worker& worker) {
   auto options = row_options(thinking_, thinking_.seed(1 + worker.index, worker.steps), tokens_each_ - worker.tokens);
   if (options_.forbid_end) {
     constexpr double kNever = -std::numeric_limits<double>::infinity();
-    const std::size_t vocabulary = thinking_.model().tokenizer->size();
-    for (std::size_t id = 0; id < vocabulary; ++id) {
-      const TokenId token(static_cast<std::int32_t>(id));
-      if (thinking_.model().tokenizer->is_end_of_generation(token))
-        options.sampler.logit_bias.emplace_back(token, kNever);
+    for (const TokenId token : thinking_.model().tokenizer->end_of_generation()) {
+      options.sampler.logit_bias.emplace_back(token, kNever);
     }
   }
   options.stop = worker.step->stop_ids();

@@ -13,6 +13,44 @@ using base::Result;
 using base::TokenId;
 using engine::SequenceId;
 
+namespace {
+
+/// Keeps a value when a generation has ended, and listens for its text if there is one. It may be gone afterwards.
+class EndOfGeneration final : public engine::Listener {
+ public:
+  explicit EndOfGeneration(engine::TextAnswer* text = nullptr) : text_(text) {}
+  [[nodiscard]] Value<engine::Ending> value() const { return promise_.value(); }
+  bool on_token(SequenceId row, const models::Sample& sample) override {
+    return text_ == nullptr || text_->on_token(row, sample);
+  }
+  void on_end(SequenceId row, const engine::Ending& ending) override {
+    if (text_ != nullptr) text_->on_end(row, ending);
+    const Promise<engine::Ending> promise = promise_;  // whoever waits may end this
+    promise.keep(ending);
+  }
+
+ private:
+  engine::TextAnswer* text_;
+  Promise<engine::Ending> promise_;
+};
+
+/// Lets a row generate until it ends, as a call of the run. `options` have no listener yet.
+Program<engine::Ending> run_row(Thinking& thinking, SequenceId row, std::uint64_t call, engine::GenerateOptions options,
+                                engine::TextAnswer* text) {
+  EndOfGeneration end(text);
+  options.listener = &end;
+  if (auto begun = thinking.engine().generate(row, options); !begun) {
+    thinking.fail_call(call, begun.error());
+    co_return std::unexpected(std::move(begun).error());
+  }
+  const Value<engine::Ending> ended = end.value();
+  PLAIT_CO_TRY(const engine::Ending ending, co_await ended);
+  if (auto closed = thinking.close_call(call, ending); !closed) co_return std::unexpected(std::move(closed).error());
+  co_return ending;
+}
+
+}  // namespace
+
 SharedPrompt::~SharedPrompt() {
   for (const SequenceId sequence : sequences_) thinking_.engine().close(sequence);
 }
@@ -54,25 +92,12 @@ Result<void> SharedPrompt::hold(SequenceId sequence) {
 
 Program<SequenceId> SharedPrompt::compute_row(SequenceId sequence, std::string label) {
   if (thinking_.over()) co_return fail(ErrorCode::interrupted, "the run is over");
-  EndOfGeneration end;
   engine::GenerateOptions options;
   options.prompt_only = true;
   options.deadline = thinking_.options().deadline;
-  options.listener = &end;
   const std::uint64_t call = thinking_.begin_call(CallRole::main, std::move(label));
-  if (auto begun = thinking_.engine().generate(sequence, options); !begun) {
-    thinking_.fail_call(call, begun.error());
-    co_return std::unexpected(std::move(begun).error());
-  }
-  const Value<engine::Ending> ended = end.value();
-  PLAIT_CO_TRY(const engine::Ending ending, co_await ended);
-  if (ending.reason == engine::EndReason::failed) {
-    const base::Error error = ending.error.value_or(base::Error{ErrorCode::internal, "the prompt failed"});
-    thinking_.fail_call(call, error);
-    co_return std::unexpected(error);
-  }
-  thinking_.end_call(call, ending.reason, ending.usage);
-  if (thinking_.over()) co_return fail(ErrorCode::interrupted, "the run is over");
+  const Program<engine::Ending> running = run_row(thinking_, sequence, call, std::move(options), nullptr);
+  PLAIT_CO_TRY([[maybe_unused]] const engine::Ending ending, co_await running);
   co_return sequence;
 }
 
@@ -99,70 +124,23 @@ engine::GenerateOptions row_options(const Thinking& thinking, std::uint64_t seed
   return options;
 }
 
-namespace {
-
-/// A row's text, told as it comes.
-class RowText final : public engine::Listener {
- public:
-  RowText(Thinking& thinking, engine::TextAnswer text, std::uint64_t call)
-      : thinking_(thinking), text_(std::move(text)), call_(call) {}
-
-  bool on_token(SequenceId row, const models::Sample& sample) override {
-    const bool goes_on = text_.on_token(row, sample);
-    tell();
-    return goes_on;
-  }
-  void on_end(SequenceId row, const engine::Ending& ending) override {
-    text_.on_end(row, ending);
-    tell();
-    const Promise<engine::Ending> promise = ended_;
-    promise.keep(ending);  // it may be gone afterwards
-  }
-  [[nodiscard]] Value<engine::Ending> ended() const { return ended_.value(); }
-  [[nodiscard]] const engine::TextAnswer& text() const { return text_; }
-
- private:
-  void tell() {
-    const std::string_view fresh = std::string_view(text_.text()).substr(told_);
-    told_ = text_.text().size();
-    if (!fresh.empty()) thinking_.tell_text(call_, fresh);
-  }
-
-  Thinking& thinking_;
-  engine::TextAnswer text_;
-  std::uint64_t call_;
-  std::size_t told_ = 0;
-  Promise<engine::Ending> ended_;
-};
-
-}  // namespace
-
 Program<Said> say(Thinking& thinking, SequenceId row, std::string label, std::uint64_t seed, std::size_t tokens,
                   models::StopOptions stop, std::optional<double> temperature) {
   if (!thinking.over() && tokens == 0) thinking.end_early(engine::EndReason::length);
   if (thinking.over()) co_return fail(ErrorCode::interrupted, "the run is over");
-  PLAIT_CO_TRY(engine::TextAnswer answer, engine::TextAnswer::make(*thinking.model().tokenizer, std::move(stop), {}));
   const std::uint64_t call = thinking.begin_call(CallRole::main, std::move(label));
+  const auto show = [&thinking, call](std::string_view text) { thinking.tell_text(call, text); };
+  auto answer = engine::TextAnswer::make(*thinking.model().tokenizer, std::move(stop), show);
+  if (!answer) {
+    thinking.fail_call(call, answer.error());
+    co_return std::unexpected(std::move(answer).error());
+  }
   engine::GenerateOptions options = row_options(thinking, seed, tokens);
   if (temperature) options.sampler.temperature = *temperature;
-  options.stop = answer.stop_ids();
-  RowText text(thinking, std::move(answer), call);
-  options.listener = &text;
-  if (auto begun = thinking.engine().generate(row, options); !begun) {
-    thinking.fail_call(call, begun.error());
-    co_return std::unexpected(std::move(begun).error());
-  }
-  const Value<engine::Ending> ended = text.ended();
-  PLAIT_CO_TRY(const engine::Ending ending, co_await ended);
-  if (ending.reason == engine::EndReason::failed) {
-    const base::Error error = ending.error.value_or(base::Error{ErrorCode::internal, "the row failed"});
-    thinking.fail_call(call, error);
-    co_return std::unexpected(error);
-  }
-  thinking.end_call(call, ending.reason, ending.usage);
-  Said said{.text = text.text().text(), .tokens = text.text().tokens(), .reason = ending.reason, .call = call};
-  if (thinking.over()) co_return fail(ErrorCode::interrupted, "the run is over");
-  co_return said;
+  options.stop = answer->stop_ids();
+  const Program<engine::Ending> running = run_row(thinking, row, call, std::move(options), &*answer);
+  PLAIT_CO_TRY(const engine::Ending ending, co_await running);
+  co_return Said{.text = answer->text(), .tokens = answer->tokens(), .reason = ending.reason, .call = call};
 }
 
 void add_usage(engine::Usage& sum, const engine::Usage& part) {

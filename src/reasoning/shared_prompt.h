@@ -18,20 +18,6 @@
 
 namespace plait::reasoning {
 
-/// Keeps a value when a generation has ended. It may be gone afterwards.
-class EndOfGeneration final : public engine::Listener {
- public:
-  [[nodiscard]] Value<engine::Ending> value() const { return promise_.value(); }
-  bool on_token(engine::SequenceId /*sequence*/, const models::Sample& /*sample*/) override { return true; }
-  void on_end(engine::SequenceId /*sequence*/, const engine::Ending& ending) override {
-    const Promise<engine::Ending> promise = promise_;  // whoever waits may end this
-    promise.keep(ending);
-  }
-
- private:
-  Promise<engine::Ending> promise_;
-};
-
 /// Closes its sequences when it goes.
 class SharedPrompt {
  public:

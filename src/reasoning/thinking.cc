@@ -70,8 +70,7 @@ Value<Thought> Thinking::run(const Strategy& strategy) {
 
 Result<void> Thinking::check(const Strategy& strategy) {
   if (question_.empty()) return fail(ErrorCode::invalid_argument, "there is no question: the last message has no text");
-  PLAIT_TRY(const Piece plain, piece(""));
-  const Bound bound = strategy.bound(plain.tokens.size(), options_.call_tokens);
+  const Bound bound = strategy.bound(0, options_.call_tokens);  // what is generated does not hang on the question
   budget_ = options_.tokens_max > 0 ? options_.tokens_max : bound.generated_tokens;
   if (budget_ < bound.calls) {
     return fail(ErrorCode::invalid_argument,
@@ -163,15 +162,23 @@ Program<Said> Thinking::commit(State strand, std::string label) {
   GenOptions options;
   options.generate.prompt_only = true;
   options.generate.deadline = options_.deadline;
-  const Value<Capture> value = strand.gen("commit", std::move(options));
-  const Result<Capture> capture = co_await value;
-  if (!capture) {
-    fail_call(id, capture.error());
-    co_return std::unexpected(capture.error());
-  }
-  end_call(id, capture->reason, capture->usage);
+  const Program<Capture> hearing = hear_out(std::move(strand), id, "commit", std::move(options));
+  PLAIT_CO_TRY([[maybe_unused]] const Capture capture, co_await hearing);
   if (over_) co_return fail(ErrorCode::interrupted, "the run is over");
   co_return Said{.call = id};
+}
+
+Program<Capture> Thinking::hear_out(State strand, std::uint64_t call, std::string name, GenOptions options) {
+  calling_[strand.id()] = call;
+  const Value<Capture> value = strand.gen(std::move(name), std::move(options));
+  const Result<Capture> capture = co_await value;
+  calling_.erase(strand.id());
+  if (capture) {
+    end_call(call, capture->reason, capture->usage);
+  } else {
+    fail_call(call, capture.error());
+  }
+  co_return capture;
 }
 
 Program<Said> Thinking::call(State strand, Call call) {
@@ -187,21 +194,14 @@ Program<Said> Thinking::call(State strand, Call call) {
   options.generate.deadline = options_.deadline;
   options.seeded = true;
   options.stop = {.strings = call.stop, .include_text = call.stop_text};
-  calling_[strand.id()] = id;
-  const Value<Capture> value = strand.gen(call.label, std::move(options));
-  const Result<Capture> capture = co_await value;
-  calling_.erase(strand.id());
-  if (!capture) {
-    fail_call(id, capture.error());
-    co_return std::unexpected(capture.error());
-  }
-  end_call(id, capture->reason, capture->usage);
-  Said said{.text = capture->text,
-            .tokens = capture->tokens,
-            .stop_string = capture->stop_string,
-            .reason = capture->reason,
+  const Program<Capture> hearing = hear_out(std::move(strand), id, call.label, std::move(options));
+  PLAIT_CO_TRY(const Capture capture, co_await hearing);
+  Said said{.text = capture.text,
+            .tokens = capture.tokens,
+            .stop_string = capture.stop_string,
+            .reason = capture.reason,
             .call = id};
-  if (call.logprobs) said.mean_logprob = mean(capture->logprobs);
+  if (call.logprobs) said.mean_logprob = mean(capture.logprobs);
   if (over_ && !said.text.empty()) reach({.label = call.label, .text = said.text});
   if (over_) co_return fail(ErrorCode::interrupted, "the run is over");
   co_return said;
@@ -250,6 +250,17 @@ void Thinking::fail_call(std::uint64_t call, const base::Error& error) {
   row.end = clock_.now() - started_;
   row.reason = EndReason::failed;
   tell(ThoughtEvent::Kind::failed, call, error.message);
+}
+
+Result<void> Thinking::close_call(std::uint64_t call, const engine::Ending& ending) {
+  if (ending.reason == EndReason::failed) {
+    const base::Error error = ending.error.value_or(base::Error{ErrorCode::internal, "the row failed"});
+    fail_call(call, error);
+    return std::unexpected(error);
+  }
+  end_call(call, ending.reason, ending.usage);
+  if (over_) return fail(ErrorCode::interrupted, "the run is over");
+  return {};
 }
 
 void Thinking::tell(ThoughtEvent::Kind kind, std::uint64_t call, std::string_view text) {

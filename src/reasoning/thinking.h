@@ -143,6 +143,8 @@ class Thinking {
   void tell_text(std::uint64_t call, std::string_view text);
   void end_call(std::uint64_t call, engine::EndReason reason, const engine::Usage& usage);
   void fail_call(std::uint64_t call, const base::Error& error);
+  /// Either of these, as the ending says. Errors: the ending's, if the call failed; interrupted (the run is over).
+  [[nodiscard]] base::Result<void> close_call(std::uint64_t call, const engine::Ending& ending);
   /// Called by cancel().
   void on_cancel(std::function<void()> end) { cancel_ = std::move(end); }
   /// Says that the run has to end; the first reason stays.
@@ -150,6 +152,8 @@ class Thinking {
 
  private:
   [[nodiscard]] base::Result<State> open_piece(Piece piece);
+  /// The generation that is the call's, whose row is closed with it.
+  [[nodiscard]] Program<Capture> hear_out(State strand, std::uint64_t call, std::string name, GenOptions options);
   Program<Thought> conclude(const Strategy& strategy);
   [[nodiscard]] base::Result<void> check(const Strategy& strategy);
   [[nodiscard]] Thought partial();

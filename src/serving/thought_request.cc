@@ -47,9 +47,10 @@ Accepted<std::shared_ptr<ThoughtAsk>> read_thought(const std::string& name, cons
   const std::size_t wanted = static_cast<std::size_t>(call_tokens.value_or(512));
   own.erase("call_tokens");
   own.erase("seconds");
-  auto made = reasoning::all_strategies().make(name, own);
+  const reasoning::StrategyRegistry strategies = reasoning::all_strategies();
+  auto made = strategies.make(name, own);
   if (!made) {
-    const bool known = reasoning::all_strategies().find(name) != nullptr;
+    const bool known = strategies.find(name) != nullptr;
     return std::unexpected(Refusal{.message = made.error().message,
                                    .param = known ? "plait.strategy_options" : "plait.strategy",
                                    .code = "invalid_value"});

@@ -136,7 +136,8 @@ const strands = (() => {
   }
 
   function take(group, part) {
-    if (part.plait && group[0].thought && thinking.take(group[0].thought, part.plait)) {
+    if (part.plait && group[0].thought) {
+      thinking.take(group[0].thought, part.plait);
       const strand = running.get(group[0].id);
       if (strand && part.plait.event === "text") {
         strand.first ||= performance.now();

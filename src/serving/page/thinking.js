@@ -21,11 +21,11 @@ const thinking = (() => {
 
   const begin = (strategy) => ({ strategy, calls: [] });
 
-  /** Takes `plait` of a chunk; returns whether something is to be shown. */
+  /** Takes `plait` of a chunk. */
   function take(thought, part) {
     if (!part.event) {
       Object.assign(thought, { selector: part.selector, usage: part.usage, counts: part.counts });
-      return true;
+      return;
     }
     const at = performance.now() / 1000;
     thought.from ??= at;
@@ -42,7 +42,6 @@ const thinking = (() => {
       call.tokens = part.call.generated_tokens ?? 0;
       if (part.event === "failed") call.failed = part.text;
     }
-    return true;
   }
 
   /** Calls that say something; those that only compute a prompt do not. */
