@@ -17,6 +17,7 @@
 #include "evaluation/experiments/fairness.h"
 #include "evaluation/experiments/fastswitch.h"
 #include "evaluation/experiments/index.h"
+#include "evaluation/experiments/learners.h"
 #include "evaluation/experiments/ope.h"
 #include "evaluation/experiments/paging.h"
 #include "evaluation/experiments/pdr.h"
@@ -24,6 +25,7 @@
 #include "evaluation/experiments/sharing.h"
 #include "evaluation/experiments/thinking_together.h"
 #include "evaluation/experiments/threadweaver.h"
+#include "evaluation/trace_command.h"
 #include "hub/hub.h"
 #include "os/file.h"
 #include "os/paths.h"
@@ -39,12 +41,19 @@ constexpr auto kUsage =
     "  plait-lab list\n"
     "  plait-lab run NAME [OPTIONS]    an experiment\n"
     "  plait-lab run all [OPTIONS]     those of ways to think, one after the other, in one table\n"
-    "  plait-lab bench NAME [OPTIONS]  tables of a part alone, beside others of its kind\n\n"
+    "  plait-lab bench NAME [OPTIONS]  tables of a part alone, beside others of its kind\n"
+    "  plait-lab traces KIND COUNT     searches over CountDown that learners are trained on, a JSON object a line: "
+    "what\n"
+    "                                  is given and what is to be written; KIND is direct, depth-first or spawned\n\n"
     "  --json FILE   write all figures as JSON\n"
     "  --svg FILE    draw the figure\n"
     "  --model NAME  or the path of its file, for experiments that run one; smollm2-135m\n"
+    "  --learners FOLDER  where bench/learners/train.py has left its models, for `run learners`\n"
     "  --scale S     so many times the trajectories or keys; 1\n"
-    "  --quick       only see that it runs; its figures mean nothing\n\n"
+    "  --quick       only see that it runs; its figures mean nothing\n"
+    "  --numbers N, --seed N, --context N, --part training|validation|test    of traces: numbers of a problem (3), "
+    "seed\n"
+    "                (1), window of a spawned search in tokens (1024), and which problems\n\n"
     "Exit codes: 0 done and every gate holds, 1 a gate or the run failed, 2 wrong usage.\n"
     "Example: plait-lab run paging --svg paging.svg\n";
 
@@ -68,6 +77,7 @@ Lab make_lab() {
   lab.run.add(evaluation::pdr_experiment());
   lab.run.add(evaluation::ope_experiment());
   lab.run.add(evaluation::backtrack_experiment());
+  lab.run.add(evaluation::learners_experiment());
   lab.bench.add(evaluation::index_experiment());
   return lab;
 }
@@ -80,6 +90,7 @@ struct Arguments {
   std::string json = {};
   std::string svg = {};
   std::string model = "smollm2-135m";
+  std::string learners = {};
   std::string scale = "1";
   bool quick = false;
 };
@@ -89,6 +100,7 @@ base::Result<Arguments> parse_run(const std::vector<std::string>& words) {
   const std::map<std::string_view, std::string*> values = {{"--json", &arguments.json},
                                                            {"--svg", &arguments.svg},
                                                            {"--model", &arguments.model},
+                                                           {"--learners", &arguments.learners},
                                                            {"--scale", &arguments.scale}};
   for (std::size_t i = 0; i < words.size(); ++i) {
     const std::string& word = words[i];
@@ -109,7 +121,7 @@ base::Result<Arguments> parse_run(const std::vector<std::string>& words) {
 
 /// A model that is not here stays unsaid: only who needs one complains.
 base::Result<evaluation::ExperimentOptions> options_of(const Arguments& arguments) {
-  evaluation::ExperimentOptions options{.quick = arguments.quick};
+  evaluation::ExperimentOptions options{.quick = arguments.quick, .learners = arguments.learners};
   char* end = nullptr;
   options.scale = std::strtod(arguments.scale.c_str(), &end);
   if (*end != '\0' || !(options.scale > 0) || options.scale > 1000) {
@@ -187,6 +199,9 @@ int main(int argc, char** argv) {
     const auto passed = all ? run_all(lab.run, *arguments) : run(words[0] == "run" ? lab.run : lab.bench, *arguments);
     if (!passed) return fail(passed.error());
     if (!*passed) return 1;
+  } else if (words[0] == "traces") {
+    const auto written = evaluation::write_traces({words.begin() + 1, words.end()}, print);
+    if (!written) return fail(written.error());
   } else {
     return fail({base::ErrorCode::invalid_argument, "no such command; see `plait-lab --help`"});
   }

@@ -122,11 +122,6 @@ class NestedDraw {
   std::uint64_t draws_ = 0;
 };
 
-bool is_right(const CountdownProblem& problem, std::string_view path) {
-  const auto steps = reasoning::path_steps(path);
-  return steps && reasoning::check_countdown_steps(problem.numbers, *steps).reaches(problem.target);
-}
-
 /// One spawned search while it runs.
 class SpawnedRun {
  public:
@@ -143,7 +138,7 @@ class SpawnedRun {
     cut();
     end_segment({});
     const auto path = reasoning::solution_path(result_.text);
-    result_.solved = path && is_right(problem_, *path);
+    result_.solved = path && is_right_path(problem_, *path);
     return std::move(result_);
   }
 
@@ -166,7 +161,7 @@ class SpawnedRun {
       const auto path = reasoning::solution_path(texts.back().text);
       if (!path) continue;
       results.back().path = *path;
-      if (!found && is_right(problem_, *path)) found = reasoning::path_steps(*path);
+      if (!found && is_right_path(problem_, *path)) found = reasoning::path_steps(*path);
     }
     end_segment(std::move(texts));
     result_.text.resize(block_begin);
@@ -251,6 +246,11 @@ std::string path_text(const SearchState& from, std::string_view node, std::span<
   return text + reasoning::goal_line(from.target);
 }
 
+bool is_right_path(const CountdownProblem& problem, std::string_view path) {
+  const auto steps = reasoning::path_steps(path);
+  return steps && reasoning::check_countdown_steps(problem.numbers, *steps).reaches(problem.target);
+}
+
 SearchText depth_first_text(const CountdownProblem& problem, bool prune) {
   return search_text(problem, [&](const OpenNode& root, std::string& text) { return depth_first(root, prune, text); });
 }
@@ -280,7 +280,7 @@ SearchText best_first_text(const CountdownProblem& problem, const BestFirstOptio
 
 bool is_solved_within(const CountdownProblem& problem, std::string_view text, std::size_t tokens) {
   const auto path = reasoning::solution_path(first_task_tokens(text, tokens));
-  return path && is_right(problem, *path);
+  return path && is_right_path(problem, *path);
 }
 
 SpawnedSearch spawned_search(const CountdownProblem& problem, const BestFirstOptions& options) {

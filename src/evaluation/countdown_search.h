@@ -67,6 +67,8 @@ struct BestFirstOptions {
 /// The serial search: nested searches stand in the text. context_tokens has no meaning here; see is_solved_within().
 [[nodiscard]] SearchText best_first_text(const CountdownProblem& problem, const BestFirstOptions& options);
 
+/// Whether a path takes the problem's numbers to its target.
+[[nodiscard]] bool is_right_path(const CountdownProblem& problem, std::string_view path);
 /// Whether a text's first tokens hold a path that is right.
 [[nodiscard]] bool is_solved_within(const CountdownProblem& problem, std::string_view text, std::size_t tokens);
 

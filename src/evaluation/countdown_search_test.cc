@@ -20,11 +20,6 @@ std::vector<CountdownProblem> problems(std::size_t numbers, std::size_t count) {
   return countdown_problems({.numbers = numbers, .seed = 21}, count).value();
 }
 
-bool is_right(const CountdownProblem& problem, std::string_view path) {
-  const auto steps = reasoning::path_steps(path);
-  return steps && reasoning::check_countdown_steps(problem.numbers, *steps).reaches(problem.target);
-}
-
 TEST(TaskTokens, AreDigitsWordsAndSigns) {
   const std::string line = reasoning::state_line({24, {3, 15}, {}});
   EXPECT_EQ(task_tokens(line), (std::vector<std::string_view>{"Current", "state", ":", "2", "4", "from", "[", "3", ",",
@@ -97,7 +92,7 @@ TEST(DepthFirst, FindsWhatIsThereUnlessItIsLeftOut) {
     EXPECT_TRUE(whole.solved);
     const auto path = reasoning::solution_path(whole.text);
     ASSERT_TRUE(path);
-    EXPECT_TRUE(is_right(problem, *path));
+    EXPECT_TRUE(is_right_path(problem, *path));
     EXPECT_EQ(*path, path_text(countdown_root(problem), "0", *solve_countdown(problem)));
     pruned += depth_first_text(problem).solved ? 0 : 1;
   }
@@ -179,7 +174,7 @@ TEST(SpawnedSearch, IsWhatARuntimeMakesOfItsTexts) {
       const SpawnedSearch search = spawned_search(problem, options);
       EXPECT_EQ(run_again(search), search.text);
       const auto path = reasoning::solution_path(search.text);
-      EXPECT_EQ(path && is_right(problem, *path), search.solved);
+      EXPECT_EQ(path && is_right_path(problem, *path), search.solved);
       std::size_t total = 0;
       std::size_t sequential = 0;
       for (const SpawnedSegment& segment : search.segments) {

@@ -17,9 +17,10 @@
 namespace plait::evaluation {
 
 struct ExperimentOptions {
-  bool quick = false;                ///< Small enough for a test of the program; its figures mean nothing.
-  double scale = 1;                  ///< Makes what is repeated (trajectories, keys) so many times more. > 0.
-  std::filesystem::path model = {};  ///< File of the model, for experiments that run one.
+  bool quick = false;                   ///< Small enough for a test of the program; its figures mean nothing.
+  double scale = 1;                     ///< Makes what is repeated (trajectories, keys) so many times more. > 0.
+  std::filesystem::path model = {};     ///< File of the model, for experiments that run one.
+  std::filesystem::path learners = {};  ///< Folder of trained models, for the experiment that compares them.
 };
 
 /// A figure and the line that it must not cross.

@@ -108,8 +108,9 @@ class ReplyTest(unittest.TestCase):
         self.assertIn(status, (200, 400))
 
     def test_it_ends_in_time_with_what_was_reached(self):
-        status, reply = server.json("POST", "/v1/chat/completions",
-                                    body("best-of", options={"n": 8, "call_tokens": 4000, "seconds": 1.5}))
+        asked = body("best-of", options={"n": 64, "call_tokens": 7000, "seconds": 2})
+        asked["messages"][0]["content"] = "Write a story of three thousand words about a lighthouse."
+        status, reply = server.json("POST", "/v1/chat/completions", asked)
         self.assertEqual(status, 200, reply)
         self.assertEqual(reply["plait"]["finish_reason"], "deadline")
         self.assertEqual(reply["choices"][0]["finish_reason"], "length")

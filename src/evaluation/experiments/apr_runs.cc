@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "evaluation/training_texts.h"
 #include "reasoning/arithmetic.h"
 #include "reasoning/search_trace.h"
 #include "reasoning/spawn_grammar.h"
@@ -30,21 +31,12 @@ struct Contexts {
 
 Contexts contexts_of(const SpawnedSearch& search) {
   Contexts contexts;
-  std::string context = search.prompt;
-  for (const SpawnedSegment& segment : search.segments) {
-    context += segment.text;
-    contexts.all.push_back(context);
-    if (segment.children.empty()) break;
+  for (const TrainingText& text : spawned_texts(search, {})) {
+    contexts.all.push_back(text.prompt + text.text);
+    const std::string_view context = contexts.all.back();
     const auto block = reasoning::parse_spawn(context, kChildrenMost);
-    if (block.ending != reasoning::SpawnBlock::Ending::closed) break;
-    std::vector<reasoning::SubSearchResult> results;
-    for (const SpawnedChild& child : segment.children) {
-      contexts.all.push_back(child.prompt + child.text);
-      const auto path = reasoning::solution_path(child.text);
-      results.push_back({child.call, path ? std::optional<std::string>(*path) : std::nullopt});
-    }
-    contexts.before_joins.push_back(count_task_tokens(std::string_view(context).substr(0, block.begin)));
-    context = reasoning::joined_text(context, block, results);
+    const bool joins = context.starts_with(search.prompt) && block.ending == reasoning::SpawnBlock::Ending::closed;
+    if (joins) contexts.before_joins.push_back(count_task_tokens(context.substr(0, block.begin)));
   }
   return contexts;
 }

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "evaluation/trace_command.h"
+
+#include <charconv>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "base/random.h"
+#include "evaluation/countdown.h"
+#include "evaluation/training_texts.h"
+#include "text/json.h"
+
+namespace plait::evaluation {
+namespace {
+
+struct TraceArguments {
+  TrainingKind kind = TrainingKind::direct;
+  std::uint64_t count = 0;
+  std::uint64_t numbers = 3;
+  std::uint64_t seed = 1;
+  std::uint64_t context = 1024;
+  CountdownPart part = CountdownPart::training;
+};
+
+base::Result<void> read_number(std::string_view name, std::string_view word, std::uint64_t most,
+                               std::uint64_t& number) {
+  const auto end = std::from_chars(word.data(), word.data() + word.size(), number);
+  if (end.ec == std::errc{} && end.ptr == word.data() + word.size() && number <= most) return {};
+  return base::fail(base::ErrorCode::invalid_argument,
+                    std::string(name) + " is a whole number from 0 to " + std::to_string(most));
+}
+
+base::Result<CountdownPart> read_part(std::string_view word) {
+  if (word == "training") return CountdownPart::training;
+  if (word == "validation") return CountdownPart::validation;
+  if (word == "test") return CountdownPart::test;
+  return base::fail(base::ErrorCode::invalid_argument, "--part is training, validation or test");
+}
+
+base::Result<TraceArguments> parse(const std::vector<std::string>& words) {
+  TraceArguments arguments;
+  const auto kind = words.empty() ? std::nullopt : training_kind(words[0]);
+  if (!kind || words.size() < 2) {
+    return base::fail(base::ErrorCode::invalid_argument, "traces: KIND COUNT; KIND is direct, depth-first or spawned");
+  }
+  arguments.kind = *kind;
+  PLAIT_TRY_VOID(read_number("COUNT", words[1], 10'000'000, arguments.count));
+  const std::map<std::string_view, std::pair<std::uint64_t*, std::uint64_t>> numbers = {
+      {"--numbers", {&arguments.numbers, 6}},
+      {"--seed", {&arguments.seed, UINT64_MAX}},
+      {"--context", {&arguments.context, 1'000'000}}};
+  for (std::size_t i = 2; i < words.size(); i += 2) {
+    const auto number = numbers.find(words[i]);
+    if (number == numbers.end() && words[i] != "--part") {
+      return base::fail(base::ErrorCode::invalid_argument, "unexpected `" + words[i] + "`");
+    }
+    if (i + 1 == words.size()) return base::fail(base::ErrorCode::invalid_argument, words[i] + " needs a value");
+    if (number == numbers.end()) {
+      PLAIT_TRY(arguments.part, read_part(words[i + 1]));
+    } else {
+      PLAIT_TRY_VOID(read_number(words[i], words[i + 1], number->second.second, *number->second.first));
+    }
+  }
+  return arguments;
+}
+
+}  // namespace
+
+base::Result<void> write_traces(const std::vector<std::string>& words,
+                                const std::function<void(std::string_view)>& write) {
+  PLAIT_TRY(const TraceArguments arguments, parse(words));
+  PLAIT_TRY(const auto problems, countdown_problems({.numbers = static_cast<std::size_t>(arguments.numbers),
+                                                     .part = arguments.part,
+                                                     .seed = arguments.seed},
+                                                    static_cast<std::size_t>(arguments.count)));
+  for (std::uint64_t number = 0; const CountdownProblem& problem : problems) {
+    const TrainingOptions options{.context_tokens = static_cast<std::size_t>(arguments.context),
+                                  .seed = base::child_seed(arguments.seed, number++)};
+    for (const TrainingText& one : training_texts(problem, arguments.kind, options)) {
+      write(text::dump_json({{"prompt", one.prompt}, {"text", one.text}}) + "\n");
+    }
+  }
+  return {};
+}
+
+}  // namespace plait::evaluation
