@@ -37,7 +37,8 @@ class Group:
         return self.environment / "bin/python"
 
 
-ALONE = frozenset({"raw_test", "service_test", "tls_test", "faults_test", "attacks_test", "live_test"})
+ALONE = frozenset({"raw_test", "service_test", "tls_test", "faults_test", "attacks_test", "live_test",
+                   "learners_test"})
 LIGHT = Group(FOLDER, house.ROOT / "build/clients-venv", ALONE, 300)
 HEAVY = Group(FOLDER / "heavy", house.ROOT / "build/heavy-clients-venv", frozenset(), 1200)
 

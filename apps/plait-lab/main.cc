@@ -14,6 +14,7 @@
 #include "evaluation/experiment.h"
 #include "evaluation/experiments/apr.h"
 #include "evaluation/experiments/backtrack.h"
+#include "evaluation/experiments/enumerations.h"
 #include "evaluation/experiments/fairness.h"
 #include "evaluation/experiments/fastswitch.h"
 #include "evaluation/experiments/index.h"
@@ -25,7 +26,7 @@
 #include "evaluation/experiments/sharing.h"
 #include "evaluation/experiments/thinking_together.h"
 #include "evaluation/experiments/threadweaver.h"
-#include "evaluation/trace_command.h"
+#include "evaluation/experiments/trace_command.h"
 #include "hub/hub.h"
 #include "os/file.h"
 #include "os/paths.h"
@@ -44,7 +45,8 @@ constexpr auto kUsage =
     "  plait-lab bench NAME [OPTIONS]  tables of a part alone, beside others of its kind\n"
     "  plait-lab traces KIND COUNT     searches over CountDown that learners are trained on, a JSON object a line: "
     "what\n"
-    "                                  is given and what is to be written; KIND is direct, depth-first or spawned\n\n"
+    "                                  is given and what is to be written; KIND is direct, depth-first, spawned, or\n"
+    "                                  refined, which takes drafts of direct.gguf in the folder of --learners\n\n"
     "  --json FILE   write all figures as JSON\n"
     "  --svg FILE    draw the figure\n"
     "  --model NAME  or the path of its file, for experiments that run one; smollm2-135m\n"
@@ -77,6 +79,7 @@ Lab make_lab() {
   lab.run.add(evaluation::pdr_experiment());
   lab.run.add(evaluation::ope_experiment());
   lab.run.add(evaluation::backtrack_experiment());
+  lab.run.add(evaluation::coverage_experiment());
   lab.run.add(evaluation::learners_experiment());
   lab.bench.add(evaluation::index_experiment());
   return lab;

@@ -377,7 +377,7 @@ Result<void> Engine::watch(SequenceId id, SequenceId other_id, const Watch& watc
                             one->id.value(), one->pending()));
   }
   PLAIT_TRY_VOID(state_->keep_watched(*sequence, *other, watch));
-  sequence->watched.push_back({other_id, watch.other_position});
+  sequence->watched.push_back({other_id, watch.other_position, watch.late});
   if (!watch.other_position) sequence->watched_tokens += static_cast<std::ptrdiff_t>(other->span.length());
   if (watch.own_position) sequence->own_position = watch.own_position;
   state_->form_group(*sequence, *other);
@@ -408,7 +408,7 @@ Result<void> Engine::watch_instead(SequenceId id, std::span<const SequenceId> ot
   sequence->watched_tokens = 0;
   for (Sequence* other : seen) {
     other->span.keep_all();
-    sequence->watched.push_back({other->id, {}});
+    sequence->watched.push_back({.sequence = other->id, .position = {}});
     sequence->watched_tokens += static_cast<std::ptrdiff_t>(other->span.length());
     state_->form_group(*sequence, *other);
   }

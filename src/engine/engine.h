@@ -47,6 +47,7 @@
 #include "engine/runner.h"
 #include "engine/snapshot.h"
 #include "engine/step_budget.h"
+#include "engine/watch.h"
 #include "models/config.h"
 #include "models/sampler.h"
 
@@ -148,13 +149,6 @@ struct SequenceOptions {
   double weight = 1;        ///< Of the client. > 0.
   int level = 0;            ///< Urgency: 0 is the most urgent; below Fairness::kLevels.
   std::string salt = {};    ///< Only sequences of equal salt share what is computed.
-};
-
-/// Where watched tokens stand. With fixed positions nothing moves when others grow (slots of a budget each); else each
-/// sequence finds itself behind everything it sees.
-struct Watch {
-  std::optional<std::ptrdiff_t> other_position = {};  ///< Of the other's first own token.
-  std::optional<std::ptrdiff_t> own_position = {};    ///< Of the sequence's own first token.
 };
 
 struct Request {

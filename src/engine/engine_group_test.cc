@@ -26,7 +26,8 @@ class RowGroups : public EngineTest {
   static constexpr std::size_t kWorkers = 3;
   static constexpr std::ptrdiff_t kSlot = 60;
 
-  void start(bool slots) {
+  /// `causal`: in slots, and those behind are seen a step later.
+  void start(bool slots, bool causal = false) {
     prompt_ = random_tokens(1, 33);
     const SequenceId root = *engine_->create({});
     ASSERT_TRUE(engine_->append(root, prompt_));
@@ -42,7 +43,7 @@ class RowGroups : public EngineTest {
       for (std::size_t other = 0; other < kWorkers; ++other) {
         if (other == w) continue;
         Watch watch;
-        if (slots) watch = {.other_position = slot(other), .own_position = slot(w)};
+        if (slots) watch = {.other_position = slot(other), .own_position = slot(w), .late = causal && other > w};
         ASSERT_TRUE(engine_->watch(workers_[w], workers_[other], watch));
       }
     }
@@ -55,7 +56,7 @@ class RowGroups : public EngineTest {
   }
 
   /// All workers step by step by hand.
-  [[nodiscard]] std::vector<std::vector<TokenId>> expected(bool slots) const {
+  [[nodiscard]] std::vector<std::vector<TokenId>> expected(bool slots, bool causal = false) const {
     std::vector<std::vector<TokenId>> own;
     for (std::size_t w = 0; w < kWorkers; ++w) own.push_back({TokenId(static_cast<std::int32_t>(w))});
     for (std::size_t step = 0; step < kLengths.back(); ++step) {
@@ -69,7 +70,8 @@ class RowGroups : public EngineTest {
         std::vector<std::ptrdiff_t> positions;
         for (std::size_t i = 0; i < prompt_.size(); ++i) positions.push_back(static_cast<std::ptrdiff_t>(i));
         const auto see = [&](std::size_t other) {
-          for (std::size_t i = 0; i < computed[other]; ++i) {
+          const bool late = causal && other > w && step < kLengths[other];  // what it feeds in this step
+          for (std::size_t i = 0; i + (late ? 1 : 0) < computed[other]; ++i) {
             positions.push_back(slots ? slot(other) + static_cast<std::ptrdiff_t>(i) : positions.back() + 1);
             tokens.push_back(before[other][i]);
           }
@@ -109,6 +111,16 @@ TEST_F(RowGroups, SeeEachOthersTokensOfTheSameStep) {
       recorder_ = {};
     }
   }
+}
+
+TEST_F(RowGroups, SeeThoseBehindThemAStepLaterIfTheyAreToldSo) {
+  open(40, {}, {.rows_max = 5});
+  start(true, true);
+  for (std::uint64_t i = 0; i < 6; ++i) submit(random_tokens(200 + i, 90), 60);
+  run();
+  const auto want = expected(true, true);
+  for (std::size_t w = 0; w < kWorkers; ++w) EXPECT_EQ(recorder_.tokens[workers_[w]], want[w]) << w;
+  EXPECT_NE(want, expected(true));
 }
 
 TEST_F(RowGroups, RefuseWhatWouldBreakTheirStep) {

@@ -28,6 +28,7 @@ struct JoinedPart {
 struct WatchedPart {
   SequenceId sequence;
   std::optional<std::ptrdiff_t> position;  ///< Of its first own token; nothing: behind what stands before it.
+  bool late = false;                       ///< What it feeds in a step is not seen in that step.
 };
 
 /// One generation of a sequence.
@@ -54,9 +55,6 @@ struct Generation {
   double started_at = -1;        ///< First row; negative: not yet.
   double first_token_at = -1;    ///< The same.
 };
-
-/// Most tokens that one sequence feeds in a decode step: forced ones, or those that a row group begins with.
-inline constexpr std::size_t kForcedRows = 64;
 
 struct Sequence {
   Sequence(SequenceId number, SequenceOptions its_options, KvMemory& memory)

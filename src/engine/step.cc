@@ -286,7 +286,7 @@ void Engine::State::add_view(Sequence& sequence) {
   for (const WatchedPart& part : sequence.watched) {
     const Sequence& other = *sequences.at(part.sequence);
     models::ViewEntry entry = other.span.entry();
-    entry.last += other.feeding;
+    if (!part.late) entry.last += other.feeding;
     entry.base = part.position ? *part.position : sequence.joined_end() + sequence.watched_tokens;
     if (!part.position) sequence.watched_tokens += static_cast<std::ptrdiff_t>(entry.last);
     if (entry.last > 0) sequence.view.push_back(entry);

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "evaluation/countdown_search.h"
-#include "evaluation/trace_command.h"
+#include "evaluation/experiments/trace_command.h"
 #include "reasoning/search_trace.h"
 #include "reasoning/spawn_grammar.h"
 #include "text/json.h"

@@ -216,7 +216,7 @@ TEST_F(Pull, AnInterruptLeavesAPartAndTheNextPullGoesOn) {
   options_.fetch.on_progress = [&](const Progress& progress) { stop = progress.done > 100'000; };
   options_.fetch.keep_going = [&] { return !stop; };
   HttpServer slow([&](const HttpRequest&) {
-    return HttpReply{.body = content_, .chunk_bytes = 50'000, .pause = std::chrono::milliseconds(30)};
+    return HttpReply{.body = content_, .chunk_bytes = 50'000, .pause = std::chrono::milliseconds(100)};
   });
   entry_.sources = {{.url = slow.url("/tiny.gguf")}};
   expect_failed(ErrorCode::interrupted);

@@ -165,7 +165,7 @@ TEST(Exchanges, AnEndMayStartTheNextAndOneThatIsCancelledIsQuiet) {
 
 TEST(Exchanges, PiecesComeAsTheyAreSent) {
   HttpServer server([](const HttpRequest&) {
-    return HttpReply{.body = "abcdef", .chunk_bytes = 2, .pause = std::chrono::milliseconds(60)};
+    return HttpReply{.body = "abcdef", .chunk_bytes = 1, .pause = std::chrono::milliseconds(100)};
   });
   const auto exchanges = make();
   Heard heard;

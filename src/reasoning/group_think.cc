@@ -21,6 +21,7 @@ using base::TokenId;
 using engine::SequenceId;
 
 constexpr std::array<std::string_view, 2> kLayouts{"slots", "last"};
+constexpr std::array<std::string_view, 2> kMasks{"step", "causal"};
 /// Fewer tokens of a budget are not worth a thinker.
 constexpr std::size_t kBudgetLeast = 8;
 
@@ -33,7 +34,7 @@ class Group {
   Group(const Group&) = delete;
   Group& operator=(const Group&) = delete;
 
-  Result<void> begin(bool slots);
+  Result<void> begin(bool slots, bool step_mask);
   /// There when all have ended.
   [[nodiscard]] Value<std::size_t> done() const { return done_.value(); }
   [[nodiscard]] std::vector<ThoughtPath> paths() const;
@@ -64,7 +65,7 @@ class Group {
   Promise<std::size_t> done_;
 };
 
-Result<void> Group::begin(bool slots) {
+Result<void> Group::begin(bool slots, bool step_mask) {
   const models::Tokenizer& tokenizer = *thinking_.model().tokenizer;
   engine::Engine& engine = thinking_.engine();
   std::vector<std::size_t> begins;
@@ -88,7 +89,9 @@ Result<void> Group::begin(bool slots) {
       others.push_back(other.sequence);
       if (!slots) continue;
       PLAIT_TRY_VOID(engine.watch(thinker.sequence, other.sequence,
-                                  {.other_position = slot(other.index), .own_position = slot(thinker.index)}));
+                                  {.other_position = slot(other.index),
+                                   .own_position = slot(thinker.index),
+                                   .late = !step_mask && other.index > thinker.index}));
     }
     if (!slots) PLAIT_TRY_VOID(engine.watch_instead(thinker.sequence, others));
   }
@@ -170,7 +173,8 @@ Program<Thought> GroupThink::think(Thinking& thinking) const {
   PLAIT_CO_TRY([[maybe_unused]] const SequenceId root, co_await computing);
 
   Group group(thinking, prompt, options_.thinkers, budget);
-  if (auto begun = group.begin(options_.slots); !begun) co_return std::unexpected(std::move(begun).error());
+  if (auto begun = group.begin(options_.slots, options_.step_mask); !begun)
+    co_return std::unexpected(std::move(begun).error());
   const Value<std::size_t> ending = group.done();
   PLAIT_CO_TRY([[maybe_unused]] const std::size_t ended, co_await ending);
   Thought thought{.paths = group.paths()};
@@ -218,15 +222,19 @@ std::unique_ptr<Strategy> make_group_think(const GroupThinkOptions& options) {
 StrategyEntry group_think_strategy() {
   return {.name = "group-think",
           .about = "thinkers on one question who see each other's every token",
-          .options = "thinkers=4 budget=256 layout=slots|last answer=true",
+          .options = "thinkers=4 budget=256 layout=slots|last mask=step|causal answer=true",
           .make = [](const text::Json& json) -> Result<std::unique_ptr<Strategy>> {
             OptionReader reader(json);
             GroupThinkOptions options;
             options.thinkers = reader.whole("thinkers", options.thinkers, 1, 16);
             options.budget = reader.whole("budget", options.budget, kBudgetLeast, 65536);
             options.slots = reader.choice("layout", kLayouts) == 0;
+            options.step_mask = reader.choice("mask", kMasks) == 0;
             options.answer = reader.flag("answer", options.answer);
             PLAIT_TRY_VOID(reader.done());
+            if (!options.slots && !options.step_mask) {
+              return fail(ErrorCode::invalid_argument, "mask: `causal` needs the layout `slots`");
+            }
             return make_group_think(options);
           }};
 }

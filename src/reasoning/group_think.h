@@ -7,7 +7,8 @@
 // written, without computing it again, and writes the answer.
 //
 // Source: "Group Think: Multiple Concurrent Reasoning Agents Collaborating at Token Level Granularity" (arXiv
-// 2505.11107); the positions are reconstructed. A token is seen by all from the step on in which it is fed.
+// 2505.11107); the positions are reconstructed. A token is seen by all from the step on in which it is fed
+// (mask `step`), or by thinkers before its own one from the next step on (`causal`).
 #pragma once
 
 #include <cstddef>
@@ -20,6 +21,9 @@ struct GroupThinkOptions {
   std::size_t thinkers = 4;  ///< 1 to 16.
   std::size_t budget = 256;  ///< Tokens of each, its name included; less where the context does not hold them.
   bool slots = true;
+  /// A token is seen by all in the step in which it is fed; else, in that step, only by the thinkers behind: what a
+  /// causal mask over tokens in the order of their generation makes of it. With slots.
+  bool step_mask = true;
   bool answer = true;  ///< One row writes an answer in the end; else the answer is what the thinkers wrote.
 };
 

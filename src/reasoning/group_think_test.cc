@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "reasoning/thinking_test_fixture.h"
@@ -64,6 +65,30 @@ TEST_F(GroupThinkTest, ThinkersSeeEachOthersTokensAndDivideTheWork) {
       EXPECT_LE(static_cast<double>(steps), 1.2 * static_cast<double>(alone) / static_cast<double>(thinkers) + 4);
     }
   }
+}
+
+// The second thinker sees what the first one says in the same step, and not the other way round.
+TEST_F(GroupThinkTest, UnderACausalMaskThoseBehindAreSeenAStepLater) {
+  speak_ = [](std::string_view text) -> std::optional<std::string> {
+    const std::size_t begin = text.find("[A]");
+    if (begin == std::string_view::npos) return std::nullopt;
+    const std::string_view said = text.substr(begin + 3);
+    const std::size_t names = static_cast<std::size_t>(std::ranges::count(said, ':'));
+    const std::size_t heard = said.size() - names * std::string_view("Thinker 1:").size();
+    return heard < 40 ? std::string(1, static_cast<char>('0' + heard % 10)) : std::string();
+  };
+  for (const char* mask : {"step", "causal"}) {
+    const auto thought = think(
+        *make("group-think", {{"thinkers", 2}, {"budget", 40}, {"mask", mask}, {"answer", false}}), question("count"));
+    ASSERT_TRUE(thought) << thought.error().message;
+    // Tokens of both that a thinker sees when it says its next one: 2k each under the step mask, one less for the first
+    // one where what the second feeds comes late. Names are fed in the first step, where the second's is late as well.
+    const bool causal = std::string_view(mask) == "causal";
+    EXPECT_EQ(thought->paths[0].text.substr(0, 5), causal ? "01357" : "02468") << mask;
+    EXPECT_EQ(thought->paths[1].text.substr(0, 5), "02468") << mask;
+  }
+  EXPECT_EQ(all_strategies().make("group-think", {{"mask", "causal"}, {"layout", "last"}}).error().code,
+            base::ErrorCode::invalid_argument);
 }
 
 TEST_F(GroupThinkTest, OneRowReadsAllAndAnswers) {

@@ -23,8 +23,6 @@ using engine::SequenceId;
 
 constexpr std::array<std::string_view, 3> kLayouts{"combined", "contiguous", "interleaved"};
 constexpr std::array<std::string_view, 8> kNames{"Alice", "Bob", "Carol", "Dave", "Erin", "Frank", "Grace", "Henry"};
-/// What a row group feeds of one sequence in a step (engine/engine.h, generate()).
-constexpr std::size_t kHeaderTokens = 64;
 constexpr std::string_view kOthersHeader = "\n\n### Work in progress (others)\n\n";
 constexpr std::string_view kOwnHeader = "\n\n### Work in progress (own)\n\n";
 
@@ -127,7 +125,7 @@ Result<void> Crew::open_step(Worker& worker) {
   if (options_.question_every > 0 && generated_ - asked_at_ >= options_.question_every) {
     asked_at_ = generated_;
     PLAIT_TRY(const std::string question, thinking_.prompts().render("hogwild.question", {{"name", name_of(worker)}}));
-    const bool fits = encode_behind(tokenizer, header + " " + question).size() <= kHeaderTokens;
+    const bool fits = encode_behind(tokenizer, header + " " + question).size() <= engine::kForcedRows;
     if (fits) header += " " + question;
     thinking_.count(fits ? "redundancy_questions" : "questions_too_long");
   }

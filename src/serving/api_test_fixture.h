@@ -21,9 +21,12 @@
 
 namespace plait::serving {
 
-/// What a client would have got.
+/// What a client would have got. One that `leaves` goes away as soon as some of a stream has come, before any more is
+/// made.
 class RecordedExchange final : public HttpExchange {
  public:
+  explicit RecordedExchange(bool leaves = false) : leaves_(leaves) {}
+
   void reply(HttpReply reply) override {
     const std::scoped_lock lock(mutex_);
     reply_ = std::move(reply);
@@ -34,9 +37,13 @@ class RecordedExchange final : public HttpExchange {
     reply_ = {.status = status, .content_type = std::move(content_type), .headers = std::move(headers), .body = {}};
   }
   void write(std::string bytes) override {
-    const std::scoped_lock lock(mutex_);
+    std::unique_lock lock(mutex_);
     reply_.body += bytes;
-    changed_.notify_all();
+    if (!leaves_ || gone_ || !on_gone_) return;
+    gone_ = true;
+    const auto call = on_gone_;
+    lock.unlock();
+    call();
   }
   void end() override {
     const std::scoped_lock lock(mutex_);
@@ -45,7 +52,6 @@ class RecordedExchange final : public HttpExchange {
   void on_gone(std::function<void()> call) override {
     const std::scoped_lock lock(mutex_);
     on_gone_ = std::move(call);
-    changed_.notify_all();
   }
   [[nodiscard]] bool gone() const override {
     const std::scoped_lock lock(mutex_);
@@ -59,15 +65,6 @@ class RecordedExchange final : public HttpExchange {
     changed_.wait(lock, [&] { return done_; });
     return reply_;
   }
-  /// Goes away as soon as some of a stream has come.
-  void leave() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return on_gone_ && !reply_.body.empty(); });
-    gone_ = true;
-    const auto call = on_gone_;
-    lock.unlock();
-    call();
-  }
 
  private:
   void finish() {
@@ -79,6 +76,7 @@ class RecordedExchange final : public HttpExchange {
   std::condition_variable changed_;
   HttpReply reply_ = {};
   std::function<void()> on_gone_;
+  const bool leaves_;
   bool gone_ = false;
   bool done_ = false;
 };
@@ -139,8 +137,9 @@ class ApiTest : public ::testing::Test {
   std::shared_ptr<RecordedExchange> send(HttpMethod method, std::string path, const text::Json& body = {}) {
     return send_text(method, std::move(path), body.is_null() ? "" : text::dump_json(body));
   }
-  std::shared_ptr<RecordedExchange> send_text(HttpMethod method, std::string path, std::string body) {
-    auto exchange = std::make_shared<RecordedExchange>();
+  std::shared_ptr<RecordedExchange> send_text(HttpMethod method, std::string path, std::string body,
+                                              bool leaves = false) {
+    auto exchange = std::make_shared<RecordedExchange>(leaves);
     HttpRequest request{.method = method, .path = std::move(path)};
     request.body = std::move(body);
     request.client.address = "127.0.0.1";
@@ -150,6 +149,9 @@ class ApiTest : public ::testing::Test {
   }
   HttpReply post(std::string path, const text::Json& body) {
     return send(HttpMethod::post, std::move(path), body)->wait();
+  }
+  void post_and_leave(std::string path, const text::Json& body) {
+    send_text(HttpMethod::post, std::move(path), text::dump_json(body), true);
   }
   static text::Json json_of(const HttpReply& reply) { return *text::parse_json(reply.body); }
   /// The events of a stream. The last one must be [DONE]; it is left out.

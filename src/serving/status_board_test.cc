@@ -139,7 +139,8 @@ TEST_F(StatusTest, OpenRequestsAreListed) {
   const Json& requests = open["requests"];
   EXPECT_EQ(requests["listed"].size() + requests["recent"].size(), 1U);
   stream->wait();
-  const Json after = status_when([](const Json& now) { return now["requests"]["open"] == 0; });
+  const Json after = status_when(
+      [](const Json& now) { return now["requests"]["open"] == 0 && now["requests"]["recent"].size() == 1; });
   EXPECT_EQ(after["requests"]["recent"][0]["generated_tokens"], 200);
 }
 

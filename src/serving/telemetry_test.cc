@@ -103,7 +103,7 @@ TEST_F(TelemetryTest, WhoLeavesIsTold) {
   open(false);
   Json body = chat(200);
   body["stream"] = true;
-  send(HttpMethod::post, kChat, body)->leave();
+  post_and_leave(kChat, body);
   const auto left = [&] {
     return send(HttpMethod::get, "/metrics")->wait().body.find("status=\"499\"} 1") != std::string::npos;
   };

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 import unittest
 
 from server import PROGRAM, Server, run_plait
@@ -119,10 +120,13 @@ class ReloadTest(ServiceCase):
             running.request("GET", "/one")
             log.rename(moved)
             running.request("GET", "/two")
+            end = time.monotonic() + 20  # a line may be written after its answer was read
+            while "/two" not in moved.read_text(encoding="utf-8") and time.monotonic() < end:
+                time.sleep(0.05)
             self.reload(running)
             running.request("GET", "/three")
         paths = [[json.loads(line)["path"] for line in file.read_text(encoding="utf-8").splitlines()]
-                 for file in (moved, log)]  # complete only now: a line may be written after its answer was read
+                 for file in (moved, log)]  # complete only now that the server has ended
         self.assertEqual(paths, [["/one", "/two"], ["/three"]])
 
     def test_what_is_wrong_changes_nothing(self):

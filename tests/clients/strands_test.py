@@ -123,7 +123,7 @@ class ProgramTest(StrandCase):
 class ValueTest(StrandCase):
     def test_values_block_where_they_are_read(self):
         strand = self.strand()
-        value = strand.gen("long", max_tokens=300, ignore_eos=True)
+        value = strand.gen("long", max_tokens=4000, ignore_eos=True)  # it must not end before it is cancelled
         self.assertFalse(value.ready())
         with self.assertRaises(TimeoutError):
             value.get(timeout=0)
@@ -217,7 +217,7 @@ class AsyncTest(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(chosen.selection.rule, "sum")
             with self.assertRaises(plait.InvalidRequest):
                 await root.fork(1000)
-            value = await root.gen("w", max_tokens=400, ignore_eos=True)
+            value = await root.gen("w", max_tokens=4000, ignore_eos=True)
             self.assertEqual(await root.cancel(), 1)
             self.assertEqual((await value).finish_reason, "cancelled")
 

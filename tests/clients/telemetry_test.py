@@ -282,7 +282,7 @@ class IllCollectorTest(unittest.TestCase):
             self.serves(server)
             metrics = server.wait_for(lambda metrics: metrics['plait_traces_total{to="otlp",result="lost"}'] == 3)
             self.assertEqual(metrics['plait_traces_total{to="otlp",result="lost"}'], 3)
-            self.assertTrue(any("answers with status 400" in line for line in server.said))
+            self.assertTrue(server.wait_until_said("answers with status 400"))
 
 
 class EnvironmentTest(unittest.TestCase):
@@ -352,6 +352,7 @@ class MetricsTest(unittest.TestCase):
         cls.server.request("POST", CHAT, QUESTION)
         cls.server.request("POST", CHAT, QUESTION | {"n": 2, "stream": True})
         cls.server.request("POST", CHAT, "{")
+        cls.server.wait_for(lambda metrics: metrics["plait_requests_total"] == 3)  # a stream counts after its end
         _, _, text = cls.server.request("GET", "/metrics")
         cls.families = {}
         for family in parser.text_string_to_metric_families(text.decode()):

@@ -119,7 +119,8 @@ class LoadTest(PageCase):
 
     def test_batch_pages_clients_and_charts(self):
         self.press("#show-live")
-        self.settings(4, 300)
+        self.settings(4, 4000)
+        self.endless()
         self.send(LONG * 3)
         other = threading.Thread(target=self.ask, args=("bob",))
         other.start()

@@ -101,6 +101,16 @@ class PageCase(unittest.TestCase):
         self.set_value("#max_tokens", str(max_tokens))
         self.set_value("#seed", str(seed))
 
+    def endless(self):
+        """Answers that the page asks for from now on have all their tokens: none ends while a test looks at it."""
+        self.driver.execute_script("""
+            const real = window.fetch;
+            window.fetch = (path, options) => {
+              const body = options?.body ? JSON.parse(options.body) : {};
+              if (!body.stream) return real(path, options);
+              return real(path, { ...options, body: JSON.stringify({ ...body, ignore_eos: true }) });
+            };""")
+
     def send(self, text: str):
         self.find("#draft").send_keys(text + Keys.ENTER)
 

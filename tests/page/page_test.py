@@ -24,7 +24,8 @@ if not page_browser.missing():
 class ChatTest(PageCase):
     def test_one_strand_streams(self):
         self.driver.get_log("browser")
-        self.settings(1, 120)
+        self.settings(1, 1500)
+        self.endless()
         self.send("Tell me a long story about a river.")
         first = self.until(lambda: self.runs() and self.texts()[0], "first text while it runs")
         self.wait_done()
@@ -57,6 +58,7 @@ class ChatTest(PageCase):
 
     def test_stop_one_then_all(self):
         self.settings(3, 4000)
+        self.endless()
         self.send("Write a very long poem.")
         self.until(lambda: self.runs() == 3 and all(self.texts()), "three strands")
         self.click(self.button("Stop Strand 2"))
@@ -173,7 +175,8 @@ class ChatTest(PageCase):
             self.driver.execute_script("document.getElementById('fork').close(); getSelection().removeAllRanges()")
 
     def test_fork_while_it_is_written(self):
-        self.settings(1, 400)
+        self.settings(1, 4000)
+        self.endless()
         self.send("Write a very long poem.")
         self.until(lambda: self.runs() and len(self.texts()[0]) > 20, "some text")
         self.click(self.button("Fork Answer at a place of your choice"))
@@ -318,6 +321,7 @@ class ReconnectTest(PageCase):
 
     def test_restart_on_the_same_port(self):
         self.settings(1, 4000)
+        self.endless()
         self.send("Write a very long poem.")
         self.until(lambda: self.runs() and self.texts()[0], "text")
         type(self).server.process.kill()

@@ -33,14 +33,14 @@ constexpr std::size_t kAnswerTokens = 128;  // a solution of four numbers takes 
 
 std::string root_line(const CountdownProblem& problem) { return reasoning::state_line(countdown_root(problem)); }
 
-ThinkOptions greedy(std::string prompt, const LearnerModel& learner) {
+ThinkOptions greedy(std::string prompt, const ModelThinking& learner) {
   return {.raw = std::move(prompt), .sampler = {.temperature = 0}, .call_tokens = learner.context()};
 }
 
 /// What several answers to one problem come to. An answer is its whole text, the prompt included.
 class PathCounter {
  public:
-  PathCounter(const LearnerModel& learner, LearnerPaths& paths) : learner_(learner), paths_(paths) {}
+  PathCounter(const ModelThinking& learner, LearnerPaths& paths) : learner_(learner), paths_(paths) {}
 
   void add(const CountdownProblem& problem, const CountdownProblem& other, const std::vector<std::string>& answers) {
     const std::size_t given = learner_.count_tokens(root_line(problem));
@@ -56,7 +56,8 @@ class PathCounter {
       paths_.of_others.add(is_right_path(other, answer));
       if (!steps.empty()) first_moves.insert(reasoning::step_text(steps.front()));
       if (checked.legal) values.insert(checked.value);
-      candidates.push_back({.index = candidates.size(), .answer = steps_answer(steps), .abstains = !checked.legal});
+      // Not by whether its steps are allowed: a vote knows nothing of that.
+      candidates.push_back({.index = candidates.size(), .answer = steps_answer(steps), .abstains = steps.empty()});
       const std::size_t tokens = learner_.count_tokens(answer);
       paths_.tokens.add(static_cast<double>(tokens));
       paths_.generated.add(static_cast<double>(tokens - std::min(tokens, given)));
@@ -71,7 +72,7 @@ class PathCounter {
   }
 
  private:
-  const LearnerModel& learner_;
+  const ModelThinking& learner_;
   LearnerPaths& paths_;
 };
 
@@ -109,7 +110,7 @@ Proportion LearnerTraces::solved_within(std::size_t budget) const {
   return proportion;
 }
 
-Result<LearnerTraces> run_traces(LearnerModel& learner, std::span<const CountdownProblem> problems) {
+Result<LearnerTraces> run_traces(ModelThinking& learner, std::span<const CountdownProblem> problems) {
   std::vector<ThinkOptions> questions;
   for (const CountdownProblem& problem : problems) questions.push_back(greedy(root_line(problem), learner));
   const auto strategy = reasoning::make_best_of({.n = 1});
@@ -142,7 +143,7 @@ Proportion LearnerPaths::pass(std::size_t n) const {
   return proportion;
 }
 
-Result<LearnerPaths> run_paths(LearnerModel& learner, std::span<const CountdownProblem> problems,
+Result<LearnerPaths> run_paths(ModelThinking& learner, std::span<const CountdownProblem> problems,
                                const PathOptions& options) {
   std::vector<ThinkOptions> questions;
   for (std::size_t i = 0; i < problems.size(); ++i) {
@@ -162,7 +163,7 @@ Result<LearnerPaths> run_paths(LearnerModel& learner, std::span<const CountdownP
   return paths;
 }
 
-Result<LearnerPaths> run_outlines(LearnerModel& learner, std::span<const CountdownProblem> problems, FirstMoves moves,
+Result<LearnerPaths> run_outlines(ModelThinking& learner, std::span<const CountdownProblem> problems, FirstMoves moves,
                                   const PathOptions& options) {
   std::vector<ThinkOptions> questions;
   for (std::size_t i = 0; i < problems.size(); ++i) {
@@ -196,7 +197,7 @@ Proportion LearnerSearches::solved() const {
   return proportion;
 }
 
-Result<LearnerSearches> run_searches(LearnerModel& learner, std::span<const CountdownProblem> problems,
+Result<LearnerSearches> run_searches(ModelThinking& learner, std::span<const CountdownProblem> problems,
                                      std::size_t children, bool allowed) {
   std::vector<ThinkOptions> questions;
   for (const CountdownProblem& problem : problems) {

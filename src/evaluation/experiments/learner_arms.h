@@ -14,7 +14,7 @@
 
 #include "base/result.h"
 #include "evaluation/countdown.h"
-#include "evaluation/experiments/learner_model.h"
+#include "evaluation/experiments/model_thinking.h"
 #include "evaluation/proportion.h"
 
 namespace plait::evaluation {
@@ -33,7 +33,8 @@ struct LearnerTraces {
   }
   [[nodiscard]] Proportion solved_within(std::size_t budget) const;
 };
-[[nodiscard]] base::Result<LearnerTraces> run_traces(LearnerModel& learner, std::span<const CountdownProblem> problems);
+[[nodiscard]] base::Result<LearnerTraces> run_traces(ModelThinking& learner,
+                                                     std::span<const CountdownProblem> problems);
 
 /// Answers to each problem, by a learner of solutions.
 struct LearnerPaths {
@@ -42,7 +43,7 @@ struct LearnerPaths {
   Mean tokens = {};                                 ///< Of an answer, prompt included,
   Mean generated = {};                              ///< and what was generated of it, or given of a path's first move.
   Mean first_moves = {};                            ///< Different ones of all samples of a problem.
-  Mean values = {};                                 ///< Different values at their ends; of no path: none.
+  Mean values = {};                                 ///< Different values at their ends.
   Proportion legal = {};                            ///< Samples whose every step is allowed.
   Proportion of_others = {};                        ///< Control: samples that solve the next problem.
   /// Any of the first n is right.
@@ -54,7 +55,7 @@ struct PathOptions {
   double temperature = 0.7;
   std::uint64_t seed = 0;
 };
-[[nodiscard]] base::Result<LearnerPaths> run_paths(LearnerModel& learner, std::span<const CountdownProblem> problems,
+[[nodiscard]] base::Result<LearnerPaths> run_paths(ModelThinking& learner, std::span<const CountdownProblem> problems,
                                                    const PathOptions& options);
 
 enum class FirstMoves {
@@ -63,8 +64,9 @@ enum class FirstMoves {
   illegal,  ///< All begin with a step that is wrong: the other control.
 };
 /// The same where each answer's first move is given.
-[[nodiscard]] base::Result<LearnerPaths> run_outlines(LearnerModel& learner, std::span<const CountdownProblem> problems,
-                                                      FirstMoves moves, const PathOptions& options);
+[[nodiscard]] base::Result<LearnerPaths> run_outlines(ModelThinking& learner,
+                                                      std::span<const CountdownProblem> problems, FirstMoves moves,
+                                                      const PathOptions& options);
 
 /// Searches of a learner that calls children, with one budget of them.
 struct LearnerSearches {
@@ -75,7 +77,7 @@ struct LearnerSearches {
   [[nodiscard]] Proportion solved() const;
 };
 /// A learner that is told it may call `children` of them. Control: it is told so, but none is run (`allowed`).
-[[nodiscard]] base::Result<LearnerSearches> run_searches(LearnerModel& learner,
+[[nodiscard]] base::Result<LearnerSearches> run_searches(ModelThinking& learner,
                                                          std::span<const CountdownProblem> problems,
                                                          std::size_t children, bool allowed = true);
 

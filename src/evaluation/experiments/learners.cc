@@ -18,7 +18,8 @@
 #include "evaluation/countdown_search.h"
 #include "evaluation/experiments/claim_table.h"
 #include "evaluation/experiments/learner_arms.h"
-#include "evaluation/experiments/learner_model.h"
+#include "evaluation/experiments/learner_drafts.h"
+#include "evaluation/experiments/model_thinking.h"
 #include "evaluation/proportion.h"
 #include "reasoning/mac_count.h"
 
@@ -45,10 +46,10 @@ struct Parts {
 };
 
 /// A learner of the folder; null: it is not there.
-Result<std::unique_ptr<LearnerModel>> load(const std::filesystem::path& folder, std::string_view name) {
+Result<std::unique_ptr<ModelThinking>> load(const std::filesystem::path& folder, std::string_view name) {
   const std::filesystem::path file = folder / (std::string(name) + ".gguf");
-  if (!std::filesystem::exists(file)) return std::unique_ptr<LearnerModel>();
-  return LearnerModel::load(file);
+  if (!std::filesystem::exists(file)) return std::unique_ptr<ModelThinking>();
+  return ModelThinking::load({.model = file});
 }
 
 double macs(const MacShape& shape, double tokens) {
@@ -72,7 +73,7 @@ std::size_t tokens_for(const MacShape& shape, double compute, std::size_t most) 
 }
 
 /// The search that the learner was trained on, within the same tokens: what it can come to at best.
-Proportion searches_within(const LearnerModel& learner, std::span<const CountdownProblem> problems,
+Proportion searches_within(const ModelThinking& learner, std::span<const CountdownProblem> problems,
                            std::size_t tokens) {
   Proportion proportion;
   for (const CountdownProblem& problem : problems) {
@@ -109,7 +110,7 @@ void compare_at(std::size_t n, std::size_t budget, double compute, const Learner
 }
 
 /// Card 39: one long search or many short answers.
-Result<void> backtrack(LearnerModel& direct, LearnerModel& searching, std::span<const CountdownProblem> problems,
+Result<void> backtrack(ModelThinking& direct, ModelThinking& searching, std::span<const CountdownProblem> problems,
                        const LearnerPaths& paths, Parts& parts) {
   PLAIT_TRY(const LearnerTraces traces, run_traces(searching, problems));
   parts.text += fmt::format(
@@ -142,7 +143,7 @@ Result<void> backtrack(LearnerModel& direct, LearnerModel& searching, std::span<
 }
 
 /// What both parts on short answers know of them alone.
-Result<void> add_answers(LearnerModel& direct, std::span<const CountdownProblem> problems, const LearnerPaths& paths,
+Result<void> add_answers(ModelThinking& direct, std::span<const CountdownProblem> problems, const LearnerPaths& paths,
                          Parts& parts) {
   parts.table.add("16 answers, majority", "within 5 points of one answer (card)", paths.majority.at(16),
                   fmt::format("{:.3f}, one answer", paths.pass(1).value()));
@@ -165,7 +166,7 @@ Result<void> add_answers(LearnerModel& direct, std::span<const CountdownProblem>
 }
 
 /// Card 53: answers that each begin with another move.
-Result<void> outlines(LearnerModel& direct, std::span<const CountdownProblem> problems, Parts& parts) {
+Result<void> outlines(ModelThinking& direct, std::span<const CountdownProblem> problems, Parts& parts) {
   parts.text += fmt::format(
       "\nAnswers that each begin with another move: N = {}\n"
       "    T  independent  with ways  ratio   McNemar  one way  illegal  majority         first moves  values       "
@@ -217,7 +218,7 @@ Result<void> outlines(LearnerModel& direct, std::span<const CountdownProblem> pr
 }
 
 /// Card 20: more children, more solved.
-Result<void> children(LearnerModel& learner, std::span<const CountdownProblem> problems, Parts& parts) {
+Result<void> children(ModelThinking& learner, std::span<const CountdownProblem> problems, Parts& parts) {
   parts.text += "\nSearches that call children: solved, children, tokens of all, of the longest chain\n";
   parts.json["children"] = text::Json::array();
   std::vector<LearnerSearches> all;
@@ -259,6 +260,62 @@ Result<void> children(LearnerModel& learner, std::span<const CountdownProblem> p
   return {};
 }
 
+/// Card 19: drafts, and one answer that has read them.
+Result<void> refining(ModelThinking& direct, ModelThinking& learner, std::span<const CountdownProblem> problems,
+                      Parts& parts) {
+  PLAIT_TRY(const RefineFigures figures, run_refining(direct, learner, problems, kSeed + 2));
+  parts.text +=
+      "\nDrafts and what is made of them: solved, tokens of the longest chain, of all, McNemar beside one draft\n";
+  parts.json["refining"] = text::Json::array();
+  const auto beside = [&](const RefineArm& one, const RefineArm& other) {
+    Discordant discordant;
+    for (std::size_t i = 0; i < problems.size(); ++i) discordant.add(one.right[i], other.right[i]);
+    return discordant.p();
+  };
+  const std::array<std::pair<std::string_view, const RefineArm*>, 6> arms{
+      {{"one draft", &figures.single},
+       {"refined once", &figures.once},
+       {"[8], the nearest 4", &figures.eight},
+       {"[8], any 4", &figures.eight_random},
+       {"refined twice", &figures.twice},
+       {"[16, 8], the nearest 4", &figures.sixteen_eight}}};
+  for (const auto& [name, arm] : arms) {
+    const double p = beside(*arm, figures.single);
+    parts.text += fmt::format("  {:<22}  {:.3f}  {:>5.0f}  {:>6.0f}  {:>8.1e}\n", name, arm->solved().value(),
+                              arm->sequential, arm->total, p);
+    parts.json["refining"].push_back({{"name", name},
+                                      {"solved", arm->solved().value()},
+                                      {"sequential", arm->sequential},
+                                      {"total", arm->total},
+                                      {"p", p}});
+  }
+  const WorkspaceFigures& w = figures.workspaces;
+  parts.text += fmt::format(
+      "  of eight drafts: majority {:.3f}, any right {:.3f} (oracle)\n  behind a workspace that is "
+      "empty {:.3f}, wrong {:.3f}, mixed {:.3f}, right {:.3f} (n = {})\n",
+      figures.majority.value(), figures.any.value(), w.empty.value(), w.wrong.value(), w.mixed.value(), w.right.value(),
+      w.empty.n);
+  parts.json["workspaces"] = {{"empty", w.empty.value()},
+                              {"wrong", w.wrong.value()},
+                              {"mixed", w.mixed.value()},
+                              {"right", w.right.value()},
+                              {"n", w.empty.n}};
+  parts.table.add("[8], the nearest 4 kept (verified)", "at least refined once (card)", figures.eight.solved(),
+                  fmt::format("{:.3f}, refined once; {:.3f}, one draft", figures.once.solved().value(),
+                              figures.single.solved().value()));
+  parts.table.add("[16, 8], the nearest 4 kept (verified)", "at least refined twice (card)",
+                  figures.sixteen_eight.solved(), fmt::format("{:.3f}, refined twice", figures.twice.solved().value()));
+  const auto at_least = [&](std::string what, double value, double limit) {
+    parts.gates.push_back({.what = std::move(what), .value = value, .limit = limit, .at_most = false});
+  };
+  at_least("[8] less refined once", figures.eight.solved().value() - figures.once.solved().value(), 0);
+  at_least("[8] less one draft", figures.eight.solved().value() - figures.single.solved().value(), 0);
+  parts.gates.push_back({.what = "p of that", .value = beside(figures.eight, figures.single), .limit = 0.05});
+  at_least("a right workspace less an empty one", w.right.value() - w.empty.value(), 0);
+  at_least("an empty workspace less a wrong one", w.empty.value() - w.wrong.value(), 0);
+  return {};
+}
+
 Result<ExperimentReport> run_learners(const ExperimentOptions& options) {
   if (options.learners.empty()) {
     return base::fail(base::ErrorCode::invalid_argument,
@@ -270,6 +327,7 @@ Result<ExperimentReport> run_learners(const ExperimentOptions& options) {
   PLAIT_TRY(const auto direct, load(options.learners, "direct"));
   PLAIT_TRY(const auto searching, load(options.learners, "depth-first"));
   PLAIT_TRY(const auto spawning, load(options.learners, "spawned"));
+  PLAIT_TRY(const auto refined, load(options.learners, "refined"));
   if (!direct && !spawning) {
     return base::fail(base::ErrorCode::invalid_argument,
                       options.learners.string() + " has neither direct.gguf nor spawned.gguf");
@@ -283,6 +341,9 @@ Result<ExperimentReport> run_learners(const ExperimentOptions& options) {
     }
     PLAIT_TRY_VOID(add_answers(*direct, problems, paths, parts));
     PLAIT_TRY_VOID(outlines(*direct, problems, parts));
+    if (refined) {
+      PLAIT_TRY_VOID(refining(*direct, *refined, problems, parts));
+    }
   }
   if (spawning) {
     PLAIT_TRY_VOID(children(*spawning, problems, parts));

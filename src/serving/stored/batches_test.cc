@@ -149,14 +149,13 @@ TEST_F(BatchesTest, GoOnAfterARestart) {
   const std::string input = file(some_lines(60, 12));
   const auto whole = results(wait_for(id_of(begin_batch(input)), "completed")["output_file_id"]);
   const std::string id = id_of(begin_batch(input));
-  std::size_t restarts = 0;
-  for (Json batch = get("/v1/batches/" + id); batch["status"] != "completed"; batch = get("/v1/batches/" + id)) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  int restarts = 0;
+  do {  // the first at once, then after longer and longer: fast and slow machines are ended in the middle
+    std::this_thread::sleep_for(std::chrono::milliseconds(2 * restarts));
     reopen();
     ++restarts;
-    ASSERT_LT(restarts, 1000U);
-  }
-  EXPECT_GT(restarts, 0U);
+    ASSERT_LT(restarts, 300);
+  } while (get("/v1/batches/" + id)["status"] != "completed");
   const Json batch = get("/v1/batches/" + id);
   EXPECT_EQ(batch["request_counts"], (Json{{"total", 60}, {"completed", 60}, {"failed", 0}}));
   const auto again = results(batch["output_file_id"]);

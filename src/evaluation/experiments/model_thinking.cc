@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "evaluation/experiments/learner_model.h"
+#include "evaluation/experiments/model_thinking.h"
 
 #include <algorithm>
 #include <string>
@@ -19,12 +19,12 @@ constexpr std::size_t kAtATime = 128;  // questions: as many rows as a step of a
 
 }  // namespace
 
-LearnerModel::LearnerModel(LabModel lab)
+ModelThinking::ModelThinking(LabModel lab)
     : lab_(std::move(lab)), prompts_(reasoning::Prompts::built_in()), runner_(*lab_.model, *lab_.team) {}
 
-Result<std::unique_ptr<LearnerModel>> LearnerModel::load(const std::filesystem::path& file) {
-  PLAIT_TRY(LabModel lab, load_lab_model({.model = file}));
-  std::unique_ptr<LearnerModel> learner(new LearnerModel(std::move(lab)));
+Result<std::unique_ptr<ModelThinking>> ModelThinking::load(const ExperimentOptions& options) {
+  PLAIT_TRY(LabModel lab, load_lab_model(options));
+  std::unique_ptr<ModelThinking> learner(new ModelThinking(std::move(lab)));
   const models::Model& model = *learner->lab_.model;
   PLAIT_TRY(learner->tokenizer_, models::Tokenizer::load(model.file()));
   const auto chat = model.file().get<std::string_view>("tokenizer.chat_template");
@@ -38,8 +38,8 @@ Result<std::unique_ptr<LearnerModel>> LearnerModel::load(const std::filesystem::
   return learner;
 }
 
-Result<std::vector<reasoning::Thought>> LearnerModel::think(const reasoning::Strategy& strategy,
-                                                            std::vector<reasoning::ThinkOptions> questions) {
+Result<std::vector<reasoning::Thought>> ModelThinking::think(const reasoning::Strategy& strategy,
+                                                             std::vector<reasoning::ThinkOptions> questions) {
   std::vector<reasoning::Thought> thoughts;
   for (std::size_t first = 0; first < questions.size(); first += kAtATime) {
     std::vector<std::unique_ptr<reasoning::Thinking>> running;
@@ -57,7 +57,7 @@ Result<std::vector<reasoning::Thought>> LearnerModel::think(const reasoning::Str
   return thoughts;
 }
 
-reasoning::MacShape LearnerModel::shape() const {
+reasoning::MacShape ModelThinking::shape() const {
   const models::Config& config = lab_.model->config();
   return {.layers = config.layers,
           .width = config.width,

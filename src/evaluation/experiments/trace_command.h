@@ -12,7 +12,8 @@ namespace plait::evaluation {
 
 /// `plait-lab traces KIND COUNT [OPTIONS]`, with the words behind `traces`: gives `write` a JSON object a line,
 /// {"prompt", "text"}, for the texts that learners are trained on (evaluation/training_texts.h), those of COUNT
-/// problems. Errors: invalid_argument (a word); out_of_resources (there are not so many problems).
+/// problems. `refined` texts hold drafts of a learner. Errors: invalid_argument (a word); out_of_resources (there are
+/// not so many problems); those of ModelThinking.
 [[nodiscard]] base::Result<void> write_traces(const std::vector<std::string>& words,
                                               const std::function<void(std::string_view)>& write);
 

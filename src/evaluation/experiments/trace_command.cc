@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "evaluation/trace_command.h"
+#include "evaluation/experiments/trace_command.h"
 
 #include <charconv>
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <utility>
 
 #include "base/random.h"
 #include "evaluation/countdown.h"
+#include "evaluation/experiments/learner_drafts.h"
+#include "evaluation/experiments/model_thinking.h"
 #include "evaluation/training_texts.h"
 #include "text/json.h"
 
@@ -16,7 +19,8 @@ namespace plait::evaluation {
 namespace {
 
 struct TraceArguments {
-  TrainingKind kind = TrainingKind::direct;
+  std::optional<TrainingKind> kind = {};  ///< Nothing: `refined`, which takes a learner's drafts.
+  std::filesystem::path learners = {};
   std::uint64_t count = 0;
   std::uint64_t numbers = 3;
   std::uint64_t seed = 1;
@@ -42,25 +46,26 @@ base::Result<CountdownPart> read_part(std::string_view word) {
 base::Result<TraceArguments> parse(const std::vector<std::string>& words) {
   TraceArguments arguments;
   const auto kind = words.empty() ? std::nullopt : training_kind(words[0]);
-  if (!kind || words.size() < 2) {
-    return base::fail(base::ErrorCode::invalid_argument, "traces: KIND COUNT; KIND is direct, depth-first or spawned");
+  if ((!kind && (words.empty() || words[0] != "refined")) || words.size() < 2) {
+    return base::fail(base::ErrorCode::invalid_argument,
+                      "traces: KIND COUNT; KIND is direct, depth-first, spawned or refined");
   }
-  arguments.kind = *kind;
+  arguments.kind = kind;
   PLAIT_TRY_VOID(read_number("COUNT", words[1], 10'000'000, arguments.count));
   const std::map<std::string_view, std::pair<std::uint64_t*, std::uint64_t>> numbers = {
       {"--numbers", {&arguments.numbers, 6}},
       {"--seed", {&arguments.seed, UINT64_MAX}},
       {"--context", {&arguments.context, 1'000'000}}};
   for (std::size_t i = 2; i < words.size(); i += 2) {
-    const auto number = numbers.find(words[i]);
-    if (number == numbers.end() && words[i] != "--part") {
-      return base::fail(base::ErrorCode::invalid_argument, "unexpected `" + words[i] + "`");
-    }
     if (i + 1 == words.size()) return base::fail(base::ErrorCode::invalid_argument, words[i] + " needs a value");
-    if (number == numbers.end()) {
-      PLAIT_TRY(arguments.part, read_part(words[i + 1]));
-    } else {
+    if (const auto number = numbers.find(words[i]); number != numbers.end()) {
       PLAIT_TRY_VOID(read_number(words[i], words[i + 1], number->second.second, *number->second.first));
+    } else if (words[i] == "--part") {
+      PLAIT_TRY(arguments.part, read_part(words[i + 1]));
+    } else if (words[i] == "--learners") {
+      arguments.learners = words[i + 1];
+    } else {
+      return base::fail(base::ErrorCode::invalid_argument, "unexpected `" + words[i] + "`");
     }
   }
   return arguments;
@@ -75,12 +80,21 @@ base::Result<void> write_traces(const std::vector<std::string>& words,
                                                      .part = arguments.part,
                                                      .seed = arguments.seed},
                                                     static_cast<std::size_t>(arguments.count)));
-  for (std::uint64_t number = 0; const CountdownProblem& problem : problems) {
-    const TrainingOptions options{.context_tokens = static_cast<std::size_t>(arguments.context),
-                                  .seed = base::child_seed(arguments.seed, number++)};
-    for (const TrainingText& one : training_texts(problem, arguments.kind, options)) {
+  const auto write_all = [&](const std::vector<TrainingText>& texts) {
+    for (const TrainingText& one : texts) {
       write(text::dump_json({{"prompt", one.prompt}, {"text", one.text}}) + "\n");
     }
+  };
+  if (!arguments.kind) {
+    PLAIT_TRY(const auto direct, ModelThinking::load({.model = arguments.learners / "direct.gguf"}));
+    PLAIT_TRY(const auto texts, refining_texts(*direct, problems, arguments.seed));
+    write_all(texts);
+    return {};
+  }
+  for (std::uint64_t number = 0; const CountdownProblem& problem : problems) {
+    write_all(training_texts(problem, *arguments.kind,
+                             {.context_tokens = static_cast<std::size_t>(arguments.context),
+                              .seed = base::child_seed(arguments.seed, number++)}));
   }
   return {};
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A trained model of CountDown (bench/learners/train.py) with an engine of its own: many questions are thought about at
-// the same time, each as it would be alone.
+// Strategies on a model with an engine of its own: many questions are thought about at the same time, each as it would
+// be alone.
 #pragma once
 
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -24,23 +23,24 @@
 
 namespace plait::evaluation {
 
-class LearnerModel {
+class ModelThinking {
  public:
   /// Errors: those of Model::load(), Tokenizer::load() and Engine::make(); invalid_data (no chat template).
-  [[nodiscard]] static base::Result<std::unique_ptr<LearnerModel>> load(const std::filesystem::path& file);
-  LearnerModel(const LearnerModel&) = delete;
-  LearnerModel& operator=(const LearnerModel&) = delete;
+  [[nodiscard]] static base::Result<std::unique_ptr<ModelThinking>> load(const ExperimentOptions& options);
+  ModelThinking(const ModelThinking&) = delete;
+  ModelThinking& operator=(const ModelThinking&) = delete;
 
   /// One thought for each question, in their order. Errors: the first one's.
   [[nodiscard]] base::Result<std::vector<reasoning::Thought>> think(const reasoning::Strategy& strategy,
                                                                     std::vector<reasoning::ThinkOptions> questions);
   [[nodiscard]] std::size_t count_tokens(std::string_view text) const { return tokenizer_->encode(text).size(); }
+  [[nodiscard]] const models::Tokenizer& tokenizer() const { return *tokenizer_; }
   [[nodiscard]] std::size_t context() const { return lab_.model->context(); }
   [[nodiscard]] reasoning::MacShape shape() const;
-  [[nodiscard]] const std::string& machine() const { return lab_.machine; }
+  [[nodiscard]] const std::string& name() const { return lab_.name; }  ///< Of the model's file.
 
  private:
-  explicit LearnerModel(LabModel lab);
+  explicit ModelThinking(LabModel lab);
 
   LabModel lab_;
   reasoning::Prompts prompts_;
