@@ -53,10 +53,17 @@ class Texts:
         self.prompts.append(begin)
 
     def read(self, path: str, may_cut: bool) -> None:
+        """Raises OSError, or ValueError with the line that is none of these."""
         with open(path, encoding="utf-8") as lines:
-            for line in lines:
-                value = json.loads(line)
-                self.add(value["prompt"], value["text"], may_cut)
+            for number, line in enumerate(lines, 1):
+                try:
+                    value = json.loads(line)
+                    prompt, text = value["prompt"], value["text"]
+                    if not isinstance(prompt, str) or not isinstance(text, str):
+                        raise TypeError
+                except (ValueError, KeyError, TypeError):
+                    raise ValueError(f"{path}:{number}: not {{\"prompt\": TEXT, \"text\": TEXT}}") from None
+                self.add(prompt, text, may_cut)
 
     def about(self) -> str:
         return (f"{len(self):,} texts, {len(self.tokens):,} tokens; of more than {self.context:,} tokens: "

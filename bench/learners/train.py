@@ -93,8 +93,11 @@ def main() -> None:
         kind=torch.bfloat16 if given.bf16 else torch.float32, minutes=given.minutes, tokens=given.tokens,
         step_tokens=given.batch_tokens, batch_tokens=given.part_tokens, rate=given.rate, warm_up=given.warm_up,
         decay=given.decay, clip=given.clip, checkpoint_minutes=given.checkpoint_minutes)
-    texts = read_texts(given.texts, shape.context, given.cut)
-    held_out = read_texts([given.validation], shape.context, given.cut) if given.validation else None
+    try:
+        texts = read_texts(given.texts, shape.context, given.cut)
+        held_out = read_texts([given.validation], shape.context, given.cut) if given.validation else None
+    except (OSError, ValueError) as error:
+        sys.exit(f"train.py: {error}")
     for found in filter(None, (texts, held_out)):
         print(found.about(), file=sys.stderr, flush=True)
     if not len(texts) or held_out is not None and not len(held_out):

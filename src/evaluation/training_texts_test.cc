@@ -91,7 +91,7 @@ TEST(TraceCommand, RefusesWhatItDoesNotKnow) {
   for (const Words& words :
        {Words{}, Words{"direct"}, Words{"guess", "3"}, Words{"direct", "x"}, Words{"direct", "3", "--numbers"},
         Words{"direct", "3", "--numbers", "7"}, Words{"direct", "3", "--numbers", "1"},
-        Words{"direct", "3", "--part", "all"}, Words{"direct", "3", "--more", "1"}}) {
+        Words{"direct", "3", "--part", "all"}, Words{"direct", "3", "--more", "1"}, Words{"refined", "3"}}) {
     const auto written = write_traces(words, [](std::string_view) {});
     ASSERT_FALSE(written);
     EXPECT_EQ(written.error().code, base::ErrorCode::invalid_argument);

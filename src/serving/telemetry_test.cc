@@ -62,7 +62,7 @@ TEST_F(TelemetryTest, ARequestIsTold) {
   const Json answer = json_of(post(kChat, chat(6)));
   const Json told = spans();
   EXPECT_EQ(told[0]["name"], "chat tiny");
-  EXPECT_EQ(attribute(told[0], "gen_ai.response.id"), answer["id"]);
+  EXPECT_EQ(attribute(told[0], "gen_ai.response.id"), answer["id"].get<std::string>());
   EXPECT_EQ(attribute(told[0], "gen_ai.usage.output_tokens"), "6");
   EXPECT_EQ(attribute(told[0], "gen_ai.input.messages"), "");
   EXPECT_EQ(told[4]["name"], "decode");

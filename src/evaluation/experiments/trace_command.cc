@@ -86,6 +86,9 @@ base::Result<void> write_traces(const std::vector<std::string>& words,
     }
   };
   if (!arguments.kind) {
+    if (arguments.learners.empty()) {
+      return base::fail(base::ErrorCode::invalid_argument, "refined: --learners names the folder of direct.gguf");
+    }
     PLAIT_TRY(const auto direct, ModelThinking::load({.model = arguments.learners / "direct.gguf"}));
     PLAIT_TRY(const auto texts, refining_texts(*direct, problems, arguments.seed));
     write_all(texts);
