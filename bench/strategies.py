@@ -6,16 +6,17 @@
     bench/strategies.py --out runs.jsonl --n 20 --arms greedy best-of          # a part; goes on where it ended
     bench/strategies.py --out runs.jsonl --table                               # only the table
 
-The families: `sums`, a sum of three products of small numbers, whose parts are independent; `letters`, the last letters
-of five words. Both have one short answer that is checked by comparison. Each line of --out is one answer: arm, family,
+The families: `sums`, a sum of three products of small numbers, whose parts are independent; `coins`, the change that
+is due for two kinds of things. Both have one short answer that is checked by comparison. Each line of --out is one answer: arm, family,
 task, whether it is right, generated tokens, and the longest chain of tokens that had to wait for each other. What is
 there is not asked again.
 
 Arms: `greedy`, one answer at temperature 0; `sample`, one at 0.7; `majority-N` and `oracle-N`, N samples with a vote or
 with the verifier that knows the answer (no user has one: it bounds what selection could give); and every strategy. All
-have the same --tokens for each call.
+have the same --tokens for each call. Seconds are those of a question among --together of them.
 """
 import argparse
+import concurrent.futures
 import json
 import math
 import pathlib
@@ -28,8 +29,7 @@ import time
 import urllib.error
 import urllib.request
 
-WORDS = ("apple river stone cloud garden window pencil orange market bridge silver yellow rocket camera forest "
-         "planet button summer letter winter").split()
+ENDING = "Put the final number into \\boxed{}."
 STRATEGIES = {
     "best-of": {"n": 4},
     "outlines": {"n": 4},
@@ -48,12 +48,13 @@ def make_task(family: str, number: int) -> tuple[str, str]:
     if family == "sums":
         pairs = [(draw.randint(3, 19), draw.randint(3, 19)) for _ in range(3)]
         text = " + ".join(f"{a} * {b}" for a, b in pairs)
-        return (f"What is {text}? Work out each product, then the sum. End with a line \"Answer: NUMBER\".",
+        return (f"Solve this step by step. What is {text}? Work out each product first. {ENDING}",
                 str(sum(a * b for a, b in pairs)))
-    words = draw.sample(WORDS, 5)
-    return (f"Take the last letter of each of these words, in order: {', '.join(words)}. "
-            "End with a line \"Answer: LETTERS\", the five letters without spaces.",
-            "".join(word[-1] for word in words))
+    pen, book, pens, books = draw.randint(3, 9), draw.randint(11, 19), draw.randint(2, 6), draw.randint(2, 6)
+    paid = 100 * math.ceil((pen * pens + book * books + 1) / 100)
+    return (f"Solve this step by step. A pen costs {pen} coins and a book costs {book} coins. I buy {pens} pens and "
+            f"{books} books and pay with {paid} coins. How many coins do I get back? {ENDING}",
+            str(paid - pen * pens - book * books))
 
 
 def answer_in(text: str) -> str:
@@ -121,9 +122,10 @@ def main() -> int:
     parser.add_argument("--plait", default="build/release/plait")
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--n", type=int, default=100)
-    parser.add_argument("--tokens", type=int, default=192, help="of each call")
-    parser.add_argument("--families", nargs="+", default=["sums", "letters"])
+    parser.add_argument("--tokens", type=int, default=320, help="of each call")
+    parser.add_argument("--families", nargs="+", default=["sums", "coins"])
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS)
+    parser.add_argument("--together", type=int, default=8, help="questions at a time: the answers are the same")
     parser.add_argument("--port", type=int, default=7660)
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
@@ -145,10 +147,11 @@ def main() -> int:
                             return 1
                         time.sleep(0.2)
                 with options.out.open("a", encoding="utf-8") as out:
-                    for arm, family, number in wanted:
-                        runs.append(run_one(url, arm, family, number, options))
-                        out.write(json.dumps(runs[-1]) + "\n")
-                        out.flush()
+                    with concurrent.futures.ThreadPoolExecutor(options.together) as pool:
+                        for run in pool.map(lambda one: run_one(url, *one, options), wanted):
+                            runs.append(run)
+                            out.write(json.dumps(run) + "\n")
+                            out.flush()
             finally:
                 server.terminate()
     print(table(runs))

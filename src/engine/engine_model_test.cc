@@ -102,7 +102,7 @@ TEST_P(EngineModel, AJoinIsCloseToTheSameTextInOneSequence) {
     auto engine = *Engine::make(runner, {.kv_bytes = 16 << 20});
     Recorder recorder;
     std::vector<SequenceId> ids;
-    for (const std::uint64_t seed : {1, 2}) {
+    for (const std::uint64_t seed : {1U, 2U}) {
       ids.push_back(*engine->create({}));
       ASSERT_TRUE(engine->append(ids.back(), random_tokens(seed, 40)));
       ASSERT_TRUE(engine->generate(ids.back(), {.prompt_only = true, .listener = &recorder}));

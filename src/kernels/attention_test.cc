@@ -373,7 +373,7 @@ std::vector<std::vector<float>> awkward_numbers(std::size_t dim) {
 }
 
 TEST(AttentionInEightBits, PagesAreWhatTheDefinitionSays) {
-  for (const std::size_t dim : {16, 64, 80, 256}) {
+  for (const std::size_t dim : {16U, 64U, 80U, 256U}) {
     const AttentionShape shape{.heads = 1, .kv_heads = 1, .dim = dim, .arithmetic = AttentionArithmetic::int8};
     const std::vector<std::vector<float>> tokens = awkward_numbers(dim);
     for (const AttentionVersion& version : versions(AttentionArithmetic::int8)) {

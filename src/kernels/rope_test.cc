@@ -51,7 +51,7 @@ TEST(Rope, PlainFrequenciesAndTables) {
   ASSERT_EQ(table.pairs(), 32U);
   std::vector<float> cos(32);
   std::vector<float> sin(32);
-  for (const std::size_t position : std::vector<std::size_t>{0, 1, 17, 8191, 1'000'000}) {
+  for (const std::ptrdiff_t position : {0, 1, 17, 8191, 1'000'000}) {
     table.fill(position, cos.data(), sin.data());
     for (std::size_t i = 0; i < 32; ++i) {
       const double angle = static_cast<double>(position) * std::pow(1e5, -static_cast<double>(i) / 32);
