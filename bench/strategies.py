@@ -6,10 +6,10 @@
     bench/strategies.py --out runs.jsonl --n 20 --arms greedy best-of          # a part; goes on where it ended
     bench/strategies.py --out runs.jsonl --table                               # only the table
 
-The families: `sums`, a sum of three products of small numbers, whose parts are independent; `coins`, the change that
-is due for two kinds of things. Both have one short answer that is checked by comparison. Each line of --out is one answer: arm, family,
-task, whether it is right, generated tokens, and the longest chain of tokens that had to wait for each other. What is
-there is not asked again.
+The families: `sums`, a sum of three products of small numbers, whose parts are independent; `coins`, the change that is
+due for two kinds of things. Both have one short answer that is checked by comparison. Each line of --out is one answer:
+arm, family, task, whether it is right, generated tokens, and the longest chain of tokens that had to wait for each
+other. What is there is not asked again.
 
 Arms: `greedy`, one answer at temperature 0; `sample`, one at 0.7; `majority-N` and `oracle-N`, N samples with a vote or
 with the verifier that knows the answer (no user has one: it bounds what selection could give); and every strategy. All
