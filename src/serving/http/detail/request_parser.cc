@@ -14,6 +14,8 @@ namespace {
 
 namespace http = boost::beast::http;
 
+constexpr std::size_t kLastChunkBytes = 5;  // 0, a line end, and the empty line behind it
+
 // A string that grows with what has come, not with what is announced.
 struct Body {
   using value_type = std::string;
@@ -92,6 +94,9 @@ std::size_t RequestParser::feed(std::string_view bytes) {
     if (bytes.substr(taken) == "\r") return taken;
   }
   while (taken < bytes.size()) {
+    // Once it has seen the line of the last chunk, the parser takes it for granted that it is given that line and two
+    // bytes more. What is left of a body in chunks is never less before its end.
+    if (state_ == State::body && parser.chunked() && bytes.size() - taken < kLastChunkBytes) break;
     boost::beast::error_code error;
     const std::size_t before = taken;
     taken += parser.put(boost::asio::buffer(bytes.data() + taken, bytes.size() - taken), error);
