@@ -14,8 +14,6 @@ namespace {
 
 namespace http = boost::beast::http;
 
-constexpr std::size_t kLastChunkBytes = 5;  // 0, a line end, and the empty line behind it
-
 // A string that grows with what has come, not with what is announced.
 struct Body {
   using value_type = std::string;
@@ -51,6 +49,12 @@ HttpRefusal refusal_of(const boost::beast::error_code& error) {
 }
 
 std::string_view view(boost::beast::string_view text) { return {text.data(), text.size()}; }
+
+// Once it has seen the line of the last chunk and left it, the parser takes it for granted that it is given that line
+// and two bytes more; no body ends before these.
+bool is_part_of_last_chunk(std::string_view left) {
+  return left.size() < 5 && (left.starts_with("0\r\n") || left == "00\r\n");
+}
 
 }  // namespace
 
@@ -94,9 +98,7 @@ std::size_t RequestParser::feed(std::string_view bytes) {
     if (bytes.substr(taken) == "\r") return taken;
   }
   while (taken < bytes.size()) {
-    // Once it has seen the line of the last chunk, the parser takes it for granted that it is given that line and two
-    // bytes more. What is left of a body in chunks is never less before its end.
-    if (state_ == State::body && parser.chunked() && bytes.size() - taken < kLastChunkBytes) break;
+    if (left_some_ && is_part_of_last_chunk(bytes.substr(taken))) break;
     boost::beast::error_code error;
     const std::size_t before = taken;
     taken += parser.put(boost::asio::buffer(bytes.data() + taken, bytes.size() - taken), error);
@@ -117,6 +119,7 @@ std::size_t RequestParser::feed(std::string_view bytes) {
       return taken;
     }
   }
+  left_some_ = state_ == State::body && taken < bytes.size();
   // In a body, what is left is the line before a chunk, or the fields after the last.
   if (state_ == State::body && bytes.size() - taken > head_bytes_max_) refuse(HttpRefusal::malformed);
   return taken;

@@ -68,6 +68,7 @@ class RequestParser {
   std::string host_;
   char last_of_head_ = 0;
   bool folded_ = false;
+  bool left_some_ = false;  // of a body, as of the last call: the line before a chunk, as far as it has come
   bool http_1_1_ = true;
   bool keep_alive_ = false;
   bool expects_continue_ = false;
