@@ -59,7 +59,7 @@ class ClientCase(unittest.TestCase):
 class ModelsTest(ClientCase):
     def test_list_and_retrieve(self):
         models = list(self.client.models.list())
-        self.assertEqual([model.id for model in models], [self.model])
+        self.assertIn(self.model, [model.id for model in models])  # others may be in the cache
         self.assertEqual(self.client.models.retrieve(self.model), models[0])
         self.assertEqual(models[0].object, "model")
         self.assertAlmostEqual(models[0].created, time.time(), delta=3600)
@@ -442,7 +442,7 @@ class KeysTest(unittest.TestCase):
         return client
 
     def test_right_and_wrong_key(self):
-        self.assertEqual(len(list(self.client(self.alice).models.list())), 1)
+        self.assertTrue(list(self.client(self.alice).models.list()))
         with self.assertRaises(openai.AuthenticationError) as caught:
             self.client("wrong").models.list()
         self.assertEqual(caught.exception.code, "invalid_api_key")
@@ -468,7 +468,7 @@ class KeysTest(unittest.TestCase):
         self.assertGreaterEqual(int(caught.exception.response.headers["retry-after"]), 1)
         stream.close()
         # The package's own answer to 429 is to wait and try again.
-        self.assertEqual(len(list(client.with_options(max_retries=5).models.list())), 1)
+        self.assertTrue(list(client.with_options(max_retries=5).models.list()))
 
 
 def of_many(i):
@@ -505,7 +505,7 @@ class AsyncTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual("".join([chunk.choices[0].text async for chunk in stream]), whole.choices[0].text)
 
     async def test_models(self):
-        self.assertEqual([model.id async for model in self.client.models.list()], [server.name])
+        self.assertIn(server.name, [model.id async for model in self.client.models.list()])
 
     async def test_errors(self):
         with self.assertRaises(openai.BadRequestError) as caught:
