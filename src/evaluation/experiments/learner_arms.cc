@@ -24,7 +24,6 @@ namespace plait::evaluation {
 namespace {
 
 using base::Result;
-using reasoning::SearchState;
 using reasoning::Step;
 using reasoning::ThinkOptions;
 using reasoning::Thought;
@@ -143,23 +142,31 @@ Proportion LearnerPaths::pass(std::size_t n) const {
   return proportion;
 }
 
-Result<LearnerPaths> run_paths(ModelThinking& learner, std::span<const CountdownProblem> problems,
-                               const PathOptions& options) {
+Result<std::vector<std::vector<std::string>>> sample_answers(ModelThinking& learner,
+                                                             std::span<const CountdownProblem> problems,
+                                                             std::span<const std::string> before,
+                                                             const PathOptions& options) {
   std::vector<ThinkOptions> questions;
   for (std::size_t i = 0; i < problems.size(); ++i) {
-    questions.push_back({.raw = root_line(problems[i]),
+    questions.push_back({.raw = (before.empty() ? "" : before[i]) + root_line(problems[i]),
                          .sampler = {.temperature = options.temperature, .seed = base::child_seed(options.seed, i)},
                          .call_tokens = kAnswerTokens});
   }
   const auto strategy = reasoning::make_best_of({.n = options.n});
   PLAIT_TRY(const std::vector<Thought> thoughts, learner.think(*strategy, std::move(questions)));
+  std::vector<std::vector<std::string>> answers(problems.size());
+  for (std::size_t i = 0; i < problems.size(); ++i) {
+    for (const auto& path : thoughts[i].paths) answers[i].push_back(root_line(problems[i]) + path.text);
+  }
+  return answers;
+}
+
+Result<LearnerPaths> run_paths(ModelThinking& learner, std::span<const CountdownProblem> problems,
+                               const PathOptions& options) {
+  PLAIT_TRY(const auto answers, sample_answers(learner, problems, {}, options));
   LearnerPaths paths;
   PathCounter counter(learner, paths);
-  for (std::size_t i = 0; i < problems.size(); ++i) {
-    std::vector<std::string> answers;
-    for (const auto& path : thoughts[i].paths) answers.push_back(root_line(problems[i]) + path.text);
-    counter.add(problems[i], next_to(problems, i), answers);
-  }
+  for (std::size_t i = 0; i < problems.size(); ++i) counter.add(problems[i], next_to(problems, i), answers[i]);
   return paths;
 }
 

@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -55,6 +56,11 @@ struct PathOptions {
   double temperature = 0.7;
   std::uint64_t seed = 0;
 };
+/// [problem][answer]: answers to each problem, from its root's line on; `before` stands before that, [problem], or
+/// nothing anywhere. The first answers are the same however many are asked for.
+[[nodiscard]] base::Result<std::vector<std::vector<std::string>>> sample_answers(
+    ModelThinking& learner, std::span<const CountdownProblem> problems, std::span<const std::string> before,
+    const PathOptions& options);
 [[nodiscard]] base::Result<LearnerPaths> run_paths(ModelThinking& learner, std::span<const CountdownProblem> problems,
                                                    const PathOptions& options);
 

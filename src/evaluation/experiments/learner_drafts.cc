@@ -10,9 +10,7 @@
 #include "evaluation/countdown_search.h"
 #include "evaluation/experiments/planted_drafts.h"
 #include "reasoning/aggregate.h"
-#include "reasoning/best_of.h"
 #include "reasoning/search_trace.h"
-#include "reasoning/thinking.h"
 
 namespace plait::evaluation {
 namespace {
@@ -20,7 +18,6 @@ namespace {
 using base::Result;
 using reasoning::Step;
 
-constexpr std::size_t kAnswerTokens = 128;
 constexpr std::size_t kKeep = 4;
 constexpr std::size_t kTrainingDrafts = 4;
 
@@ -78,8 +75,9 @@ class Refining {
       : direct_(direct), refining_(refining), problems_(problems), seed_(seed) {}
 
   Result<RefineFigures> run() {
-    PLAIT_TRY(drafts_, draft(direct_, problems_, none(problems_.size()), {.n = 16, .seed = seed_}));
-    PLAIT_TRY(eight_, draft(direct_, problems_, none(problems_.size()), {.n = 8, .seed = seed_}));
+    PLAIT_TRY(const auto answers, sample_answers(direct_, problems_, {}, {.n = 16, .seed = seed_}));
+    drafts_ = read_answers(direct_, problems_, answers, 16);
+    eight_ = read_answers(direct_, problems_, answers, 8);
     figures_.single = {
         .right = drafts_.first_right, .sequential = drafts_.tokens.value(), .total = drafts_.tokens.value()};
     PLAIT_TRY_VOID(parallel());
@@ -92,7 +90,7 @@ class Refining {
  private:
   /// One answer behind these, and what it took behind what the drafts took.
   Result<RefineArm> answer(const std::vector<std::string>& workspaces, double sequential, double total) {
-    PLAIT_TRY(const DraftedAnswers said, draft(refining_, problems_, workspaces, {.seed = seed_ + 1}));
+    PLAIT_TRY(const DraftedAnswers said, draft(refining_, problems_, workspaces, {.n = 1, .seed = seed_ + 1}));
     return RefineArm{.right = said.first_right,
                      .sequential = sequential + said.longest.value(),
                      .total = total + said.tokens.value()};
@@ -117,7 +115,7 @@ class Refining {
     double tokens = figures_.single.sequential;
     for (RefineArm* arm : {&figures_.once, &figures_.twice}) {
       PLAIT_TRY(const DraftedAnswers said, draft(refining_, problems_, workspaces_of(problems_, seen, false),
-                                                 {.seed = seed_ + (arm == &figures_.once ? 3 : 4)}));
+                                                 {.n = 1, .seed = seed_ + (arm == &figures_.once ? 3 : 4)}));
       tokens += said.tokens.value();
       *arm = {.right = said.first_right, .sequential = tokens, .total = tokens};
       for (std::size_t i = 0; i < seen.size(); ++i) std::ranges::copy(said.drafts[i], std::back_inserter(seen[i]));
@@ -149,7 +147,7 @@ class Refining {
     WorkspaceFigures& figures = figures_.workspaces;
     for (const auto& [texts, into] : {std::pair(none(some.size()), &figures.empty), std::pair(wrong, &figures.wrong),
                                       std::pair(mixed, &figures.mixed), std::pair(right, &figures.right)}) {
-      PLAIT_TRY(const DraftedAnswers said, draft(refining_, some, texts, {.seed = seed_ + 5}));
+      PLAIT_TRY(const DraftedAnswers said, draft(refining_, some, texts, {.n = 1, .seed = seed_ + 5}));
       for (const bool one : said.first_right) into->add(one);
     }
     return {};
@@ -223,43 +221,38 @@ std::vector<LearnerDraft> nearest_drafts(const CountdownProblem& problem, std::s
   return kept;
 }
 
-Result<DraftedAnswers> draft(ModelThinking& learner, std::span<const CountdownProblem> problems,
-                             std::span<const std::string> workspaces, const DraftOptions& options) {
-  std::vector<reasoning::ThinkOptions> questions;
-  std::vector<std::string> roots;
-  for (std::size_t i = 0; i < problems.size(); ++i) {
-    roots.push_back(reasoning::state_line(countdown_root(problems[i])));
-    questions.push_back({.raw = workspaces[i] + roots.back(),
-                         .sampler = {.temperature = options.temperature, .seed = base::child_seed(options.seed, i)},
-                         .call_tokens = kAnswerTokens});
-  }
-  const auto strategy = reasoning::make_best_of({.n = options.n});
-  PLAIT_TRY(const std::vector<reasoning::Thought> thoughts, learner.think(*strategy, std::move(questions)));
+DraftedAnswers read_answers(const ModelThinking& learner, std::span<const CountdownProblem> problems,
+                            const std::vector<std::vector<std::string>>& answers, std::size_t n) {
   DraftedAnswers said;
   for (std::size_t i = 0; i < problems.size(); ++i) {
     said.drafts.emplace_back();
-    bool any = false;
+    const std::size_t given = learner.count_tokens(reasoning::state_line(countdown_root(problems[i])));
+    std::vector<bool> right;
     double longest = 0;
-    for (const auto& path : thoughts[i].paths) {
-      const std::string answer = roots[i] + path.text;
-      const bool right = is_right_path(problems[i], answer);
-      if (&path == &thoughts[i].paths.front()) said.first_right.push_back(right);
-      any = any || right;
-      const auto tokens = static_cast<double>(learner.count_tokens(path.text));
+    for (const std::string& answer : std::span(answers[i]).first(n)) {
+      right.push_back(is_right_path(problems[i], answer));
+      const auto tokens = static_cast<double>(learner.count_tokens(answer) - given);
       said.tokens.add(tokens);
       longest = std::max(longest, tokens);
       if (auto one = read_draft(problems[i], answer)) said.drafts.back().push_back(*std::move(one));
     }
-    said.any_right.push_back(any);
+    said.first_right.push_back(right.front());
+    said.any_right.push_back(std::ranges::find(right, true) != right.end());
     said.longest.add(longest);
   }
   return said;
 }
 
+Result<DraftedAnswers> draft(ModelThinking& learner, std::span<const CountdownProblem> problems,
+                             std::span<const std::string> workspaces, const PathOptions& options) {
+  PLAIT_TRY(const auto answers, sample_answers(learner, problems, workspaces, options));
+  return read_answers(learner, problems, answers, options.n);
+}
+
 Result<std::vector<TrainingText>> refining_texts(ModelThinking& direct, std::span<const CountdownProblem> problems,
                                                  std::uint64_t seed) {
   PLAIT_TRY(const DraftedAnswers drafted,
-            draft(direct, problems, none(problems.size()), {.n = kTrainingDrafts, .temperature = 1, .seed = seed}));
+            draft(direct, problems, {}, {.n = kTrainingDrafts, .temperature = 1, .seed = seed}));
   std::vector<TrainingText> texts;
   for (std::size_t i = 0; i < problems.size(); ++i) {
     const std::size_t most = std::min(kTrainingDrafts, drafted.drafts[i].size());
