@@ -44,4 +44,16 @@ double Discordant::p() const {
   return std::min(1.0, 2 * tail);
 }
 
+Proportion proportion_of(const std::vector<bool>& hits) {
+  Proportion proportion;
+  for (const bool hit : hits) proportion.add(hit);
+  return proportion;
+}
+
+Discordant discordant_of(const std::vector<bool>& first, const std::vector<bool>& second) {
+  Discordant discordant;
+  for (std::size_t i = 0; i < first.size(); ++i) discordant.add(first[i], second[i]);
+  return discordant;
+}
+
 }  // namespace plait::evaluation

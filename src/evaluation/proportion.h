@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 namespace plait::evaluation {
 
@@ -19,6 +20,8 @@ struct Proportion {
   [[nodiscard]] double value() const;           ///< 0 of none.
   [[nodiscard]] double standard_error() const;  ///< 0 of none.
 };
+
+[[nodiscard]] Proportion proportion_of(const std::vector<bool>& hits);
 
 /// A mean of numbers.
 struct Mean {
@@ -54,5 +57,7 @@ struct Discordant {
   /// McNemar's test, exact and two-sided: how likely a difference of at least this size is if there is none.
   [[nodiscard]] double p() const;
 };
+/// Of two ways, question by question. Requires: as many of both.
+[[nodiscard]] Discordant discordant_of(const std::vector<bool>& first, const std::vector<bool>& second);
 
 }  // namespace plait::evaluation

@@ -179,14 +179,16 @@ Result<ExperimentReport> run_coverage(const ExperimentOptions& options) {
   ExperimentReport report;
   report.text = fmt::format(
       "Lists by {}: {} tasks, {} seeds, T = {}, {} tokens for each row. Named after so many tokens of each row, of "
-      "what "
-      "was asked for;\nthe tokens until as much is named as one text has in the end, as a part of its own; items that "
+      "what was asked for;\nthe tokens until as much is named as one text has in the end, as a part of its own; items "
+      "that "
       "more than one row names\n\n{:<20}  {:>6} {:>6} {:>6} {:>6}  {:>14}  {:>8}\n",
       model->name(), tasks.size(), seeds, kTemperature, budget, "", at[0], at[1], at[2], at[3], "time", "repeated");
   report.json = {{"experiment", "coverage"}, {"model", model->name()}, {"arms", text::Json::array()}};
+  std::vector<Mean> times;
+  for (const ArmRuns& arm : arms) times.push_back(time_to_reach(arm, arms[0]));
   ChartPanel panel{.title = "Named, by tokens of each row", .series = {}};
   for (std::size_t i = 0; i < arms.size(); ++i) {
-    const Mean time = time_to_reach(arms[i], arms[0]);
+    const Mean& time = times[i];
     const Mean last = arms[i].coverage(budget);
     report.text +=
         fmt::format("{:<20}  {:>6.3f} {:>6.3f} {:>6.3f} {:>6.3f}  {:>6.2f} ± {:.2f}  {:>8.2f}\n", kArms[i].name,
@@ -206,11 +208,10 @@ Result<ExperimentReport> run_coverage(const ExperimentOptions& options) {
     }
     panel.series.push_back(std::move(series));
   }
-  const double four = time_to_reach(arms[4], arms[0]).value();
   report.text += fmt::format(
       "\n4 thinkers: {:.2f} of one text's tokens (paper: about a quarter; card: 0.5, depends on the model), "
       "4 samples {:.2f}\n",
-      four, time_to_reach(arms[1], arms[0]).value());
+      times[4].value(), times[1].value());
   // The first of four samples is the one text, word for word, whoever else is sampled.
   Proportion holds_the_one;
   for (std::size_t i = 0; i < arms[0].lists.size(); ++i) {

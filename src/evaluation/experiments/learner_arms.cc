@@ -198,11 +198,7 @@ Result<LearnerPaths> run_outlines(ModelThinking& learner, std::span<const Countd
   return paths;
 }
 
-Proportion LearnerSearches::solved() const {
-  Proportion proportion;
-  for (const bool one : right) proportion.add(one);
-  return proportion;
-}
+Proportion LearnerSearches::solved() const { return proportion_of(right); }
 
 Result<LearnerSearches> run_searches(ModelThinking& learner, std::span<const CountdownProblem> problems,
                                      std::size_t children, bool allowed) {

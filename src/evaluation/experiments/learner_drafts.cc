@@ -148,7 +148,7 @@ class Refining {
     for (const auto& [texts, into] : {std::pair(none(some.size()), &figures.empty), std::pair(wrong, &figures.wrong),
                                       std::pair(mixed, &figures.mixed), std::pair(right, &figures.right)}) {
       PLAIT_TRY(const DraftedAnswers said, draft(refining_, some, texts, {.n = 1, .seed = seed_ + 5}));
-      for (const bool one : said.first_right) into->add(one);
+      *into = proportion_of(said.first_right);
     }
     return {};
   }
@@ -269,11 +269,7 @@ Result<std::vector<TrainingText>> refining_texts(ModelThinking& direct, std::spa
   return texts;
 }
 
-Proportion RefineArm::solved() const {
-  Proportion proportion;
-  for (const bool one : right) proportion.add(one);
-  return proportion;
-}
+Proportion RefineArm::solved() const { return proportion_of(right); }
 
 Result<RefineFigures> run_refining(ModelThinking& direct, ModelThinking& refining,
                                    std::span<const CountdownProblem> problems, std::uint64_t seed) {

@@ -245,12 +245,10 @@ Result<void> children(ModelThinking& learner, std::span<const CountdownProblem> 
   add("told 10, none of them is run", none, 0);
   parts.panels.push_back(std::move(panel));
   for (std::size_t i = 1; i < all.size(); ++i) {
-    Discordant discordant;
-    for (std::size_t k = 0; k < problems.size(); ++k) discordant.add(all[i].right[k], all[i - 1].right[k]);
     const double gain = all[i].solved().value() - all[i - 1].solved().value();
     parts.gates.push_back({.what = fmt::format("{} children solve no less than {}: p of less, 1 if it is not",
                                                kLearnerChildren[i], kLearnerChildren[i - 1]),
-                           .value = gain >= 0 ? 1 : discordant.p(),
+                           .value = gain >= 0 ? 1 : discordant_of(all[i].right, all[i - 1].right).p(),
                            .limit = 0.05,
                            .at_most = false});
   }
@@ -267,11 +265,7 @@ Result<void> refining(ModelThinking& direct, ModelThinking& learner, std::span<c
   parts.text +=
       "\nDrafts and what is made of them: solved, tokens of the longest chain, of all, McNemar beside one draft\n";
   parts.json["refining"] = text::Json::array();
-  const auto beside = [&](const RefineArm& one, const RefineArm& other) {
-    Discordant discordant;
-    for (std::size_t i = 0; i < problems.size(); ++i) discordant.add(one.right[i], other.right[i]);
-    return discordant.p();
-  };
+  const auto beside_one = [&](const RefineArm& arm) { return discordant_of(arm.right, figures.single.right).p(); };
   const std::array<std::pair<std::string_view, const RefineArm*>, 6> arms{
       {{"one draft", &figures.single},
        {"refined once", &figures.once},
@@ -280,7 +274,7 @@ Result<void> refining(ModelThinking& direct, ModelThinking& learner, std::span<c
        {"refined twice", &figures.twice},
        {"[16, 8], the nearest 4", &figures.sixteen_eight}}};
   for (const auto& [name, arm] : arms) {
-    const double p = beside(*arm, figures.single);
+    const double p = beside_one(*arm);
     parts.text += fmt::format("  {:<22}  {:.3f}  {:>5.0f}  {:>6.0f}  {:>8.1e}\n", name, arm->solved().value(),
                               arm->sequential, arm->total, p);
     parts.json["refining"].push_back({{"name", name},
@@ -310,7 +304,7 @@ Result<void> refining(ModelThinking& direct, ModelThinking& learner, std::span<c
   };
   at_least("[8] less refined once", figures.eight.solved().value() - figures.once.solved().value(), 0);
   at_least("[8] less one draft", figures.eight.solved().value() - figures.single.solved().value(), 0);
-  parts.gates.push_back({.what = "p of that", .value = beside(figures.eight, figures.single), .limit = 0.05});
+  parts.gates.push_back({.what = "p of that", .value = beside_one(figures.eight), .limit = 0.05});
   at_least("a right workspace less an empty one", w.right.value() - w.empty.value(), 0);
   at_least("an empty workspace less a wrong one", w.empty.value() - w.wrong.value(), 0);
   return {};
