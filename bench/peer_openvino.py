@@ -5,7 +5,10 @@
     pip install openvino-genai==2026.4.1
     bench/peer_openvino.py --model smollm2-135m.gguf --threads 2 --prompt 512 --decode 64 --requests 32
 
-Called by bench/peers.py --openvino. Of the four models it loads smollm2-135m only.
+    bench/peer_openvino.py --model smollm2-135m.gguf --load shared --requests 16 --prompt 32 --shared 768 --decode 64
+
+Called by bench/peers.py --openvino, and with --load by bench/server_peers.py: then the requests of such a load, all at
+once, without a server in front of it. Of the four models it loads smollm2-135m only.
 """
 import argparse
 import json
@@ -16,23 +19,55 @@ import openvino
 import openvino_genai
 
 
-def request(count: int, seed: int) -> openvino.Tensor:
-    """`count` token ids that no other seed has, so that no prefix is shared."""
-    return openvino.Tensor(numpy.random.default_rng(seed).integers(1000, 40000, (1, count), dtype=numpy.int64))
+def request(count: int, seed: int, shared: int = 0) -> openvino.Tensor:
+    """`count` token ids that no other seed has, so that no prefix is shared but one of so many that all begin with."""
+    def drawn(tokens: int, of: int) -> numpy.ndarray:
+        return numpy.random.default_rng(of).integers(1000, 40000, (1, tokens), dtype=numpy.int64)
+    return openvino.Tensor(numpy.concatenate([drawn(shared, 0), drawn(count, seed)], axis=1))
 
 
-def greedy(tokens: int) -> openvino_genai.GenerationConfig:
-    config = openvino_genai.GenerationConfig()
-    config.max_new_tokens = tokens
-    config.ignore_eos = True
-    config.do_sample = False
-    return config
+def config(tokens: int, samples: int = 1) -> openvino_genai.GenerationConfig:
+    result = openvino_genai.GenerationConfig()
+    result.max_new_tokens = tokens
+    result.ignore_eos = True
+    result.do_sample = samples > 1
+    result.num_return_sequences = samples
+    return result
 
 
-def seconds(pipeline, requests: list[openvino.Tensor], decode: int) -> float:
+def seconds(pipeline, requests: list[openvino.Tensor], decode: int, samples: int = 1) -> float:
     begin = time.perf_counter()
-    pipeline.generate(requests, [greedy(decode)] * len(requests))
+    pipeline.generate(requests, [config(decode, samples)] * len(requests))
     return time.perf_counter() - begin
+
+
+def loaded(options, share: bool) -> openvino_genai.ContinuousBatchingPipeline:
+    scheduler = openvino_genai.SchedulerConfig()
+    scheduler.cache_size = 2
+    scheduler.enable_prefix_caching = share
+    scheduler.max_num_batched_tokens = 512
+    pipeline = openvino_genai.ContinuousBatchingPipeline(options.model, scheduler, "CPU",
+                                                         {"INFERENCE_NUM_THREADS": options.threads})
+    seconds(pipeline, [request(options.prompt, 1)], 8)  # warms up
+    return pipeline
+
+
+def paces(options) -> dict:
+    pipeline = loaded(options, False)
+    prompt = seconds(pipeline, [request(options.prompt, 2)], 1)
+    whole = seconds(pipeline, [request(8, 3)], options.decode + 1) - seconds(pipeline, [request(8, 4)], 1)
+    load = seconds(pipeline, [request(158, 5 + i) for i in range(options.requests)], 32)
+    return {"prompt": options.prompt / prompt, "decode": options.decode / whole,
+            "load": options.requests * (158 + 32) / load}
+
+
+def load(options) -> dict:
+    """Wall clock of all of them: one after the other if they are `single`, else at once. Prefixes are shared."""
+    pipeline = loaded(options, True)
+    requests = [request(options.prompt, 10 + i, options.shared) for i in range(options.requests)]
+    if options.load == "single":
+        return {"seconds": sum(seconds(pipeline, [one], options.decode) for one in requests)}
+    return {"seconds": seconds(pipeline, requests, options.decode, options.samples)}
 
 
 def main() -> None:
@@ -40,21 +75,13 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--prompt", type=int, default=512)
-    parser.add_argument("--decode", type=int, default=64)
+    parser.add_argument("--decode", "--output", type=int, default=64)
     parser.add_argument("--requests", type=int, default=32)
-    options = parser.parse_args()
-    scheduler = openvino_genai.SchedulerConfig()
-    scheduler.cache_size = 2
-    scheduler.enable_prefix_caching = False
-    scheduler.max_num_batched_tokens = 512
-    pipeline = openvino_genai.ContinuousBatchingPipeline(options.model, scheduler, "CPU",
-                                                         {"INFERENCE_NUM_THREADS": options.threads})
-    seconds(pipeline, [request(options.prompt, 1)], 8)  # warms up
-    prompt = seconds(pipeline, [request(options.prompt, 2)], 1)
-    whole = seconds(pipeline, [request(8, 3)], options.decode + 1) - seconds(pipeline, [request(8, 4)], 1)
-    load = seconds(pipeline, [request(158, 5 + i) for i in range(options.requests)], 32)
-    print(json.dumps({"prompt": options.prompt / prompt, "decode": options.decode / whole,
-                      "load": options.requests * (158 + 32) / load}))
+    parser.add_argument("--load", choices=["single", "strangers", "shared", "samples"])
+    parser.add_argument("--shared", type=int, default=0)
+    parser.add_argument("--samples", type=int, default=1)
+    options, _ = parser.parse_known_args()
+    print(json.dumps(load(options) if options.load else paces(options)))
 
 
 if __name__ == "__main__":

@@ -4,12 +4,15 @@
 
     bench/server_peers.py --llama LLAMA_CPP/build/bin            # all kinds of load, about 15 minutes
     bench/server_peers.py --llama LLAMA_CPP/build/bin --kinds strangers fairness --rounds 5
+    bench/server_peers.py --llama LLAMA_CPP/build/bin --percentiles --servers plait llama   # 300 samples and more
+    bench/server_peers.py --openvino VENV/bin/python --servers plait openvino    # a Python that has openvino-genai
     bench/server_peers.py --quick --rounds 1                     # tiny loads: does everything work?
 
 Every measurement starts a server of its own, sends it one small request to warm up, then the load of `plait bench
 serve`, and ends it: nobody finds what an earlier load has left. In a round all servers take turns on a load with the
 seed of the round, so they get the same bytes at the same times. After each round the time of the next one is compared
-with what is left of --minutes; the rounds that were done are in the table's head.
+with what is left of --minutes; the rounds that were done are in the table's head. A load that takes longer than
+--load-minutes is ended: its report has the requests that were done by then, and its wall clock is a lower bound.
 
 The servers:
   plait            as shipped
@@ -17,6 +20,8 @@ The servers:
   llama, slots     as many slots as requests are open at a time, room in the context for all of them, --cache-reuse 256
   llama, unified   the same with one buffer of keys and values for all slots, which shares a common prefix of choices
   llama, Q4_0      the better of the two last ones (the shorter wall clock in the first round) on a Q4_0 file
+  openvino         OpenVINO GenAI's pipeline with as many requests, all at once, and no server in front of it: wall
+                   clock alone (bench/peer_openvino.py)
 Continuous batching is on by default in all of them. `--write FILE` replaces the table between the markers in FILE,
 `--json FILE` keeps every single report.
 """
@@ -25,6 +30,7 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import socket
 import statistics
 import subprocess
@@ -39,7 +45,7 @@ import peers
 
 BEGIN, END = "<!-- server_peers:begin -->", "<!-- server_peers:end -->"
 START_SECONDS = 120
-LOAD_SECONDS = 600
+INTERRUPTED_SECONDS = 30  # for the report of a load that was ended
 
 # kind: options of the load, requests that are open at a time, tokens of each in the end
 LOADS = {
@@ -53,6 +59,15 @@ LOADS = {
     "fairness": (["fairness", "--requests", "12", "--heavy", "24", "--heavy-prompt", "300", "--heavy-output", "160",
                   "--prompt", "32", "--output", "32"], 25, 512),
     "open": (["strangers", "--rate", "2", "--requests", "40", "--prompt", "96", "--output", "32"], 32, 256),
+}
+# Enough for a p99: 336 later turns, 320 strangers who come at once and at random, 300 requests of a light client.
+PERCENTILES = LOADS | {
+    "strangers": (["strangers", "--users", "32", "--requests", "320", "--prompt", "128", "--output", "64"], 32, 256),
+    "sessions": (["sessions", "--users", "16", "--requests", "112", "--turns", "4", "--prompt", "128", "--turn-prompt",
+                  "48", "--output", "32", "--pause", "1"], 16, 768),
+    "fairness": (["fairness", "--requests", "300", "--heavy", "24", "--heavy-prompt", "300", "--heavy-output", "160",
+                  "--prompt", "32", "--output", "32", "--pause", "0.3"], 25, 512),
+    "open": (["strangers", "--rate", "2", "--requests", "320", "--prompt", "96", "--output", "32"], 32, 256),
 }
 QUICK = {
     "single": (["single", "--requests", "2", "--prompt", "32", "--output", "8"], 1, 128),
@@ -68,11 +83,15 @@ QUICK = {
 }
 
 
+SERVERS = ("plait", "llama", "llama, slots", "llama, unified", "llama, Q4_0", "openvino")
+OPENVINO_KINDS = ("single", "strangers", "shared", "samples")
+
+
 class Loads:
     """What is sent: options, streams and context for each kind."""
 
-    def __init__(self, quick: bool):
-        self.table = QUICK if quick else LOADS
+    def __init__(self, args):
+        self.table = QUICK if args.quick else PERCENTILES if args.percentiles else LOADS
 
     def options(self, kind: str) -> list[str]:
         return self.table[kind][0]
@@ -125,7 +144,7 @@ def running(command: list[str], port: int):
 
 
 class Servers:
-    def __init__(self, args, loads: Loads, llama: pathlib.Path):
+    def __init__(self, args, loads: Loads, llama: pathlib.Path | None):
         self.args, self.loads, self.llama = args, loads, llama
         self.model = str(args.model_dir / f"{args.model}.gguf")
         self.best = {}  # kind: options of the better one
@@ -146,18 +165,41 @@ class Servers:
         return [*self.loads.slots(kind), "--kv-unified" if server == "llama, unified" else "--no-kv-unified"]
 
     def measure(self, server: str, kind: str, seed: int) -> dict:
+        if server == "openvino":
+            return self.openvino(kind)
         port = free_port()
         with running(self.command(server, kind, port), port) as started:
             url = started.url
             self.load(url, ["single", "--requests", "1", "--prompt", "24", "--output", "8", "--seed", "1000000"])
             return self.load(url, [*self.loads.options(kind), "--seed", str(seed)])
 
+    def openvino(self, kind: str) -> dict:
+        name, *options = self.loads.options(kind)
+        script = pathlib.Path(__file__).resolve().parent / "peer_openvino.py"
+        command = [self.args.openvino, script, "--load", name, *options, "--model", self.model,
+                   "--threads", str(self.args.threads)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60 * self.args.load_minutes, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{script}: {done.stderr[-2000:]}")
+        return json.loads(done.stdout.splitlines()[-1]) | {"failed": 0}
+
     def load(self, url: str, options: list[str]) -> dict:
         command = [self.args.plait, "bench", "serve", *options, "--url", url, "--json", "--no-progress"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LOAD_SECONDS, check=False)
-        if not done.stdout:
-            raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
-        return json.loads(done.stdout)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            ended = False
+            try:
+                out, err = process.communicate(timeout=60 * self.args.load_minutes)
+            except subprocess.TimeoutExpired:
+                ended = True
+                process.send_signal(signal.SIGINT)  # it prints what there is
+                try:
+                    out, err = process.communicate(timeout=INTERRUPTED_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    raise
+        if not out:
+            raise RuntimeError(f"{' '.join(command)}: {err}")
+        return json.loads(out) | {"ended": ended}
 
 
 # What of a report stands in the table: (title, path to the number, whether more is better)
@@ -181,10 +223,12 @@ FIGURES = {
 FIGURES["shared"] = FIGURES["samples"] = FIGURES["open"] = FIGURES["strangers"]
 
 
-def figure(report: dict, path: str) -> float:
-    """A number of a report: of the whole, of its only group, or of the group before the slash."""
+def figure(report: dict, path: str) -> float | None:
+    """A number of a report: of the whole, of its only group, or of the group before the slash. None: it has none."""
     if path in report:
         return report[path]
+    if "groups" not in report:
+        return None
     name, _, rest = path.rpartition("/")
     group = next(group for group in report["groups"] if not name or group["name"] == name)
     part, _, field = rest.partition(".")
@@ -194,18 +238,20 @@ def figure(report: dict, path: str) -> float:
 def run_rounds(args, servers: Servers) -> list[dict]:
     """[{round, kind, server, report}], all servers on one load after the other. Ends with the time that there is."""
     started, results = time.monotonic(), []
-    names = [name for name in ("plait", "llama", "llama, slots", "llama, unified", "llama, Q4_0")
-             if name in args.servers]
+    names = [name for name in SERVERS if name in args.servers]
     for turn in range(args.rounds):
         begun = time.monotonic()
         for kind in args.kinds:
             for name in names:
+                if name == "openvino" and kind not in OPENVINO_KINDS:
+                    continue
                 before = time.monotonic()
                 report = servers.measure(name, kind, seed=turn + 1)
                 results.append({"round": turn + 1, "kind": kind, "server": name, "report": report})
                 if args.json:  # whoever ends this early keeps what there is
                     args.json.write_text(json.dumps(results, indent=1))
                 print(f"round {turn + 1}, {kind}, {name}: {report['seconds']:.2f} s"
+                      f"{', ENDED' if report.get('ended') else ''}"
                       f"{', ' + str(report['failed']) + ' FAILED' if report['failed'] else ''}"
                       f" ({time.monotonic() - before:.1f} s in all)", file=sys.stderr)
             if turn == 0:
@@ -244,13 +290,16 @@ def table_of(results: list[dict]) -> list[str]:
         reports = {name: [entry["report"] for entry in results if (entry["kind"], entry["server"]) == (kind, name)]
                    for name in names}
         for title, path, more in FIGURES[kind]:
-            values = {name: [figure(report, path) for report in reports[name]] for name in names}
+            values = {name: [found for report in reports[name] if (found := figure(report, path)) is not None]
+                      for name in names}
             ours = values.get("plait", [])
             for name in names:
-                if name == "plait" and len(names) > 1:
+                if name == "plait" and len(names) > 1 or not values[name]:
                     continue
                 lines.append(f"| {kind} | {title} | {name} | {spread(values[name])} | "
                              f"{spread(ours) if ours else '–'} | {times_better(ours, values[name], more)} |")
+        lines += [f"| {kind} | ended before all was done | {name} | {ended} of {len(reports[name])} | | |"
+                  for name in names if (ended := sum(report.get("ended", False) for report in reports[name]))]
         lines += [f"| {kind} | failed requests | {name} | {failed} | | |" for name in names
                   if (failed := sum(report["failed"] for report in reports[name]))]
     return lines
@@ -258,7 +307,7 @@ def table_of(results: list[dict]) -> list[str]:
 
 def head_of(args, results: list[dict]) -> list[str]:
     rounds = max(entry["round"] for entry in results)
-    shares = [entry["report"]["generator"]["share_of_a_core"] for entry in results]
+    shares = [entry["report"]["generator"]["share_of_a_core"] for entry in results if "generator" in entry["report"]]
     share = f"{100 * statistics.median(shares):.1f} % of a core (at most {100 * max(shares):.1f} %)"
     return [f"{time.strftime('%Y-%m-%d')}, {peers.cpu_name()}; {args.model}, {args.threads} threads; {rounds} rounds, "
             f"interleaved; median (smallest–largest). The generator itself took {share}.", ""]
@@ -275,10 +324,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--kinds", nargs="+", choices=list(LOADS), default=[kind for kind in LOADS if kind != "open"])
-    parser.add_argument("--servers", nargs="+", default=["plait", "llama", "llama, slots", "llama, unified",
-                                                         "llama, Q4_0"], metavar="SERVER")
+    parser.add_argument("--servers", nargs="+", default=[name for name in SERVERS if name != "openvino"],
+                        choices=SERVERS, metavar="SERVER")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--minutes", type=float, default=15, help="no round begins that would end later")
+    parser.add_argument("--load-minutes", type=float, default=10, help="a load that takes longer is ended")
+    parser.add_argument("--percentiles", action="store_true", help="loads of 300 requests and more")
+    parser.add_argument("--openvino", metavar="PYTHON", help="a Python that has openvino-genai")
     parser.add_argument("--quick", action="store_true", help="tiny loads, to see that everything works")
     parser.add_argument("--json", type=pathlib.Path, help="file for every single report")
     parser.add_argument("--write", type=pathlib.Path, help="file whose table between the markers is replaced")
@@ -287,7 +339,10 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_arguments()
-    servers = Servers(args, Loads(args.quick), args.llama or peers.build_peer(args.build))
+    if "openvino" in args.servers and not args.openvino:
+        raise SystemExit("server_peers.py: --openvino PYTHON names a Python that has openvino-genai")
+    needs_llama = any(name.startswith("llama") for name in args.servers)
+    servers = Servers(args, Loads(args), args.llama or (peers.build_peer(args.build) if needs_llama else None))
     results = run_rounds(args, servers)
     text = "\n".join(head_of(args, results) + table_of(results))
     print(text)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The claims of papers on a running `plait serve`, over HTTP.
 
-    bench/live/live.py paging pte swap threads          # everything, about half an hour
+    bench/live/live.py                                  # everything, about half an hour
     bench/live/live.py paging --rounds 5 --json paging.json
     bench/live/live.py --quick                          # does everything work?
 
@@ -24,9 +24,10 @@ import paging  # noqa: E402
 import peers  # noqa: E402
 import pte  # noqa: E402
 import swap  # noqa: E402
+import telemetry  # noqa: E402
 import threads  # noqa: E402
 
-KINDS = {"paging": paging, "pte": pte, "swap": swap, "threads": threads}
+KINDS = {"paging": paging, "pte": pte, "swap": swap, "telemetry": telemetry, "threads": threads}
 
 
 class Setup(argparse.Namespace):
@@ -43,7 +44,7 @@ def parse_arguments(arguments: list[str] | None) -> Setup:
     parser.add_argument("--plait", default="build/release/plait")
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--rounds", type=int, default=3, help="of paging, swap and threads")
+    parser.add_argument("--rounds", type=int, default=3, help="of all but pte")
     parser.add_argument("--scale", type=float, default=1, help="pte: 10 trajectories of each agent, so many times")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", default="/var/tmp", help="for the file of swap: on a real disk")

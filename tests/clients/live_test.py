@@ -53,6 +53,11 @@ class LiveTest(unittest.TestCase):
         self.assertGreater(len(run["health"]), 0)
         self.assertEqual(len(run["health"]), len(run["wakings"]))
 
+    def test_telemetry(self):
+        runs = {run["arm"]: run for run in self.measured("telemetry")["runs"]}
+        self.assertGreaterEqual(runs["with traces"]["spans"], runs["with traces"]["requests"])
+        self.assertEqual(runs["without"]["lines"], 0)
+
 
 class FiguresTest(unittest.TestCase):
     def test_coefficients(self):
