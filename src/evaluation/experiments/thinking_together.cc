@@ -118,6 +118,8 @@ void add_door_gates(const DoorFigures& doors, std::vector<Gate>& gates) {
   gates.push_back({"digits one step ahead: nats", nats(DoorCase::lead_1), 0.5});
   gates.push_back(
       {"digits at the same step (control): nats - isolated", nats(DoorCase::lead_0) - isolated, -0.1, false});
+  gates.push_back({"one step ahead, views made before tokens are appended (control): nats - isolated",
+                   nats(DoorCase::views_before) - isolated, -0.1, false});
   gates.push_back({"code withheld (control): nats - isolated", nats(DoorCase::withheld) - isolated, -0.1, false});
 }
 
