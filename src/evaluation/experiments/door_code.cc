@@ -61,11 +61,16 @@ struct Pace {
 
 std::optional<Pace> pace_of(DoorCase which) {
   switch (which) {
-    case DoorCase::lead_2: return Pace{.lead = 2};
-    case DoorCase::lead_1: return Pace{.lead = 1};
-    case DoorCase::lead_0: return Pace{.lead = 0};
-    case DoorCase::views_before: return Pace{.lead = 1, .views_before = true};
-    default: return {};
+    case DoorCase::lead_2:
+      return Pace{.lead = 2};
+    case DoorCase::lead_1:
+      return Pace{.lead = 1};
+    case DoorCase::lead_0:
+      return Pace{.lead = 0};
+    case DoorCase::views_before:
+      return Pace{.lead = 1, .views_before = true};
+    default:
+      return {};
   }
 }
 
@@ -219,10 +224,16 @@ class DoorRun {
 }  // namespace
 
 std::string_view name(DoorCase which) {
-  constexpr std::array<std::string_view, 10> kNames{
-      "isolated",        "one text",       "one text with a header", "finished", "finished, behind a header",
-      "two steps ahead", "one step ahead", "the same step",          "one step ahead, seen late",
-      "withheld"};
+  constexpr std::array<std::string_view, 10> kNames{"isolated",
+                                                    "one text",
+                                                    "one text with a header",
+                                                    "finished",
+                                                    "finished, behind a header",
+                                                    "two steps ahead",
+                                                    "one step ahead",
+                                                    "the same step",
+                                                    "one step ahead, seen late",
+                                                    "withheld"};
   return kNames[static_cast<std::size_t>(which)];
 }
 
