@@ -84,6 +84,11 @@ struct Thought {
   engine::EndReason reason = engine::EndReason::stop;
   std::vector<CallRecord> calls = {};
   [[nodiscard]] Spending spending() const { return sum(calls); }
+  /// Of an outcome, 0 if it did not come.
+  [[nodiscard]] std::size_t count(const std::string& outcome) const {
+    const auto at = counts.find(outcome);
+    return at == counts.end() ? 0 : at->second;
+  }
 };
 
 /// The most that a strategy may take.
