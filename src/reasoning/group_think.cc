@@ -173,8 +173,7 @@ Program<Thought> GroupThink::think(Thinking& thinking) const {
   PLAIT_CO_TRY([[maybe_unused]] const SequenceId root, co_await computing);
 
   Group group(thinking, prompt, options_.thinkers, budget);
-  if (auto begun = group.begin(options_); !begun)
-    co_return std::unexpected(std::move(begun).error());
+  if (auto begun = group.begin(options_); !begun) co_return std::unexpected(std::move(begun).error());
   const Value<std::size_t> ending = group.done();
   PLAIT_CO_TRY([[maybe_unused]] const std::size_t ended, co_await ending);
   Thought thought{.paths = group.paths()};

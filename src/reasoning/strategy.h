@@ -50,6 +50,10 @@ struct CallRecord {
   double end = 0;
   engine::EndReason reason = engine::EndReason::stop;
   engine::Cost cost = {};
+  double waited_seconds = 0;  ///< In the engine: until its first row,
+  double prompt_seconds = 0;  ///< from there to its first token,
+  double decode_seconds = 0;  ///< and from there to its end.
+  std::size_t preemptions = 0;
 };
 
 /// Sums over the calls of a run.
