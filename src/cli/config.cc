@@ -100,7 +100,9 @@ constexpr std::array kSettings{
     Setting{"server.responses_bytes", Kind::number, "268435456", "0..1125899906842624",
             "Most bytes of responses (/v1/responses) that are kept for one client; the oldest go"},
     Setting{"server.responses_days", Kind::number, "30", "1..36500", "Days that responses are kept"},
-    Setting{"server.rows", Kind::number, "64", "1..512", "Most answers that the server generates at a time"},
+    Setting{"server.rows", Kind::number, "64", "1..512",
+            "Most answers that the server generates at a time; one in eight more, at least one, for clients that have "
+            "none"},
     Setting{"server.socket", Kind::text, "", "", "Path of a Unix socket to listen on, besides host and port"},
     Setting{"server.tls_cert", Kind::text, "", "",
             "Certificate and its chain in PEM: the server speaks TLS; empty: plain HTTP"},

@@ -411,6 +411,8 @@ TEST_F(EngineTest, RowsForNewcomersAreForThoseOfWhomNothingRuns) {
   for (std::uint64_t i = 0; i < 10; ++i) ASSERT_TRUE(ask("many", i));
   for (int i = 0; i < 3; ++i) engine_->step();
   EXPECT_EQ(engine_->counters().running, 4U);
+  EXPECT_EQ(engine_->snapshot().rows_max, 4U);
+  EXPECT_EQ(engine_->snapshot().rows_newcomers, 2U);
   const auto first = ask("one", 20);
   ASSERT_TRUE(ask("one", 21));  // its second one waits like the others
   const auto other = ask("other", 22);

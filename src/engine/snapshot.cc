@@ -134,7 +134,8 @@ Snapshot Engine::snapshot() const {
   const std::vector<std::uint32_t> holders = holders_of(*state_);
   Snapshot taken{.sequences = sequences_of(*state_, holders),
                  .clients = clients_of(*state_),
-                 .rows_max = state_->options.rows_max,
+                 .rows_max = state_->options.rows_max - state_->options.rows_newcomers,
+                 .rows_newcomers = state_->options.rows_newcomers,
                  .pages = pages_of(*state_, holders)};
   taken.clients_known = taken.clients.size();
   if (taken.clients.size() > kSnapshotClients) taken.clients.resize(kSnapshotClients);

@@ -77,7 +77,8 @@ struct Snapshot {
   std::vector<SequenceUse> sequences;  ///< Those that run first, then those that wait: at most kSnapshotSequences.
   std::vector<ClientUse> clients;      ///< Those with sequences first, then who had most; at most kSnapshotClients.
   std::size_t clients_known = 0;
-  std::size_t rows_max = 0;  ///< EngineOptions::rows_max
+  std::size_t rows_max = 0;        ///< That anybody may take,
+  std::size_t rows_newcomers = 0;  ///< and more for clients of which nothing runs: EngineOptions::rows_newcomers.
   PageUse pages = {};
 };
 inline constexpr std::size_t kSnapshotSequences = 100;

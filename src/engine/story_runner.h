@@ -50,8 +50,6 @@ class StoryRunner final : public Runner {
   [[nodiscard]] base::Bytes page_bytes() const { return layout_.page_bytes(0) + layout_.page_bytes(1); }
 
  private:
-  void see(const models::Rows& entry, std::size_t index);
-
   StoryOptions options_;
   Policy policy_;
   models::Config config_;

@@ -230,6 +230,8 @@ SearchText search_text(const CountdownProblem& problem, Search search) {
 
 }  // namespace
 
+std::string root_line(const CountdownProblem& problem) { return reasoning::state_line(countdown_root(problem)); }
+
 std::string path_text(const SearchState& from, std::string_view node, std::span<const Step> steps) {
   SearchState state = from;
   std::string name(node);

@@ -32,6 +32,9 @@ namespace plait::evaluation {
 /// The beginning of a text that has `tokens` tokens, or all of it.
 [[nodiscard]] std::string_view first_task_tokens(std::string_view text, std::size_t tokens);
 
+/// The line that all texts of a problem begin with: the state of the tree's root.
+[[nodiscard]] std::string root_line(const CountdownProblem& problem);
+
 /// The path from a state by these steps, as it stands behind a search: states, operations, moves, and a goal line.
 /// `node` is the state's name. Requires: every step is one of countdown_moves() where it is taken.
 [[nodiscard]] std::string path_text(const reasoning::SearchState& from, std::string_view node,

@@ -32,7 +32,7 @@ TEST(TrainingTexts, OfSolutionsSolveTheProblem) {
   for (const CountdownProblem& problem : problems(3, 30)) {
     const auto texts = training_texts(problem, TrainingKind::direct, {});
     ASSERT_EQ(texts.size(), 1U);
-    EXPECT_EQ(texts[0].prompt, reasoning::state_line(countdown_root(problem)));
+    EXPECT_EQ(texts[0].prompt, root_line(problem));
     const auto steps = reasoning::path_steps(texts[0].prompt + texts[0].text);
     ASSERT_TRUE(steps);
     EXPECT_TRUE(reasoning::check_countdown_steps(problem.numbers, *steps).reaches(problem.target));

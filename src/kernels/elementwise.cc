@@ -69,4 +69,6 @@ void tanh(Isa isa, const float* x, std::size_t n, float* out) { elementwise_tabl
 
 void to_f16(Isa isa, const float* x, std::size_t n, tensor::f16* out) { elementwise_table(isa).to_f16(x, n, out); }
 
+void from_f16(Isa isa, const tensor::f16* x, std::size_t n, float* out) { elementwise_table(isa).from_f16(x, n, out); }
+
 }  // namespace plait::kernels

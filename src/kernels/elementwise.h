@@ -60,4 +60,7 @@ void tanh(Isa isa, const float* x, std::size_t n, float* out);
 /// Rounds to nearest even. Too large becomes infinity.
 void to_f16(Isa isa, const float* x, std::size_t n, tensor::f16* out);
 
+/// The exact values.
+void from_f16(Isa isa, const tensor::f16* x, std::size_t n, float* out);
+
 }  // namespace plait::kernels

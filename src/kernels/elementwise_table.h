@@ -27,6 +27,7 @@ struct ElementwiseTable {
   void (*exp)(const float* x, std::size_t n, float* out);
   void (*tanh)(const float* x, std::size_t n, float* out);
   void (*to_f16)(const float* x, std::size_t n, std::uint16_t* out);
+  void (*from_f16)(const std::uint16_t* x, std::size_t n, float* out);
   /// The largest entry that is no NaN; -infinity if there is none.
   float (*largest)(const float* x, std::size_t n);
   /// sum of e^((x - offset) * factor)

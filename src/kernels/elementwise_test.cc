@@ -109,6 +109,14 @@ TEST(Elementwise, HalvesAreTheSame) {
         }
       }
       ASSERT_EQ(got[n], 42);
+      std::vector<float> back(n + 1, 42);
+      from_f16(isa, got.data(), n, back.data());
+      for (std::size_t i = 0; i < n; ++i) {
+        if (!std::isnan(x[i])) {
+          ASSERT_EQ(bits({back[i]}), bits({tensor::f16_to_f32(got[i])}));
+        }
+      }
+      ASSERT_EQ(back[n], 42);
     }
   }
 }

@@ -18,7 +18,7 @@ namespace plait::operations {
 /// The status of a request whose client left before its end; nobody gets to see it.
 inline constexpr int kStatusGone = 499;
 
-/// One answer of a request: a choice. Times are seconds.
+/// One answer of a request: a choice, or a call of the model by a strategy. Times are seconds.
 struct GenerationRecord {
   std::string reason = {};    ///< "stop", "length", "cancelled", "deadline", "failed".
   double waited_seconds = 0;  ///< From the engine's getting it to its first row of the batch.
@@ -29,6 +29,7 @@ struct GenerationRecord {
   std::size_t computed = 0;   ///< Rows of prompt really computed.
   std::size_t preemptions = 0;
   std::vector<double> preempted_at = {};  ///< Of the first of these: seconds since the engine got it.
+  double begin_seconds = 0;  ///< When the engine got it, since it got the request: a strategy's later call.
 };
 
 /// How a request wants to be answered.

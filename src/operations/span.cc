@@ -114,7 +114,7 @@ Attributes attributes_of(const RequestRecord& record) {
 // The stretches of one answer, which begins when the engine gets it. Returns its end.
 double add_generation(TraceMaker& maker, const RequestRecord& record, std::size_t index) {
   const GenerationRecord& one = record.generations[index];
-  const double begin = *record.submitted_seconds;
+  const double begin = *record.submitted_seconds + one.begin_seconds;
   const double first_row = begin + one.waited_seconds;
   const double first_token = first_row + one.prompt_seconds;
   const double end = first_token + one.decode_seconds;

@@ -34,7 +34,7 @@ class Group {
   Group(const Group&) = delete;
   Group& operator=(const Group&) = delete;
 
-  Result<void> begin(bool slots, bool step_mask);
+  Result<void> begin(const GroupThinkOptions& how);
   /// There when all have ended.
   [[nodiscard]] Value<std::size_t> done() const { return done_.value(); }
   [[nodiscard]] std::vector<ThoughtPath> paths() const;
@@ -65,7 +65,7 @@ class Group {
   Promise<std::size_t> done_;
 };
 
-Result<void> Group::begin(bool slots, bool step_mask) {
+Result<void> Group::begin(const GroupThinkOptions& how) {
   const models::Tokenizer& tokenizer = *thinking_.model().tokenizer;
   engine::Engine& engine = thinking_.engine();
   std::vector<std::size_t> begins;
@@ -87,13 +87,13 @@ Result<void> Group::begin(bool slots, bool step_mask) {
     for (const Thinker& other : thinkers_) {
       if (&other == &thinker) continue;
       others.push_back(other.sequence);
-      if (!slots) continue;
+      if (!how.slots) continue;
       PLAIT_TRY_VOID(engine.watch(thinker.sequence, other.sequence,
                                   {.other_position = slot(other.index),
                                    .own_position = slot(thinker.index),
-                                   .late = !step_mask && other.index > thinker.index}));
+                                   .late = !how.step_mask && other.index > thinker.index}));
     }
-    if (!slots) PLAIT_TRY_VOID(engine.watch_instead(thinker.sequence, others));
+    if (!how.slots) PLAIT_TRY_VOID(engine.watch_instead(thinker.sequence, others));
   }
   running_ = thinkers_.size();
   for (Thinker& thinker : thinkers_) {
@@ -173,8 +173,7 @@ Program<Thought> GroupThink::think(Thinking& thinking) const {
   PLAIT_CO_TRY([[maybe_unused]] const SequenceId root, co_await computing);
 
   Group group(thinking, prompt, options_.thinkers, budget);
-  if (auto begun = group.begin(options_.slots, options_.step_mask); !begun)
-    co_return std::unexpected(std::move(begun).error());
+  if (auto begun = group.begin(options_); !begun) co_return std::unexpected(std::move(begun).error());
   const Value<std::size_t> ending = group.done();
   PLAIT_CO_TRY([[maybe_unused]] const std::size_t ended, co_await ending);
   Thought thought{.paths = group.paths()};

@@ -50,6 +50,10 @@ struct CallRecord {
   double end = 0;
   engine::EndReason reason = engine::EndReason::stop;
   engine::Cost cost = {};
+  double waited_seconds = 0;  ///< In the engine: until its first row,
+  double prompt_seconds = 0;  ///< from there to its first token,
+  double decode_seconds = 0;  ///< and from there to its end.
+  std::size_t preemptions = 0;
 };
 
 /// Sums over the calls of a run.
@@ -84,6 +88,11 @@ struct Thought {
   engine::EndReason reason = engine::EndReason::stop;
   std::vector<CallRecord> calls = {};
   [[nodiscard]] Spending spending() const { return sum(calls); }
+  /// Of an outcome, 0 if it did not come.
+  [[nodiscard]] std::size_t count(const std::string& outcome) const {
+    const auto at = counts.find(outcome);
+    return at == counts.end() ? 0 : at->second;
+  }
 };
 
 /// The most that a strategy may take.

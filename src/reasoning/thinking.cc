@@ -240,6 +240,10 @@ void Thinking::end_call(std::uint64_t call, EndReason reason, const engine::Usag
   row.end = clock_.now() - started_;
   row.reason = reason;
   row.cost = usage.cost;
+  row.waited_seconds = usage.waited_seconds;
+  row.prompt_seconds = usage.prompt_seconds;
+  row.decode_seconds = usage.decode_seconds;
+  row.preemptions = usage.preemptions;
   critical_ = std::max(critical_, row.critical_tokens);
   if (reason == EndReason::deadline || reason == EndReason::cancelled) end_early(reason);
   tell(ThoughtEvent::Kind::closed, call);

@@ -99,6 +99,8 @@ class Thinking {
   [[nodiscard]] Value<Thought> run(const Strategy& strategy);
   /// Ends what runs, at once; the value comes meanwhile, with what was reached.
   void cancel();
+  /// The ledger so far.
+  [[nodiscard]] const std::vector<CallRecord>& calls() const { return calls_; }
 
   // For strategies.
 

@@ -230,7 +230,7 @@ void Api::State::start(engine::Engine& engine, std::uint64_t number, const Fligh
   auto exchange = Exchange::start(engine, flight->model->target, std::move(request), std::move(events));
   if (!exchange) return refuse(*flight, exchange.error());
   flight->exchange = *std::move(exchange);
-  flight->trace.submitted(*flight->exchange, clock_.now());
+  flight->trace.submitted(flight->exchange->size(), clock_.now());
   flights_.emplace(number, flight);
   if (flight->streams) flight->wording->open(flight->responder, flight->headers);
   listen_for_leave(number, *flight);
@@ -247,9 +247,12 @@ void Api::State::think(engine::Engine& engine, std::uint64_t number, const Fligh
                        std::shared_ptr<ThoughtAsk> ask) {
   EngineLoop& loop = *flight->model->loop;
   flight->thought = std::make_unique<ThoughtExchange>(engine, flight->model->target, prompts_, std::move(ask), clock_);
+  flight->trace.submitted(0, clock_.now());
   flights_.emplace(number, flight);
   flight->thought->start(
-      [raw = flight.get()](const reasoning::ThoughtEvent& event) {
+      [this, raw = flight.get()](const reasoning::ThoughtEvent& event) {
+        if (event.kind == reasoning::ThoughtEvent::Kind::text) raw->trace.first_text(clock_.now());
+        if (event.kind == reasoning::ThoughtEvent::Kind::closed) raw->card->add_tokens(event.call->generated_tokens);
         if (!raw->streams) return;
         if (!raw->thought_wording->is_open()) raw->thought_wording->open(raw->responder, raw->headers);
         raw->thought_wording->event(event);
@@ -264,13 +267,13 @@ void Api::State::land_thought(const FlightPointer& flight) {
   if (!thought) {
     const Refusal refusal = refusal_of(thought.error());
     if (!wording.is_open()) return refuse(*flight, refusal);
-    wording.fail(refusal);
-    return finish(*flight, refusal.status, &refusal);
+    finish(*flight, refusal.status, &refusal);
+    return wording.fail(refusal);
   }
   if (flight->streams) {
+    finish(*flight, 200, nullptr);
     if (!wording.is_open()) wording.open(flight->responder, flight->headers);
-    wording.close(*thought);
-    return finish(*flight, 200, nullptr);
+    return wording.close(*thought);
   }
   HttpReply reply = wording.whole(*thought);
   for (const auto& [name, value] : flight->headers) reply.headers.add(name, value);
@@ -283,8 +286,7 @@ void Api::State::part(Flight& flight, const ChoicePart& part) {
   if (!part.text.empty()) flight.trace.text(part.choice, clock_.now());
   if (!flight.streams || flight.failed) return;
   if (part.ending != nullptr) flight.failed = refusal_of(*part.ending);
-  if (flight.failed) return flight.wording->fail(*flight.failed);
-  flight.wording->part(part);
+  if (!flight.failed) flight.wording->part(part);  // else land() says so
 }
 
 void Api::State::land(std::uint64_t number) {
@@ -294,9 +296,9 @@ void Api::State::land(std::uint64_t number) {
   flights_.erase(at);
   if (flight->thought) return land_thought(flight);
   if (flight->streams) {
-    if (!flight->failed) flight->wording->close(*flight->exchange);
     const Refusal* failed = flight->failed ? &*flight->failed : nullptr;
-    return finish(*flight, failed != nullptr ? failed->status : 200, failed);
+    finish(*flight, failed != nullptr ? failed->status : 200, failed);
+    return failed != nullptr ? flight->wording->fail(*failed) : flight->wording->close(*flight->exchange);
   }
   // Large replies are not written on the engine's time.
   reader_.submit([this, flight] {
@@ -324,9 +326,11 @@ void Api::State::leave(std::uint64_t number) {
   finish(*flight, operations::kStatusGone, nullptr);
 }
 
-// Tells whoever wants to know how it ended.
+// Tells whoever wants to know how it ended. Before the client is told: who has read the end of an answer finds it
+// counted.
 void Api::State::finish(Flight& flight, int status, const Refusal* why) {
   flight.card->close();
+  if (flight.thought) flight.trace.add_calls(flight.thought->calls());
   flight.trace.end(status, why, flight.exchange.get(), clock_.now());
 }
 

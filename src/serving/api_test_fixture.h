@@ -46,6 +46,7 @@ class RecordedExchange final : public HttpExchange {
     call();
   }
   void end() override {
+    if (before_end) before_end();
     const std::scoped_lock lock(mutex_);
     finish();
   }
@@ -58,6 +59,8 @@ class RecordedExchange final : public HttpExchange {
     return gone_;
   }
   [[nodiscard]] std::size_t queued_bytes() const override { return 0; }
+
+  std::function<void()> before_end = {};  ///< Called when all of a stream is there, before anybody is told of its end.
 
   /// The whole answer.
   HttpReply wait() {
@@ -140,12 +143,15 @@ class ApiTest : public ::testing::Test {
   std::shared_ptr<RecordedExchange> send_text(HttpMethod method, std::string path, std::string body,
                                               bool leaves = false) {
     auto exchange = std::make_shared<RecordedExchange>(leaves);
+    route(method, std::move(path), std::move(body), exchange);
+    return exchange;
+  }
+  void route(HttpMethod method, std::string path, std::string body, const std::shared_ptr<RecordedExchange>& exchange) {
     HttpRequest request{.method = method, .path = std::move(path)};
     request.body = std::move(body);
     request.client.address = "127.0.0.1";
     request.id = "req_1";
     router_.route(std::move(request), Responder(exchange));
-    return exchange;
   }
   HttpReply post(std::string path, const text::Json& body) {
     return send(HttpMethod::post, std::move(path), body)->wait();

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "serving/content.h"
+#include "serving/thought_reply.h"
 
 namespace plait::serving {
 namespace {
@@ -89,13 +90,17 @@ void RequestTrace::read(const text::Json& body, const Request& request, const st
   record_.input_messages = std::move(messages).value_or("");
 }
 
-void RequestTrace::submitted(const Exchange& exchange, double now) {
+void RequestTrace::submitted(std::size_t choices, double now) {
   record_.submitted_seconds = now - arrived_;
-  last_text_.resize(exchange.size());
+  last_text_.resize(choices);
+}
+
+void RequestTrace::first_text(double now) {
+  if (!record_.first_text_seconds) record_.first_text_seconds = now - arrived_;
 }
 
 void RequestTrace::text(std::size_t choice, double now) {
-  if (!record_.first_text_seconds) record_.first_text_seconds = now - arrived_;
+  first_text(now);
   double& last = last_text_[choice];
   if (last > 0) metrics_->observe_gap(now - last);
   last = now;
@@ -118,18 +123,37 @@ void RequestTrace::add_generations(const Exchange& exchange) {
   }
 }
 
+void RequestTrace::add_calls(const std::vector<reasoning::CallRecord>& calls) {
+  for (const reasoning::CallRecord& call : calls) {
+    record_.generations.push_back({.reason = std::string(name(call.reason)),
+                                   .waited_seconds = call.waited_seconds,
+                                   .prompt_seconds = call.prompt_seconds,
+                                   .decode_seconds = call.decode_seconds,
+                                   .tokens = call.generated_tokens,
+                                   .cached = call.cached_tokens,
+                                   .computed = call.prefilled_tokens,
+                                   .preemptions = call.preemptions,
+                                   .preempted_at = {},
+                                   .begin_seconds = call.start});
+  }
+  set_usage(usage_numbers(calls));
+}
+
+void RequestTrace::set_usage(const UsageNumbers& usage) {
+  record_.prompt_tokens = usage.prompt_tokens;
+  record_.cached_tokens = usage.cached_tokens;
+  record_.prefill_tokens = usage.prefill_tokens;
+  record_.generated_tokens = usage.generated_tokens;
+  record_.pte = usage.pte;
+}
+
 void RequestTrace::end(int status, const Refusal* why, const Exchange* exchange, double now) {
   record_.seconds = now - arrived_;
   record_.status = status;
   record_.error = error_of(status, why);
   if (exchange != nullptr) {
     add_generations(*exchange);
-    const UsageNumbers usage = exchange->usage_numbers();
-    record_.prompt_tokens = usage.prompt_tokens;
-    record_.cached_tokens = usage.cached_tokens;
-    record_.prefill_tokens = usage.prefill_tokens;
-    record_.generated_tokens = usage.generated_tokens;
-    record_.pte = usage.pte;
+    set_usage(exchange->usage_numbers());
     if (telemetry_.content()) {
       auto messages = output_messages(*exchange);
       record_.content_left_out = record_.content_left_out || !messages;

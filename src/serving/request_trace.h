@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "operations/request_record.h"
+#include "reasoning/strategy.h"
 #include "serving/exchange.h"
 #include "serving/http/message.h"
+#include "serving/reply.h"
 #include "serving/request.h"
 #include "serving/telemetry.h"
 #include "text/json.h"
@@ -29,12 +31,16 @@ class RequestTrace {
   void model_came(double now) { record_.model_came_seconds = now - arrived_; }
   /// Its body was read, and asks for this from this model.
   void read(const text::Json& body, const Request& request, const std::string& model, std::string reply_id, double now);
-  /// The engine has got it.
-  void submitted(const Exchange& exchange, double now);
+  /// The engine has got it, with so many choices whose texts are told.
+  void submitted(std::size_t choices, double now);
   /// Text of a choice has come.
   void text(std::size_t choice, double now);
-  /// It is over, with this status: told once. `exchange`: null if it did not come to that; `why`: null if it was
-  /// answered. Requires: exchange->done().
+  /// Text has come, of whatever. Only the first call counts.
+  void first_text(double now);
+  /// What a strategy called the model for: each call is a generation. Before end().
+  void add_calls(const std::vector<reasoning::CallRecord>& calls);
+  /// It is over, with this status: told once. `exchange`: null if it did not come to that, or if it was a strategy's;
+  /// `why`: null if it was answered. Requires: exchange->done().
   void end(int status, const Refusal* why, const Exchange* exchange, double now);
 
   /// For the answer's head: `traceparent`, with the request's own span, where anybody traces.
@@ -42,6 +48,7 @@ class RequestTrace {
 
  private:
   void add_generations(const Exchange& exchange);
+  void set_usage(const UsageNumbers& usage);
 
   Telemetry& telemetry_;
   double arrived_;

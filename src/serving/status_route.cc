@@ -49,6 +49,7 @@ Json json_of(const std::string& model, const engine::EngineCounters& counters, c
           {"sequences", counters.sequences},
           {"listed", std::move(rows)},
           {"rows_max", snapshot.rows_max},
+          {"rows_newcomers", snapshot.rows_newcomers},
           {"running", counters.running},
           {"waiting", counters.waiting},
           {"steps", counters.steps},

@@ -3,8 +3,8 @@
 // GET /v1/plait/status: models, clients, pages and requests at one moment, as JSON. Rates are the reader's: counters
 // go up, and `seconds` says when.
 //
-//   {"seconds": 12.5, "models": [{"name", "sequences", "running", "waiting", "rows_max", "steps", "prompt_rows",
-//     "decode_rows", "cached_tokens", "preemptions",
+//   {"seconds": 12.5, "models": [{"name", "sequences", "running", "waiting", "rows_max", "rows_newcomers", "steps",
+//     "prompt_rows", "decode_rows", "cached_tokens", "preemptions",
 //     "pages": {"all", "free", "cached", "own", "shared", "away", "tokens"},
 //     "clients": [{"name", "weight", "level", "service", "running", "waiting", "sequences", "pages"}], "clients_known",
 //     "listed": [sequence]}], "requests": {"open", "listed": [row], "recent": [row]}}

@@ -140,6 +140,55 @@ TEST_F(TelemetryTest, MetricsAreOfAModel) {
   }
 }
 
+TEST_F(TelemetryTest, WhoHasReadTheEndOfAStreamFindsItCounted) {
+  const Json strategy{{"strategy", "best-of"}, {"strategy_options", {{"n", 2}, {"call_tokens", 4}}}};
+  std::size_t count = 0;
+  for (const Json& plait : {Json(), strategy}) {
+    Json body = chat(4);
+    if (!plait.is_null()) body = {{"messages", body["messages"]}, {"plait", plait}};
+    body["stream"] = true;
+    ++count;
+    std::string counted;
+    Json listed;
+    auto exchange = std::make_shared<RecordedExchange>();
+    exchange->before_end = [&] {
+      counted = send(HttpMethod::get, "/metrics")->wait().body;
+      listed = json_of(send(HttpMethod::get, "/v1/plait/requests")->wait())["data"];
+    };
+    route(HttpMethod::post, kChat, text::dump_json(body), exchange);
+    EXPECT_FALSE(events_of(exchange->wait()).empty());
+    EXPECT_NE(counted.find("plait_request_seconds_count{model=\"tiny\"} " + std::to_string(count)), std::string::npos)
+        << counted;
+    EXPECT_EQ(listed.size(), count);
+  }
+}
+
+TEST_F(TelemetryTest, AStrategysCallsAreCounted) {
+  open(false);
+  Json body{{"messages", chat(1)["messages"]},
+            {"plait", {{"strategy", "best-of"}, {"strategy_options", {{"n", 3}, {"call_tokens", 6}}}}}};
+  const Json reply = json_of(post(kChat, body));
+  ASSERT_TRUE(reply.contains("usage")) << text::dump_json(reply);
+  const Json& usage = reply["usage"];
+  const Json listed = json_of(send(HttpMethod::get, "/v1/plait/requests")->wait())["data"][0];
+  EXPECT_EQ(listed["generated_tokens"], usage["completion_tokens"]);
+  EXPECT_EQ(listed["prompt_tokens"], usage["prompt_tokens"]);
+  EXPECT_TRUE(listed.contains("first_token_seconds"));
+  EXPECT_EQ(listed["answers"].size(), reply["plait"]["calls"].size());
+  const std::string text = send(HttpMethod::get, "/metrics")->wait().body;
+  const auto number = [](const Json& json) { return std::to_string(json.get<std::size_t>()); };
+  for (const std::string& line :
+       {"plait_generated_tokens_total{model=\"tiny\"} " + number(usage["completion_tokens"]),
+        "plait_prompt_tokens_total{model=\"tiny\"} " + number(usage["prompt_tokens"]),
+        "plait_request_generated_tokens_count{model=\"tiny\"} " + std::to_string(1),
+        "plait_decode_seconds_count{model=\"tiny\"} " + std::to_string(reply["plait"]["calls"].size())}) {
+    EXPECT_NE(text.find(line + "\n"), std::string::npos) << line << "\n" << text;
+  }
+  const Json told = spans();
+  EXPECT_EQ(attribute(told[0], "gen_ai.usage.output_tokens"), number(usage["completion_tokens"]));
+  EXPECT_EQ(attribute(told[0], "plait.rows"), std::to_string(reply["plait"]["calls"].size()));
+}
+
 TEST(Metrics, ReasonsThatAreOneElsewhereAreAddedUp) {
   Metrics metrics;
   operations::RequestRecord record = operations::answered_request();

@@ -13,17 +13,15 @@ using text::dump_json;
 using text::Json;
 
 Json usage_of(const reasoning::Thought& thought) {
-  const reasoning::Spending spent = thought.spending();
-  const std::size_t prompt = thought.calls.empty() ? 0 : thought.calls.front().prompt_tokens;
-  const std::size_t cached = thought.calls.empty() ? 0 : thought.calls.front().cached_tokens;
-  return {{"prompt_tokens", prompt},
-          {"completion_tokens", spent.generated_tokens},
-          {"total_tokens", prompt + spent.generated_tokens},
-          {"prompt_tokens_details", {{"cached_tokens", cached}}},
+  const UsageNumbers usage = usage_numbers(thought.calls);
+  return {{"prompt_tokens", usage.prompt_tokens},
+          {"completion_tokens", usage.generated_tokens},
+          {"total_tokens", usage.prompt_tokens + usage.generated_tokens},
+          {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}}},
           {"plait",
-           {{"prefill_tokens", spent.prefilled_tokens},
-            {"critical_path_tokens", spent.critical_path_tokens},
-            {"pte", spent.cost.pte_w}}}};
+           {{"prefill_tokens", usage.prefill_tokens},
+            {"critical_path_tokens", usage.critical_path_tokens},
+            {"pte", usage.pte}}}};
 }
 
 const char* finish_of(const reasoning::Thought& thought) {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "engine/engine.h"
@@ -41,6 +42,8 @@ class ThoughtExchange {
   /// Ends what runs, without events.
   void cancel();
   [[nodiscard]] bool done() const { return thought_ && thought_->ready(); }
+  /// What the model has been called for so far.
+  [[nodiscard]] const std::vector<reasoning::CallRecord>& calls() const { return thinking_.calls(); }
   /// Requires: done().
   [[nodiscard]] const base::Result<reasoning::Thought>& result() const { return thought_->result(); }
 

@@ -5,6 +5,16 @@ namespace plait::serving {
 
 using text::Json;
 
+UsageNumbers usage_numbers(const std::vector<reasoning::CallRecord>& calls) {
+  const reasoning::Spending spent = reasoning::sum(calls);
+  return {.prompt_tokens = calls.empty() ? 0 : calls.front().prompt_tokens,
+          .cached_tokens = calls.empty() ? 0 : calls.front().cached_tokens,
+          .generated_tokens = spent.generated_tokens,
+          .prefill_tokens = spent.prefilled_tokens,
+          .critical_path_tokens = spent.critical_path_tokens,
+          .pte = spent.cost.pte_w};
+}
+
 Json call_json(const reasoning::CallRecord& call) {
   return {{"id", call.id},
           {"parent", call.parent ? Json(*call.parent) : Json(nullptr)},

@@ -2,18 +2,17 @@
 #include "testing/scripted_runner.h"
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 #include <numeric>
 #include <utility>
 
 #include "base/random.h"
+#include "engine/token_pages.h"
 
 namespace plait::testing {
 namespace {
 
 using models::kLayerGroups;
-using models::kPageTokens;
 
 models::Config config_of(const ScriptOptions& options) {
   models::Config config;
@@ -50,47 +49,23 @@ void ScriptedRunner::write_hidden(const Seen& seen, std::span<float> hidden) {
 }
 
 ScriptedRunner::Seen ScriptedRunner::seen_by(const models::Rows& entry, std::size_t index) const {
-  const models::ViewEntry& own = entry.view.back();
-  const std::size_t end = own.last + index + 1;
-  const std::ptrdiff_t position = own.base + static_cast<std::ptrdiff_t>(end) - 1;
   Seen seen;
-  for (const models::ViewEntry& part : entry.view) {
-    for (std::size_t t = part.first; t < (&part == &own ? end : part.last); ++t) {
-      const std::ptrdiff_t at = part.base + static_cast<std::ptrdiff_t>(t);
-      for (std::size_t group = 0; group < kLayerGroups; ++group) {
-        const auto window = static_cast<std::ptrdiff_t>(layout_.window(group));
-        if (layout_.page_bytes(group) == 0 || (window != 0 && position - at >= window)) continue;
-        std::int32_t token = 0;
-        std::memcpy(&token, part.pages[group][t / kPageTokens] + t % kPageTokens * sizeof(token), sizeof(token));
-        seen.hashes[group] = add(seen.hashes[group], at, token);
-        seen.fails = seen.fails || token == fails_on;
-      }
-    }
-  }
+  engine::for_each_seen(layout_, entry, index, [&](std::size_t group, std::ptrdiff_t position, std::int32_t token) {
+    seen.hashes[group] = add(seen.hashes[group], position, token);
+    seen.fails = seen.fails || token == fails_on;
+  });
   return seen;
 }
 
 base::Result<void> ScriptedRunner::forward(std::span<const models::Rows> batch, std::span<float> logits) {
   std::size_t step_rows = 0;
-  for (const models::Rows& entry : batch) {  // everyone's tokens first
-    const models::ViewEntry& own = entry.view.back();
-    for (std::size_t i = 0; i < entry.tokens.size(); ++i) {
-      for (std::size_t group = 0; group < kLayerGroups; ++group) {
-        if (layout_.page_bytes(group) == 0) continue;
-        const std::size_t at = own.last + i;
-        const std::int32_t token = entry.tokens[i].value();
-        std::memcpy(own.pages[group][at / kPageTokens] + at % kPageTokens * sizeof(token), &token, sizeof(token));
-      }
-    }
-    step_rows += entry.tokens.size();
-  }
+  engine::write_tokens(layout_, batch);  // everyone's first
+  for (const models::Rows& entry : batch) step_rows += entry.tokens.size();
   if (next_error) return std::unexpected(*std::exchange(next_error, std::nullopt));
   logits_most = std::max(logits_most, logits.size() / options_.vocabulary);
   for (const models::Rows& entry : batch) {
     const std::size_t count = entry.tokens.size();
-    const std::size_t logits_first = entry.logits == models::Logits::none  ? count
-                                     : entry.logits == models::Logits::all ? entry.logits_first
-                                                                           : count - 1;
+    const std::size_t logits_first = engine::first_with_logits(entry);
     const std::size_t hidden_first = count - entry.hidden.size() / kWidth;
     for (std::size_t i = std::min(logits_first, hidden_first); i < count; ++i) {
       const Seen seen = seen_by(entry, i);

@@ -187,6 +187,8 @@ class SilenceTest(unittest.TestCase):
             connection.request("POST", "/v1/completions", json.dumps(STREAM | {"max_tokens": 4000}))
         replies = [connection.getresponse() for connection in streams]
         self.assertTrue(any(reply.readline() == b": ping\n" for reply in replies[2:]))
+        model = running.json("GET", "/v1/plait/status")[1]["models"][0]
+        self.assertEqual((model["rows_max"], model["rows_newcomers"]), (1, 1))  # one is the client's, one a newcomer's
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ DEFAULTS = {"client": "alice", "behind": None, "parent": None, "tokens": 20, "co
 
 
 def model(name: str, sequences: list[dict]) -> dict:
-    return {"name": name, "rows_max": 4, "running": 3, "waiting": 4, "sequences": len(sequences),
+    return {"name": name, "rows_max": 4, "rows_newcomers": 1, "running": 3, "waiting": 4, "sequences": len(sequences),
             "listed": [DEFAULTS | sequence for sequence in sequences]}
 
 
@@ -62,6 +62,8 @@ class ViewTest(PageCase):
                 "#18 (no name) kept for later none"), strict=True):
             self.assertEqual(row, words)
         self.assertIn("3 of 4 places taken, 4 waiting", self.find("#batch").text)
+        self.draw([model("one", SEQUENCES) | {"running": 5}])
+        self.assertIn("4 of 4 places taken, 1 more by newcomers, 4 waiting", self.find("#batch").text)
         widths = self.driver.execute_script("""
             return [...document.querySelectorAll("#batch tbody tr")].map((row) =>
               [...row.querySelectorAll("rect")].map((part) => Number(part.getAttribute("width"))))""")

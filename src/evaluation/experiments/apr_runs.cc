@@ -41,11 +41,6 @@ Contexts contexts_of(const SpawnedSearch& search) {
   return contexts;
 }
 
-std::size_t count_of(const Thought& thought, std::string_view name) {
-  const auto at = thought.counts.find(std::string(name));
-  return at == thought.counts.end() ? 0 : at->second;
-}
-
 /// Where a join fills the window all but for one token, the search has that token and the runtime ends without it.
 bool is_same(std::string_view text, std::string_view expected, bool window_ended) {
   if (text == expected) return true;
@@ -53,12 +48,12 @@ bool is_same(std::string_view text, std::string_view expected, bool window_ended
 }
 
 AprRun run_of(const Thought& thought) {
-  AprRun run{.solved = count_of(thought, "verified") > 0};
+  AprRun run{.solved = thought.count("verified") > 0};
   const reasoning::Spending spent = thought.spending();
   run.total = spent.generated_tokens;
   run.sequential = spent.critical_path_tokens;
-  run.children = count_of(thought, "children");
-  run.window_ends = count_of(thought, "joins_beyond_the_context");
+  run.children = thought.count("children");
+  run.window_ends = thought.count("joins_beyond_the_context");
   return run;
 }
 
@@ -101,7 +96,7 @@ Result<AprRun> AprRuns::spawned(const CountdownProblem& problem, const SpawnedSe
 }
 
 Result<AprRun> AprRuns::serial(const CountdownProblem& problem, std::string_view text) {
-  const std::string root = reasoning::state_line(countdown_root(problem));
+  const std::string root = root_line(problem);
   const std::string_view cut = first_task_tokens(text, window_);
   scripts_.clear();
   scripts_.add(cut);
@@ -114,11 +109,11 @@ Result<AprRun> AprRuns::serial(const CountdownProblem& problem, std::string_view
 }
 
 Result<bool> AprRuns::claims(const CountdownProblem& problem, std::string_view said) {
-  const std::string root = reasoning::state_line(countdown_root(problem));
+  const std::string root = root_line(problem);
   scripts_.clear();
   scripts_.add(root + std::string(said));
   PLAIT_TRY(const Thought thought, think(problem, root, kChildrenMost));
-  return count_of(thought, "verified") > 0;
+  return thought.count("verified") > 0;
 }
 
 std::string false_goal_text(const CountdownProblem& problem) {

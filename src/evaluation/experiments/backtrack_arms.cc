@@ -60,7 +60,7 @@ class LongRuns {
     figures.tokens.add(static_cast<double>(length));
     scripts_.clear();
     scripts_.add(first_task_tokens(search.text, kTraceMost));
-    root_ = reasoning::state_line(countdown_root(problem));
+    root_ = root_line(problem);
     PLAIT_TRY(const std::string text, answer(kTraceMost));
     bool agrees = true;
     for (const std::size_t budget : kTraceBudgets) {

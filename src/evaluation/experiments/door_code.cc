@@ -53,6 +53,27 @@ struct Texts {
   std::size_t bob_digits = 0;    ///< and his.
 };
 
+/// How two who write at the same time stand to each other.
+struct Pace {
+  std::size_t lead = 0;       ///< Her digits are fed so many steps before his.
+  bool views_before = false;  ///< What each sees of a step ends before what the other feeds in it.
+};
+
+std::optional<Pace> pace_of(DoorCase which) {
+  switch (which) {
+    case DoorCase::lead_2:
+      return Pace{.lead = 2};
+    case DoorCase::lead_1:
+      return Pace{.lead = 1};
+    case DoorCase::lead_0:
+      return Pace{.lead = 0};
+    case DoorCase::views_before:
+      return Pace{.lead = 1, .views_before = true};
+    default:
+      return {};
+  }
+}
+
 class DoorRun {
  public:
   DoorRun(engine::Runner& runner, const models::Tokenizer& tokenizer) : runner_(runner), tokenizer_(tokenizer) {}
@@ -114,11 +135,7 @@ class DoorRun {
       all.push_back(id);
       return id;
     };
-    const bool leads = which == DoorCase::lead_0 || which == DoorCase::lead_1 || which == DoorCase::lead_2;
-    if (leads) {
-      const std::size_t lead = which == DoorCase::lead_0 ? 0 : which == DoorCase::lead_1 ? 1 : 2;
-      return together(texts, prompt, lead, all);
-    }
+    if (const auto pace = pace_of(which)) return together(texts, prompt, *pace, all);
     std::vector<SequenceId> behind{prompt};
     if (which == DoorCase::concatenated || which == DoorCase::concatenated_header) {
       std::vector<TokenId> text = texts.alice;
@@ -151,10 +168,10 @@ class DoorRun {
     return mean(fed, 0);
   }
 
-  /// Both write at the same time; her digits are fed `lead` steps before his.
-  Result<double> together(const Texts& texts, SequenceId prompt, std::size_t lead, std::vector<SequenceId>& all) {
+  /// Both write at the same time.
+  Result<double> together(const Texts& texts, SequenceId prompt, const Pace& pace, std::vector<SequenceId>& all) {
     // Whoever would be too late has the beginning of the text computed before.
-    const std::size_t alice_at = texts.alice_digits + lead;
+    const std::size_t alice_at = texts.alice_digits + pace.lead;
     const std::size_t bob_first = 1 + (texts.bob_digits > alice_at ? texts.bob_digits - alice_at : 0);
     const std::size_t alice_first = 1 + (alice_at > texts.bob_digits ? alice_at - texts.bob_digits : 0);
     const auto begin_of = [](const std::vector<TokenId>& text, std::size_t count) {
@@ -166,8 +183,10 @@ class DoorRun {
     all.push_back(bob);
     PLAIT_TRY(const SequenceId header, computed({prompt}, texts.header));
     all.push_back(header);
-    PLAIT_TRY_VOID(engine_->watch_instead(alice, std::array{bob, header}));
-    PLAIT_TRY_VOID(engine_->watch_instead(bob, std::array{alice, header}));
+    for (const auto& [one, other] : {std::pair{alice, bob}, std::pair{bob, alice}}) {
+      PLAIT_TRY_VOID(engine_->watch(one, other, {.late = pace.views_before}));
+      PLAIT_TRY_VOID(engine_->watch(one, header));
+    }
     Fed alice_fed;
     Fed bob_fed;
     ForcedGuide alice_guide({texts.alice.begin() + static_cast<std::ptrdiff_t>(alice_first), texts.alice.end()},
@@ -205,9 +224,16 @@ class DoorRun {
 }  // namespace
 
 std::string_view name(DoorCase which) {
-  constexpr std::array<std::string_view, 9> kNames{
-      "isolated",        "one text",       "one text with a header", "finished", "finished, behind a header",
-      "two steps ahead", "one step ahead", "the same step",          "withheld"};
+  constexpr std::array<std::string_view, 10> kNames{"isolated",
+                                                    "one text",
+                                                    "one text with a header",
+                                                    "finished",
+                                                    "finished, behind a header",
+                                                    "two steps ahead",
+                                                    "one step ahead",
+                                                    "the same step",
+                                                    "one step ahead, seen late",
+                                                    "withheld"};
   return kNames[static_cast<std::size_t>(which)];
 }
 
@@ -221,9 +247,9 @@ Result<DoorFigures> run_door_codes(engine::Runner& runner, const models::Tokeniz
     if (tokenizer.encode(code, {.add_special = false}).size() != kDigits) {
       return base::fail(base::ErrorCode::unsupported, "the vocabulary has no token for each digit");
     }
-    for (const DoorCase which :
-         {DoorCase::isolated, DoorCase::concatenated, DoorCase::concatenated_header, DoorCase::finished,
-          DoorCase::finished_in_history, DoorCase::lead_2, DoorCase::lead_1, DoorCase::lead_0, DoorCase::withheld}) {
+    for (const DoorCase which : {DoorCase::isolated, DoorCase::concatenated, DoorCase::concatenated_header,
+                                 DoorCase::finished, DoorCase::finished_in_history, DoorCase::lead_2, DoorCase::lead_1,
+                                 DoorCase::lead_0, DoorCase::views_before, DoorCase::withheld}) {
       PLAIT_TRY(const double nats, run.measure(which, run.texts(code, which == DoorCase::withheld)));
       figures[which].push_back(nats);
     }

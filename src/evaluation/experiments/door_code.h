@@ -26,6 +26,7 @@ enum class DoorCase {
   lead_2,               ///< Both write at the same time, a header between them. Her digits come two steps before his,
   lead_1,               ///< one step: at the step that predicts his digit hers is fed,
   lead_0,               ///< at the same step: too late.
+  views_before,         ///< `lead_1`, but views are made before tokens are appended: a step too late.
   withheld,             ///< As `finished`, but her text has no code.
 };
 [[nodiscard]] std::string_view name(DoorCase which);

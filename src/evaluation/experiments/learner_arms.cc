@@ -30,8 +30,6 @@ using reasoning::Thought;
 
 constexpr std::size_t kAnswerTokens = 128;  // a solution of four numbers takes some 110
 
-std::string root_line(const CountdownProblem& problem) { return reasoning::state_line(countdown_root(problem)); }
-
 ThinkOptions greedy(std::string prompt, const ModelThinking& learner) {
   return {.raw = std::move(prompt), .sampler = {.temperature = 0}, .call_tokens = learner.context()};
 }
@@ -213,8 +211,7 @@ Result<LearnerSearches> run_searches(ModelThinking& learner, std::span<const Cou
     const auto path = reasoning::solution_path(thoughts[i].paths.back().text);
     searches.right.push_back(path && is_right_path(problems[i], *path));
     const reasoning::Spending spent = thoughts[i].spending();
-    const auto called = thoughts[i].counts.find("children");
-    searches.children.add(called == thoughts[i].counts.end() ? 0 : static_cast<double>(called->second));
+    searches.children.add(static_cast<double>(thoughts[i].count("children")));
     searches.total.add(static_cast<double>(spent.generated_tokens));
     searches.sequential.add(static_cast<double>(spent.critical_path_tokens));
   }

@@ -226,7 +226,7 @@ DraftedAnswers read_answers(const ModelThinking& learner, std::span<const Countd
   DraftedAnswers said;
   for (std::size_t i = 0; i < problems.size(); ++i) {
     said.drafts.emplace_back();
-    const std::size_t given = learner.count_tokens(reasoning::state_line(countdown_root(problems[i])));
+    const std::size_t given = learner.count_tokens(root_line(problems[i]));
     std::vector<bool> right;
     double longest = 0;
     for (const std::string& answer : std::span(answers[i]).first(n)) {
@@ -263,7 +263,7 @@ Result<std::vector<TrainingText>> refining_texts(ModelThinking& direct, std::spa
     if (right != shown.end()) path = path_of(problems[i], right->steps);
     if (const auto solution = solve_countdown(problems[i]); !path && solution) path = path_of(problems[i], *solution);
     if (!path) continue;
-    const std::string root = reasoning::state_line(countdown_root(problems[i]));
+    const std::string root = root_line(problems[i]);
     texts.push_back({workspace_text(shown) + root, path->substr(root.size())});
   }
   return texts;

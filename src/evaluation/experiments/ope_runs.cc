@@ -230,10 +230,8 @@ Result<void> Runs::run_malformed(const CountdownProblem& problem, std::uint64_t 
       outlines.insert(reasoning::normal_answer(path.label.substr(colon + 2)));
     }
   }
-  const auto counted = thought.counts.find("fallback_paths");
-  const std::size_t fallbacks = counted == thought.counts.end() ? 0 : counted->second;
-  figures_.accounted.add(thought.paths.size() == paths_ && outlines.size() + plain == paths_ && plain == fallbacks &&
-                         !outlines.contains(""));
+  figures_.accounted.add(thought.paths.size() == paths_ && outlines.size() + plain == paths_ &&
+                         plain == thought.count("fallback_paths") && !outlines.contains(""));
   return {};
 }
 
@@ -251,9 +249,7 @@ Result<void> Runs::run_illegal(const CountdownProblem& problem, std::uint64_t se
   player_->set_plan(plan);
   PLAIT_TRY(const Thought thought, think(*wide_, *outlines(problem), problem, seed));
   const auto failed = std::ranges::count_if(thought.paths, &reasoning::ThoughtPath::abstains);
-  const auto counted = thought.counts.find("abstained");
-  figures_.illegal_failed.add(static_cast<std::size_t>(failed) == illegal &&
-                              (illegal == 0 || (counted != thought.counts.end() && counted->second == illegal)));
+  figures_.illegal_failed.add(static_cast<std::size_t>(failed) == illegal && thought.count("abstained") == illegal);
   return {};
 }
 

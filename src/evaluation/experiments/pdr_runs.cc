@@ -27,11 +27,6 @@ std::string round_of(const CallRecord& call) {
   return call.label.substr(begin, call.label.find('.') - begin);
 }
 
-std::size_t count_of(const Thought& thought, const std::string& name) {
-  const auto at = thought.counts.find(name);
-  return at == thought.counts.end() ? 0 : at->second;
-}
-
 bool is_draft(const reasoning::ThoughtPath& path) { return path.label.starts_with("draft "); }
 
 class Checks {
@@ -124,13 +119,13 @@ Result<void> Checks::repeats(const CountdownProblem& problem) {
 /// Some drafts of the first round break down; then all of the second one.
 Result<void> Checks::breakdowns(const CountdownProblem& problem) {
   PLAIT_TRY(const Thought some, run({.rounds = {16, 4}}, problem, {.breaks_first = 0.25}));
-  const std::size_t broken = count_of(some, "failed_drafts");
+  const std::size_t broken = some.count("failed_drafts");
   const auto drafts = static_cast<std::size_t>(std::ranges::count_if(some.paths, is_draft));
   figures_.broken_drafts += broken;
   figures_.broken.add(drafts + broken == 20 && some.paths.back().label == "answer");
   PLAIT_TRY(const Thought all, run({.rounds = {4, 4}}, problem, {.breaks_later = 1}));
-  figures_.broken_drafts += count_of(all, "failed_drafts");
-  figures_.fallbacks.add(count_of(all, "rounds_without_drafts") == 1 && count_of(all, "failed_drafts") == 4 &&
+  figures_.broken_drafts += all.count("failed_drafts");
+  figures_.fallbacks.add(all.count("rounds_without_drafts") == 1 && all.count("failed_drafts") == 4 &&
                          !runs_.drafts().answer_workspace().empty() &&
                          runs_.drafts().answer_workspace() == runs_.drafts().draft_workspace());
   return {};

@@ -104,7 +104,7 @@ TEST(ProductThreads, KeepTheRulesAndAreRight) {
 TEST(FalseGoal, SaysThatItIsRightAndIsNot) {
   const auto problems = countdown_problems({.numbers = 4, .seed = 5}, 20).value();
   for (const CountdownProblem& problem : problems) {
-    const std::string text = reasoning::state_line(countdown_root(problem)) + false_goal_text(problem);
+    const std::string text = root_line(problem) + false_goal_text(problem);
     const auto path = reasoning::solution_path(text);
     ASSERT_TRUE(path);
     const auto steps = reasoning::path_steps(*path);

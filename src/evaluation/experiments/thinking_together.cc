@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "evaluation/experiments/door_code.h"
+#include "evaluation/experiments/key_rotation.h"
 #include "evaluation/experiments/lab_model.h"
 #include "evaluation/experiments/letter_list.h"
 #include "evaluation/experiments/load_client.h"
@@ -58,6 +59,22 @@ std::string rows_text(const RowsLoad& load, const RowsFigures& rows, RowsHow how
   return text;
 }
 
+/// Beside workers: the same with the keys of the others turned at each step.
+std::string rotation_text(const RowsLoad& load, const RowsFigures& rows) {
+  std::string text = fmt::format(
+      "The others' keys turned for each worker at each step, where plait turns a query once for each span it sees:\n"
+      "computed from two measurements, the time of the workers and that of turning\n{:>6}  {:>10}  {:>20}  {:>12}\n",
+      "rows", "tokens/s", "with keys turned", "of it");
+  for (const std::size_t width : load.widths) {
+    const double tokens = static_cast<double>(width * load.tokens);
+    const double turned = median(rows.sums(RowsHow::contiguous, RowsHow::key_rotation, width));
+    const double seconds = median(rows.seconds(RowsHow::contiguous, width));
+    text += fmt::format("{:>6}  {:>10.1f}  {:>20.1f}  {:>12.2f}\n", width, tokens / seconds, tokens / turned,
+                        seconds / turned);
+  }
+  return text;
+}
+
 text::Json rows_json(const RowsLoad& load, const RowsFigures& rows) {
   text::Json json = text::Json::array();
   for (const std::size_t width : load.widths) {
@@ -66,7 +83,8 @@ text::Json rows_json(const RowsLoad& load, const RowsFigures& rows) {
                     {"batch_seconds", rows.seconds(RowsHow::batch, width)},
                     {"longer_batch_seconds", rows.seconds(RowsHow::same_context, width)},
                     {"contiguous_seconds", rows.seconds(RowsHow::contiguous, width)},
-                    {"slots_seconds", rows.seconds(RowsHow::slots, width)}});
+                    {"slots_seconds", rows.seconds(RowsHow::slots, width)},
+                    {"key_rotation_seconds", rows.seconds(RowsHow::key_rotation, width)}});
   }
   return json;
 }
@@ -118,19 +136,24 @@ void add_door_gates(const DoorFigures& doors, std::vector<Gate>& gates) {
   gates.push_back({"digits one step ahead: nats", nats(DoorCase::lead_1), 0.5});
   gates.push_back(
       {"digits at the same step (control): nats - isolated", nats(DoorCase::lead_0) - isolated, -0.1, false});
+  gates.push_back({"one step ahead, views made before tokens are appended (control): nats - isolated",
+                   nats(DoorCase::views_before) - isolated, -0.1, false});
   gates.push_back({"code withheld (control): nats - isolated", nats(DoorCase::withheld) - isolated, -0.1, false});
 }
 
 Result<ExperimentReport> run_hogwild(const ExperimentOptions& options) {
-  const RowsLoad load = load_of(options);
+  RowsLoad load = load_of(options);
   PLAIT_TRY(const LabModel lab, load_lab_model(options));
   PLAIT_TRY(const auto tokenizer, models::Tokenizer::load(lab.model->file()));
+  KeyRotation rotation(*lab.model, *lab.team, std::ranges::max(load.widths), load.tokens);
+  load.rotation = &rotation;
+  load.how.push_back(RowsHow::key_rotation);
   engine::ModelRunner runner(*lab.model, *lab.team);
   PLAIT_TRY(const RowsFigures rows, run_rows(runner, load, base::steady_clock()));
   PLAIT_TRY(const DoorFigures doors, run_door_codes(runner, *tokenizer, {.codes = options.quick ? 2U : 100U}));
-  ExperimentReport report{.text =
-                              fmt::format("{} on {}\n\n{}\n{}", lab.name, lab.machine,
-                                          rows_text(load, rows, RowsHow::contiguous, "Workers:"), doors_text(doors))};
+  ExperimentReport report{.text = fmt::format("{} on {}\n\n{}\n{}\n{}", lab.name, lab.machine,
+                                              rows_text(load, rows, RowsHow::contiguous, "Workers:"),
+                                              rotation_text(load, rows), doors_text(doors))};
   const auto gain_gate = [&](std::size_t width, double least) {
     if (gain(rows, RowsHow::batch, width) < least) {
       report.text += fmt::format("\n{} rows in an ordinary batch do not reach {} x one row here: {:.2f}\n", width,

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
+#include <iterator>
 #include <memory>
 #include <optional>
 
@@ -48,6 +50,11 @@ class RowsRun {
   }
 
   Result<double> measure(RowsHow how, std::size_t width) {
+    if (how == RowsHow::key_rotation) {
+      const double began = clock_.now();
+      load_.rotation->run(width, load_.prompt, load_.tokens);
+      return clock_.now() - began;
+    }
     PLAIT_TRY(const std::vector<SequenceId> rows, make_rows(how, width));
     const double began = clock_.now();
     for (std::size_t i = 0; i < width; ++i) {
@@ -123,6 +130,12 @@ double RowsFigures::ratio(RowsHow a, std::size_t width_a, RowsHow b, std::size_t
   std::vector<double> ratios;
   for (std::size_t i = 0; i < std::min(above.size(), below.size()); ++i) ratios.push_back(above[i] / below[i]);
   return quantile(std::move(ratios), 0.5);
+}
+
+std::vector<double> RowsFigures::sums(RowsHow a, RowsHow b, std::size_t width) const {
+  std::vector<double> both;
+  std::ranges::transform(seconds(a, width), seconds(b, width), std::back_inserter(both), std::plus<>());
+  return both;
 }
 
 Result<RowsFigures> run_rows(engine::Runner& runner, const RowsLoad& load, const base::Clock& clock) {

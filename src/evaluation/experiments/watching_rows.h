@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "engine/runner.h"
+#include "evaluation/experiments/key_rotation.h"
 
 namespace plait::evaluation {
 
@@ -20,6 +21,7 @@ enum class RowsHow {
   same_context,  ///< Ordinary batching again, behind as many tokens as rows that watch each other see on average.
   contiguous,    ///< Each watches all others, which stand in front of its own tokens.
   slots,         ///< The same, at positions of its own.
+  key_rotation,  ///< No rows: what turning the others' keys for each reader would take besides (key_rotation.h).
 };
 
 struct RowsLoad {
@@ -30,6 +32,7 @@ struct RowsLoad {
   std::size_t rounds = 5;
   std::vector<RowsHow> how = {RowsHow::serial, RowsHow::batch, RowsHow::same_context, RowsHow::contiguous,
                               RowsHow::slots};
+  KeyRotation* rotation = nullptr;  ///< For `key_rotation`.
 };
 
 /// Seconds of each round, by how and width.
@@ -39,6 +42,8 @@ class RowsFigures {
   [[nodiscard]] const std::vector<double>& seconds(RowsHow how, std::size_t width) const;
   /// The median over rounds of a / b, each of the same round.
   [[nodiscard]] double ratio(RowsHow a, std::size_t width_a, RowsHow b, std::size_t width_b) const;
+  /// The two of each round together.
+  [[nodiscard]] std::vector<double> sums(RowsHow a, RowsHow b, std::size_t width) const;
 
  private:
   std::map<std::pair<RowsHow, std::size_t>, std::vector<double>> seconds_;

@@ -62,7 +62,11 @@ const batch = (() => {
       const shown = rows.slice(0, ROWS_MAX);
       const most = Math.max(1, ...rows.map((row) => pagesOf(row).reduce((sum, count) => sum + count, 0)));
       const sum = (of) => models.reduce((all, model) => all + model[of], 0);
-      words.textContent = `${sum("running")} of ${dom.plural(sum("rows_max"), "place")} taken, ${sum("waiting")} waiting`;
+      // A model's places, and those beyond them that only clients get of which nothing runs.
+      const taken = models.reduce((all, model) => all + Math.min(model.running, model.rows_max), 0);
+      const beyond = sum("running") - taken;
+      words.textContent = `${taken} of ${dom.plural(sum("rows_max"), "place")} taken, ` +
+        `${beyond > 0 ? `${beyond} more by newcomers, ` : ""}${sum("waiting")} waiting`;
       table.hidden = rows.length === 0;
       const all = sum("sequences");
       more.textContent = all > shown.length ? `… and ${all - shown.length} more` : "";
