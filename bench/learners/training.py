@@ -138,7 +138,7 @@ class Training:
         places = sum(len(batch.places) for batch in batches)
         total = 0.0
         for batch in batches:
-            loss = self.learner.loss(*map(torch.from_numpy, batch[:3]))
+            loss = self.learner.loss(*map(torch.from_numpy, batch.arrays()))
             (loss / places).backward()
             total += loss.item()
         torch.nn.utils.clip_grad_norm_(self.parameters, self.options.clip)
@@ -168,6 +168,6 @@ class Training:
         total, places = 0.0, 0
         for picks in texts.batches(numpy.arange(len(texts)), self.options.batch_tokens):
             batch = texts.batch(picks)
-            total += self.learner.loss(*map(torch.from_numpy, batch[:3])).item()
+            total += self.learner.loss(*map(torch.from_numpy, batch.arrays())).item()
             places += len(batch.places)
         return total / places
