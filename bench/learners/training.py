@@ -11,6 +11,7 @@ import time
 import numpy
 import torch
 
+import vocabulary
 from gguf_writer import LearnerShape, write_gguf
 from learner import Learner
 from texts import Texts
@@ -68,6 +69,8 @@ class Training:
         state = torch.load(self.options.checkpoint)
         if state["shape"] != dataclasses.asdict(self.options.shape):
             raise ValueError(f"{self.options.checkpoint} is of another model: {state['shape']}")
+        if len(state["learner"]["output"]) != vocabulary.SIZE:
+            raise ValueError(f"{self.options.checkpoint} is of another vocabulary")
         self.learner.load_state_dict(state["learner"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])

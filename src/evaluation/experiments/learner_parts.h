@@ -12,8 +12,9 @@ namespace plait::evaluation {
 
 /// What the parts of the report on learners add to.
 struct LearnerParts {
-  explicit LearnerParts(std::uint64_t seed) : table(seed) {}
+  explicit LearnerParts(std::uint64_t drawn) : seed(drawn), table(drawn) {}
 
+  std::uint64_t seed;  ///< Of problems.
   ClaimTable table;
   std::vector<Gate> gates = {};
   std::string text = {};

@@ -33,8 +33,8 @@ struct ProductFigures {
   ProductArm threads;
   ProductArm one_thread;       ///< Control: one outline, of all products.
   ProductArm vote;             ///< Baseline: the answer of most of as many sequential texts as there are products.
-  ProductArm replaced;         ///< Control: what the threads of another problem say in place of its own.
-  Proportion of_other = {};    ///< Of these: the answer is the other problem's.
+  Proportion replaced = {};    ///< Control: right where another problem's threads stand in place of its own;
+  Proportion of_other = {};    ///< of these: the answer is the other problem's.
   Proportion by_rules = {};    ///< Texts in threads that keep to the grammar, with a thread for each product.
   Mean ideal_sequential = {};  ///< Tokens of the generator's own texts.
   Mean ideal_critical = {};
