@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes a learner of CountDown as a GGUF file of architecture llama: floats of 32 bits, the tokens of vocabulary.py.
+"""Writes a learner as a GGUF file of architecture llama: floats of 32 bits, the tokens of vocabulary.py.
 
   shape = LearnerShape(layers=2, width=64, heads=2, kv_heads=1, head_dim=32, ffn=128, context=512)
   write_gguf("learner.gguf", shape, {name: floats(tensor) for name in tensor_shapes(shape)}, "a learner")
@@ -105,7 +105,7 @@ def _padding(size: int) -> int:
 
 
 def write_gguf(path: str | os.PathLike, shape: LearnerShape, tensors: typing.Mapping[str, typing.Any],
-               name: str = "CountDown learner") -> None:
+               name: str = "learner") -> None:
     """Writes the file as a whole or not at all. Raises ValueError where a tensor is missing, unknown or of another
     size than tensor_shapes() says."""
     if sys.byteorder != "little":

@@ -46,24 +46,37 @@ def _by_position(grouped: torch.Tensor, length: int, kv_heads: int) -> torch.Ten
     return heads.reshape(-1, length, kv_heads * group, dim)
 
 
+def _ancestors(exits: torch.Tensor) -> torch.Tensor:
+    """[sequence, position that sees, position]: 0 where it is an ancestor or the same, else minus infinity."""
+    places = torch.arange(exits.shape[1])
+    seen = (places[:, None] >= places) & (places[:, None] < exits[:, None, :])
+    return torch.zeros(seen.shape).masked_fill_(~seen, -math.inf)
+
+
 class _Attention(torch.autograd.Function):
-    """Causal attention with rotated queries and keys: [sequence, position, heads + 2 kv_heads, dim], values last, to
-    [sequence, position, heads, dim]. `turns`: [position, 1, dim / 2]."""
+    """Attention with rotated queries and keys: [sequence, position, heads + 2 kv_heads, dim], values last, to
+    [sequence, position, heads, dim]. `turns`: [position, 1, dim / 2], or of each sequence. Causal; `mask`, if there is
+    one, is added to scores and hides more: [sequence, position that sees, position]."""
 
     @staticmethod
-    def forward(ctx, stacked, turns, kv_heads):
+    def forward(ctx, stacked, turns, kv_heads, mask):
         length, heads, dim = stacked.shape[1], stacked.shape[2] - 2 * kv_heads, stacked.shape[3]
         query = _by_group(_rotated(stacked[:, :, :heads], turns * dim ** -0.5), kv_heads)
         key = _by_group(_rotated(stacked[:, :, heads:heads + kv_heads], turns), kv_heads)
         value = _by_group(stacked[:, :, heads + kv_heads:], kv_heads)
         group = heads // kv_heads
         hidden = torch.full((BLOCK, BLOCK), -math.inf, dtype=stacked.dtype).triu(1).repeat_interleave(group, 0)
+        if mask is not None:
+            mask = mask.to(stacked.dtype).repeat_interleave(kv_heads, 0).unsqueeze(2)
         out, shares = torch.empty_like(query), []
         for begin in range(0, length, BLOCK):
             end = min(length, begin + BLOCK)
             rows = slice(begin * group, end * group)
             scores = torch.bmm(query[:, rows], key[:, :end].transpose(1, 2))
-            scores[:, :, begin:] += hidden[:(end - begin) * group, :end - begin]
+            if mask is None:
+                scores[:, :, begin:] += hidden[:(end - begin) * group, :end - begin]
+            else:
+                scores.view(-1, end - begin, group, end).add_(mask[:, begin:end, :, :end])
             shares.append(torch.softmax(scores, -1))
             out[:, rows] = torch.bmm(shares[-1], value[:, :end])
         ctx.kv_heads = kv_heads
@@ -88,7 +101,7 @@ class _Attention(torch.autograd.Function):
         back = turns.conj().resolve_conj()
         of_query, of_key, of_value = (_by_position(part, length, ctx.kv_heads) for part in (of_query, of_key, of_value))
         parts = [_rotated(of_query, back * dim ** -0.5), _rotated(of_key, back), of_value]
-        return torch.cat(parts, 2), None, None
+        return torch.cat(parts, 2), None, None, None
 
 
 class _GatedProduct(torch.autograd.Function):
@@ -140,21 +153,26 @@ class Learner(torch.nn.Module):
                                                  / shape.head_dim))
         self.turns = torch.polar(torch.ones_like(angles), angles).to(torch.complex64).unsqueeze(1)
 
-    def loss(self, tokens: torch.Tensor, places: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def loss(self, tokens: torch.Tensor, places: torch.Tensor, targets: torch.Tensor,
+             depths: torch.Tensor | None = None, exits: torch.Tensor | None = None) -> torch.Tensor:
         """The sum of -ln p(target) over places, which count rows of `tokens`, [sequence, position], one after
-        another."""
+        another. Of tries (tries.py) with the depth and the exit of each token."""
+        return functional.cross_entropy(self.logits(tokens, places, depths, exits), targets, reduction="sum")
+
+    def logits(self, tokens: torch.Tensor, places: torch.Tensor, depths: torch.Tensor | None = None,
+               exits: torch.Tensor | None = None) -> torch.Tensor:
         shape = self.shape
         sequences, length = tokens.shape
-        turns = self.turns[:length]
+        turns = self.turns[:length] if depths is None else self.turns[depths]
+        mask = None if exits is None else _ancestors(exits)
         stream = functional.embedding(tokens.view(-1), self.embedding)
         for layer in self.layers:
             stacked = self._product(self._norm(stream), layer["query_key_value"])
-            seen = _Attention.apply(stacked.view(sequences, length, -1, shape.head_dim), turns, shape.kv_heads)
+            seen = _Attention.apply(stacked.view(sequences, length, -1, shape.head_dim), turns, shape.kv_heads, mask)
             stream = stream + self._product(seen.view(stream.shape[0], -1), layer["attention_output"]).float()
             gated = _GatedProduct.apply(self._product(self._norm(stream), layer["gate_up"]))
             stream = stream + self._product(gated, layer["down"]).float()
-        logits = self._product(self._norm(stream.index_select(0, places)), self.output).float()
-        return functional.cross_entropy(logits, targets, reduction="sum")
+        return self._product(self._norm(stream.index_select(0, places)), self.output).float()
 
     def _norm(self, stream: torch.Tensor) -> torch.Tensor:
         return functional.layer_norm(stream, stream.shape[-1:], None, None, self.shape.epsilon)

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Trains a small learner of CountDown on the CPU and writes it as GGUF, which plait runs.
+"""Trains a small learner on the CPU, of CountDown or of sums in threads, and writes it as GGUF, which plait runs.
 
   build/release/plait-lab traces spawned 100000 > spawned.jsonl            lines of {"prompt": TEXT, "text": TEXT}
   build/release/plait-lab traces spawned 300 --part validation > held-out.jsonl
   bench/learners/train.py spawned.jsonl --out spawned.gguf --bf16 --minutes 30 --validation held-out.jsonl
+  build/release/plait-lab traces products 80000 > products.jsonl
+  bench/learners/train.py products.jsonl --out threads.gguf --layers 4 --context 512 --batch-tokens 4096 --minutes 70
   build/release/plait ask -m ./spawned.gguf 'Current state: 24 from [3,5,7], operations []'
 
 Needs PyTorch and a good BLAS: `apt-get install python3-torch libopenblas0-pthread`, run with /usr/bin/python3. Of the

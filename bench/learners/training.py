@@ -11,6 +11,7 @@ import time
 import numpy
 import torch
 
+import vocabulary
 from gguf_writer import LearnerShape, write_gguf
 from learner import Learner
 from texts import Texts
@@ -68,6 +69,8 @@ class Training:
         state = torch.load(self.options.checkpoint)
         if state["shape"] != dataclasses.asdict(self.options.shape):
             raise ValueError(f"{self.options.checkpoint} is of another model: {state['shape']}")
+        if len(state["learner"]["output"]) != vocabulary.SIZE:
+            raise ValueError(f"{self.options.checkpoint} is of another vocabulary")
         self.learner.load_state_dict(state["learner"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])
@@ -138,7 +141,7 @@ class Training:
         places = sum(len(batch.places) for batch in batches)
         total = 0.0
         for batch in batches:
-            loss = self.learner.loss(*map(torch.from_numpy, batch[:3]))
+            loss = self.learner.loss(*map(torch.from_numpy, batch.arrays()))
             (loss / places).backward()
             total += loss.item()
         torch.nn.utils.clip_grad_norm_(self.parameters, self.options.clip)
@@ -168,6 +171,6 @@ class Training:
         total, places = 0.0, 0
         for picks in texts.batches(numpy.arange(len(texts)), self.options.batch_tokens):
             batch = texts.batch(picks)
-            total += self.learner.loss(*map(torch.from_numpy, batch[:3])).item()
+            total += self.learner.loss(*map(torch.from_numpy, batch.arrays())).item()
             places += len(batch.places)
         return total / places

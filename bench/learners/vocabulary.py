@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The vocabulary of learners of CountDown: the phrases of src/reasoning/search_trace.h and spawn_grammar.h, and bytes.
+"""The vocabulary of learners: the phrases of src/reasoning/search_trace.h, spawn_grammar.h and outline_grammar.h, and
+bytes.
 
   ids = encode("Current state: 24 from [3,5], operations []\\n")    # never END, whatever the text says
   text = decode(ids)
@@ -20,6 +21,7 @@ PHRASES = (
     "<Calling Sub Searches>", "<End Calling Sub Searches>", "<Sub Searches>", "<End Sub Searches>",
     " at node #", "Goal reached", "No solution",
     "Child budget: ", "Draft: ", "Workspace:", "Answer: ",
+    "<Parallel>", "</Parallel>", "<Outlines>", "</Outlines>", "<Outline>", "</Outline>", "<Thread>", "</Thread>",
 )
 END_TEXT = "<|end|>"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Learners of CountDown (bench/learners) in plait: their ids, and the numbers of a forward pass in plain Python."""
+"""Learners (bench/learners) in plait: their ids, and the numbers of a forward pass in plain Python."""
 import array
 import itertools
 import math
@@ -50,6 +50,20 @@ Current state: 24 from [2,36], operations [3*12=36]
 Goal reached: 24 is 24
 <End Sub Searches>
 """
+THREADS = """\
+What is 23*45+67*89?
+Threads:
+<Parallel>
+<Outlines>
+<Outline>1: 23*45</Outline>
+<Outline>2: 67*89</Outline>
+</Outlines>
+<Thread>
+1:23*45=23*40+23*5, 23*40=920, 23*5=115, 920+115=1035</Thread><Thread>
+2:67*89=67*80+67*9, 67*80=5360, 67*9=603, 5360+603=5963</Thread>
+</Parallel>
+1035+5963=6998
+Answer: 6998"""
 # Phrases that overlap, phrases that do not end, and what is no phrase.
 ODD = [": is from [: at node #", "Draft: is not is not ", "Current state", "No solution", "<|end|>", " ",
        "é☃ \u0000\t'll Ġ"]
@@ -147,9 +161,22 @@ def setUpModule():  # noqa: N802
 
 class TokensTest(unittest.TestCase):
     def test_ids_are_those_of_the_vocabulary(self):
-        for text in [SEARCH, SPAWN, JOIN, SPAWN + JOIN, *ODD, *vocabulary.PHRASES]:
+        for text in [SEARCH, SPAWN, JOIN, SPAWN + JOIN, THREADS, *ODD, *vocabulary.PHRASES]:
             with self.subTest(text=text):
                 self.assert_same_ids(text)
+
+    def test_tags_of_threads_are_one_token_each(self):
+        for tag in ("Parallel", "Outlines", "Outline", "Thread"):
+            for text in (f"<{tag}>", f"</{tag}>"):
+                self.assertEqual(len(vocabulary.encode(text)), 1)
+
+    def test_a_thread_behind_its_header_is_two_texts(self):
+        """The strategy reads headers by themselves: a text that is read as a whole has the same ids if it does not
+        begin with a space."""
+        header, said = "\n<Thread>\n1:", "23*45=1035</Thread>"
+        self.assertEqual(vocabulary.encode(header + said), vocabulary.encode(header) + vocabulary.encode(said))
+        self.assertNotEqual(vocabulary.encode(header + " " + said),
+                            vocabulary.encode(header) + vocabulary.encode(" " + said))
 
     def test_phrases_side_by_side(self):
         pairs = map("".join, itertools.product(vocabulary.PHRASES, repeat=2))

@@ -16,9 +16,10 @@
 
 #include "evaluation/countdown.h"
 #include "evaluation/countdown_search.h"
-#include "evaluation/experiments/claim_table.h"
 #include "evaluation/experiments/learner_arms.h"
 #include "evaluation/experiments/learner_drafts.h"
+#include "evaluation/experiments/learner_parts.h"
+#include "evaluation/experiments/learner_threads.h"
 #include "evaluation/experiments/model_thinking.h"
 #include "evaluation/proportion.h"
 #include "reasoning/mac_count.h"
@@ -34,16 +35,8 @@ constexpr std::uint64_t kSeed = 3920;
 constexpr std::size_t kNumbers = 3;
 constexpr std::size_t kWays = 8;
 constexpr double kTemperature = 0.7;
+constexpr std::size_t kAlone = 50;
 constexpr double kCollapsed = 0.4;  // of N: so many different first moves at most
-
-/// What the parts of the report add to.
-struct Parts {
-  ClaimTable table{kSeed};
-  std::vector<Gate> gates = {};
-  std::string text = {};
-  text::Json json = text::Json::object();
-  std::vector<ChartPanel> panels = {};
-};
 
 /// A learner of the folder; null: it is not there.
 Result<std::unique_ptr<ModelThinking>> load(const std::filesystem::path& folder, std::string_view name) {
@@ -84,7 +77,7 @@ Proportion searches_within(const ModelThinking& learner, std::span<const Countdo
 }
 
 void compare_at(std::size_t n, std::size_t budget, double compute, const LearnerTraces& traces,
-                const LearnerPaths& paths, Parts& parts) {
+                const LearnerPaths& paths, LearnerParts& parts) {
   const Proportion any = paths.pass(n);
   const Proportion trace = traces.solved_within(budget);
   Discordant discordant;
@@ -111,7 +104,7 @@ void compare_at(std::size_t n, std::size_t budget, double compute, const Learner
 
 /// Card 39: one long search or many short answers.
 Result<void> backtrack(ModelThinking& direct, ModelThinking& searching, std::span<const CountdownProblem> problems,
-                       const LearnerPaths& paths, Parts& parts) {
+                       const LearnerPaths& paths, LearnerParts& parts) {
   PLAIT_TRY(const LearnerTraces traces, run_traces(searching, problems));
   parts.text += fmt::format(
       "One long search or many short answers: {} problems, T = {}; a text takes {:.0f} tokens, an answer {:.0f}; "
@@ -144,7 +137,7 @@ Result<void> backtrack(ModelThinking& direct, ModelThinking& searching, std::spa
 
 /// What both parts on short answers know of them alone.
 Result<void> add_answers(ModelThinking& direct, std::span<const CountdownProblem> problems, const LearnerPaths& paths,
-                         Parts& parts) {
+                         LearnerParts& parts) {
   parts.table.add("16 answers, majority", "within 5 points of one answer (card)", paths.majority.at(16),
                   fmt::format("{:.3f}, one answer", paths.pass(1).value()));
   parts.table.add("answers whose every step is allowed", "-", paths.legal);
@@ -166,7 +159,7 @@ Result<void> add_answers(ModelThinking& direct, std::span<const CountdownProblem
 }
 
 /// Card 53: answers that each begin with another move.
-Result<void> outlines(ModelThinking& direct, std::span<const CountdownProblem> problems, Parts& parts) {
+Result<void> outlines(ModelThinking& direct, std::span<const CountdownProblem> problems, LearnerParts& parts) {
   parts.text += fmt::format(
       "\nAnswers that each begin with another move: N = {}\n"
       "    T  independent  with ways  ratio   McNemar  one way  illegal  majority         first moves  values       "
@@ -218,7 +211,7 @@ Result<void> outlines(ModelThinking& direct, std::span<const CountdownProblem> p
 }
 
 /// Card 20: more children, more solved.
-Result<void> children(ModelThinking& learner, std::span<const CountdownProblem> problems, Parts& parts) {
+Result<void> children(ModelThinking& learner, std::span<const CountdownProblem> problems, LearnerParts& parts) {
   parts.text += "\nSearches that call children: solved, children, tokens of all, of the longest chain\n";
   parts.json["children"] = text::Json::array();
   std::vector<LearnerSearches> all;
@@ -260,7 +253,7 @@ Result<void> children(ModelThinking& learner, std::span<const CountdownProblem> 
 
 /// Card 19: drafts, and one answer that has read them.
 Result<void> refining(ModelThinking& direct, ModelThinking& learner, std::span<const CountdownProblem> problems,
-                      Parts& parts) {
+                      LearnerParts& parts) {
   PLAIT_TRY(const RefineFigures figures, run_refining(direct, learner, problems, kSeed + 2));
   parts.text +=
       "\nDrafts and what is made of them: solved, tokens of the longest chain, of all, McNemar beside one draft\n";
@@ -322,11 +315,12 @@ Result<ExperimentReport> run_learners(const ExperimentOptions& options) {
   PLAIT_TRY(const auto searching, load(options.learners, "depth-first"));
   PLAIT_TRY(const auto spawning, load(options.learners, "spawned"));
   PLAIT_TRY(const auto refined, load(options.learners, "refined"));
-  if (!direct && !spawning) {
+  PLAIT_TRY(const auto threads, load(options.learners, "threads"));
+  if (!direct && !spawning && !threads) {
     return base::fail(base::ErrorCode::invalid_argument,
-                      options.learners.string() + " has neither direct.gguf nor spawned.gguf");
+                      options.learners.string() + " has neither direct.gguf nor spawned.gguf nor threads.gguf");
   }
-  Parts parts;
+  LearnerParts parts(kSeed);
   if (direct) {
     PLAIT_TRY(const LearnerPaths paths,
               run_paths(*direct, problems, {.n = 16, .temperature = kTemperature, .seed = kSeed}));
@@ -342,19 +336,23 @@ Result<ExperimentReport> run_learners(const ExperimentOptions& options) {
   if (spawning) {
     PLAIT_TRY_VOID(children(*spawning, problems, parts));
   }
+  if (threads) {
+    PLAIT_TRY_VOID(add_products(*threads, count, options.quick ? 1 : kAlone, parts));
+  }
   ExperimentReport report;
   report.text = fmt::format(
-      "Small models trained for CountDown with {} numbers, {} problems none of them was trained on\n\n{}\n{}", kNumbers,
-      problems.size(), parts.table.text(), parts.text);
+      "Small models trained for CountDown with {} numbers and for sums of products, {} problems of each that none of "
+      "them was trained on\n\n{}\n{}",
+      kNumbers, problems.size(), parts.table.text(), parts.text);
   report.gates = std::move(parts.gates);
   report.json = std::move(parts.json);
   report.json["experiment"] = "learners";
   report.json["problems"] = problems.size();
   report.json["claims"] = parts.table.json();
   report.json["gates"] = gates_json(report.gates);
-  report.chart = {.title = "Trained models of CountDown",
-                  .x_label = "10^9 multiply-adds; children",
-                  .y_label = "solved",
+  report.chart = {.title = "Trained models",
+                  .x_label = "10^9 multiply-adds; children; products",
+                  .y_label = "solved; tokens",
                   .panels = std::move(parts.panels),
                   .columns = 2};
   return report;
@@ -364,7 +362,7 @@ Result<ExperimentReport> run_learners(const ExperimentOptions& options) {
 
 Experiment learners_experiment() {
   return {.name = "learners",
-          .about = "Small trained models: many short answers or one long search, first moves, children",
+          .about = "Small trained models: many short answers or one long search, first moves, children, threads",
           .run = run_learners};
 }
 

@@ -9,6 +9,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,8 +19,13 @@
 #include "evaluation/experiment.h"
 #include "evaluation/experiments/enumerations.h"
 #include "evaluation/experiments/learner_drafts.h"
+#include "evaluation/experiments/product_texts.h"
+#include "evaluation/experiments/trace_command.h"
+#include "reasoning/arithmetic.h"
+#include "reasoning/outline_grammar.h"
 #include "testing/temp_dir.h"
 #include "testing/tiny_model.h"
+#include "text/json.h"
 
 namespace plait::evaluation {
 namespace {
@@ -98,6 +106,100 @@ TEST(Coverage, OfARandomModelIsCounted) {
     EXPECT_LE(arm["coverage"].get<double>(), 1);
   }
   EXPECT_FALSE(coverage_experiment().run({.quick = true}));
+}
+
+TEST(ProductProblems, NoneIsInTwoParts) {
+  const auto key = [](const ThreadTaskOptions& problem) {
+    std::vector<std::string> products = product_task(problem, ProductForm::threads).outlines;
+    std::ranges::sort(products);
+    return products;
+  };
+  // Sums of one product: there are few enough of them to meet.
+  std::set<std::vector<std::string>> training;
+  for (const auto& problem : product_problems({.products = 1, .seed = 1}, 3000)) training.insert(key(problem));
+  for (const auto part : {CountdownPart::validation, CountdownPart::test}) {
+    for (const auto& problem : product_problems({.products = 1, .part = part, .seed = 2}, 300)) {
+      EXPECT_FALSE(training.contains(key(problem)));
+    }
+  }
+}
+
+TEST(ProductProblems, MoreBeginAsFewer) {
+  const auto few = product_problems({.part = CountdownPart::test, .seed = 3}, 10);
+  const auto more = product_problems({.part = CountdownPart::test, .seed = 3}, 60);
+  std::set<std::size_t> sizes;
+  for (std::size_t i = 0; i < more.size(); ++i) {
+    sizes.insert(more[i].products);
+    if (i >= few.size()) continue;
+    EXPECT_EQ(few[i].seed, more[i].seed);
+  }
+  EXPECT_EQ(sizes, (std::set<std::size_t>{3, 4, 5}));
+}
+
+TEST(ProductTexts, AreRightInEveryForm) {
+  const ThreadTaskOptions problem{.products = 2, .in_steps = true, .seed = 8};
+  const ThreadTask task = product_task(problem, ProductForm::threads);
+  EXPECT_EQ(product_prompt(task, ProductForm::threads), task.question + "\nThreads:\n");
+  for (const auto& one : product_problems({.seed = 4}, 50)) {
+    for (const auto form : {ProductForm::sequential, ProductForm::threads, ProductForm::one_thread}) {
+      const ThreadTask some = product_task(one, form);
+      const std::string text = form == ProductForm::sequential ? some.sequential() : some.whole();
+      EXPECT_TRUE(reasoning::check_trajectory(text)) << text;
+      EXPECT_EQ(text.contains("<Parallel>"), form != ProductForm::sequential);
+      EXPECT_TRUE(text.ends_with("\nAnswer: " + std::to_string(some.answer)));
+      // Every equation in it holds.
+      for (std::size_t at = text.find('='); at != std::string::npos; at = text.find('=', at + 1)) {
+        const std::size_t begin = text.find_last_of(" \n:=", at - 1) + 1;
+        const std::size_t end = std::min(text.find_first_of(",\n<=", at + 1), text.size());
+        EXPECT_EQ(reasoning::evaluate(text.substr(begin, at - begin)).value().value,
+                  reasoning::evaluate(text.substr(at + 1, end - at - 1)).value().value)
+            << text.substr(begin, end - begin);
+      }
+    }
+  }
+}
+
+TEST(ProductTexts, TakeAllForms) {
+  std::map<std::string, std::size_t> forms;
+  for (const auto& problem : product_problems({.seed = 5}, 400)) {
+    const TrainingText text = product_text(problem);
+    ++forms[text.prompt.substr(text.prompt.find('\n') + 1)];
+  }
+  ASSERT_EQ(forms.size(), 3U);
+  EXPECT_NEAR(static_cast<double>(forms["One thread:\n"]), 40, 25);
+  EXPECT_NEAR(static_cast<double>(forms["Threads:\n"]), 180, 40);
+}
+
+TEST(Traces, OfProductsAreLinesOfTheirTexts) {
+  std::string lines;
+  const auto write = [&](std::string_view line) { lines += line; };
+  ASSERT_TRUE(write_traces({"products", "3", "--products", "4", "--seed", "6", "--part", "test"}, write));
+  std::istringstream stream(lines);
+  std::string line;
+  for (const auto& problem : product_problems({.products = 4, .part = CountdownPart::test, .seed = 6}, 3)) {
+    ASSERT_TRUE(std::getline(stream, line));
+    const auto json = text::parse_json(line);
+    ASSERT_TRUE(json);
+    EXPECT_EQ((*json)["prompt"], product_text(problem).prompt);
+    EXPECT_EQ((*json)["text"], product_text(problem).text);
+  }
+  EXPECT_FALSE(std::getline(stream, line));
+  EXPECT_FALSE(write_traces({"products", "3", "--products", "10"}, write));
+}
+
+TEST(Learners, RunThreadsOfARandomModel) {
+  const testing::TempDir folder;
+  write_tiny_model(folder / "threads.gguf");
+  const auto report = learners_experiment().run({.quick = true, .learners = folder.path()});
+  ASSERT_TRUE(report) << report.error().chain();
+  const auto& json = report->json["threads"];
+  for (const char* form : {"sequential", "threads", "one thread", "vote"}) {
+    EXPECT_EQ(json[form]["n"], 4U) << form;
+    EXPECT_EQ(json[form]["solved"], 0) << form;
+    EXPECT_GE(json[form]["total"].get<double>(), json[form]["critical"].get<double>()) << form;
+  }
+  EXPECT_EQ(json["p"], 1);
+  EXPECT_EQ(report->chart.panels.size(), 1U);
 }
 
 TEST(Learners, TakeWhatIsThere) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -27,14 +28,25 @@ Product draw_product(std::uint64_t seed) {
   return {two_digits(0), two_digits(1)};
 }
 
-/// ` 23*45=23*40+23*5, 23*40=920, 23*5=115, 920+115=1035`
+/// `23*45=23*40+23*5, 23*40=920, 23*5=115, 920+115=1035`
 std::string line_of(const Product& product, std::size_t checks) {
   const std::int64_t ones = product.right % 10;
   const std::int64_t tens = product.right - ones;
-  std::string line = fmt::format(" {0}*{1}={0}*{2}+{0}*{3}, {0}*{2}={4}, {0}*{3}={5}, {4}+{5}={6}", product.left,
+  std::string line = fmt::format("{0}*{1}={0}*{2}+{0}*{3}, {0}*{2}={4}, {0}*{3}={5}, {4}+{5}={6}", product.left,
                                  product.right, tens, ones, product.left * tens, product.left * ones, product.value());
   for (std::size_t i = 0; i < checks; ++i) line += fmt::format(", again {}={}", product.text(), product.value());
   return line;
+}
+
+/// `1035+920=1955, 1955+115=2070`; of one value itself.
+std::string running_sums(const std::vector<std::int64_t>& values) {
+  std::vector<std::string> steps;
+  std::int64_t sum = values.front();
+  for (std::size_t i = 1; i < values.size(); ++i) {
+    steps.push_back(fmt::format("{}+{}={}", sum, values[i], sum + values[i]));
+    sum += values[i];
+  }
+  return steps.empty() ? std::to_string(sum) : fmt::format("{}", fmt::join(steps, ", "));
 }
 
 }  // namespace
@@ -71,7 +83,8 @@ ThreadTask sum_of_products(const ThreadTaskOptions& options) {
     const Product product = draw_product(seed);
     factors.push_back(product.text());
     values.push_back(product.value());
-    task.threads.push_back(line_of(product, base::random_u64(seed, 2) % (options.checks_most + 1)));
+    task.threads.push_back((options.in_steps ? "" : " ") +
+                           line_of(product, base::random_u64(seed, 2) % (options.checks_most + 1)));
     task.answer += product.value();
   }
   task.outlines = factors;
@@ -80,7 +93,9 @@ ThreadTask sum_of_products(const ThreadTaskOptions& options) {
     task.threads = {fmt::format("{}", fmt::join(task.threads, "\n"))};
   }
   task.question = fmt::format("What is {}?", fmt::join(factors, "+"));
-  task.conclusion = fmt::format("{}={}\nAnswer: {}", fmt::join(values, "+"), task.answer, task.answer);
+  const std::string sum =
+      options.in_steps ? running_sums(values) : fmt::format("{}={}", fmt::join(values, "+"), task.answer);
+  task.conclusion = fmt::format("{}\nAnswer: {}", sum, task.answer);
   return task;
 }
 

@@ -38,6 +38,7 @@ struct ThreadTaskOptions {
   std::size_t products = 4;     ///< 1 to 9.
   bool one_thread = false;      ///< All lines in a single thread: the control.
   std::size_t checks_most = 0;  ///< A line is checked again so often, drawn: threads of very different lengths.
+  bool in_steps = false;        ///< For learners: values are added one by one, and no line begins with a space.
   std::uint64_t seed = 0;
 };
 [[nodiscard]] ThreadTask sum_of_products(const ThreadTaskOptions& options);

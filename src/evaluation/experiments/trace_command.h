@@ -12,8 +12,8 @@ namespace plait::evaluation {
 
 /// `plait-lab traces KIND COUNT [OPTIONS]`, with the words behind `traces`: gives `write` a JSON object a line,
 /// {"prompt", "text"}, for the texts that learners are trained on (evaluation/training_texts.h), those of COUNT
-/// problems. `refined` texts hold drafts of a learner. Errors: invalid_argument (a word); out_of_resources (there are
-/// not so many problems); those of ModelThinking.
+/// problems. `refined` texts hold drafts of a learner; `products` are sums (evaluation/experiments/product_texts.h).
+/// Errors: invalid_argument (a word); out_of_resources (there are not so many problems); those of ModelThinking.
 [[nodiscard]] base::Result<void> write_traces(const std::vector<std::string>& words,
                                               const std::function<void(std::string_view)>& write);
 
