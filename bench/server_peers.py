@@ -60,14 +60,20 @@ LOADS = {
                   "--prompt", "32", "--output", "32"], 25, 512),
     "open": (["strangers", "--rate", "2", "--requests", "40", "--prompt", "96", "--output", "32"], 32, 256),
 }
+
+
+def with_requests(kind: str, count: int, *more: str) -> tuple[list[str], int, int]:
+    options, streams, tokens = LOADS[kind]
+    place = options.index("--requests") + 1
+    return [*options[:place], str(count), *options[place + 1:], *more], streams, tokens
+
+
 # Enough for a p99: 336 later turns, 320 strangers who come at once and at random, 300 requests of a light client.
 PERCENTILES = LOADS | {
-    "strangers": (["strangers", "--users", "32", "--requests", "320", "--prompt", "128", "--output", "64"], 32, 256),
-    "sessions": (["sessions", "--users", "16", "--requests", "112", "--turns", "4", "--prompt", "128", "--turn-prompt",
-                  "48", "--output", "32", "--pause", "1"], 16, 768),
-    "fairness": (["fairness", "--requests", "300", "--heavy", "24", "--heavy-prompt", "300", "--heavy-output", "160",
-                  "--prompt", "32", "--output", "32", "--pause", "0.3"], 25, 512),
-    "open": (["strangers", "--rate", "2", "--requests", "320", "--prompt", "96", "--output", "32"], 32, 256),
+    "strangers": with_requests("strangers", 320),
+    "sessions": with_requests("sessions", 112),
+    "fairness": with_requests("fairness", 300, "--pause", "0.3"),
+    "open": with_requests("open", 320),
 }
 QUICK = {
     "single": (["single", "--requests", "2", "--prompt", "32", "--output", "8"], 1, 128),

@@ -9,11 +9,10 @@ import http.server
 import json
 import pathlib
 import statistics
-import subprocess
 import tempfile
 import threading
 
-from client import serving
+from client import run_plait, serving
 from figures import Gate, Report, number, spread, table
 from threads import thread_seconds
 
@@ -52,14 +51,14 @@ def measure(setup, arm: str, sizes: tuple[int, int], seed: int) -> dict:
         on = (f"PLAIT_SERVER_TRACE_FILE={file}", f"PLAIT_SERVER_OTLP_URL=http://127.0.0.1:{collector.server_port}")
         with serving(setup, environment=on if arm == ARMS[1] else ()) as client:
             before = thread_seconds(client.pid)
-            done = subprocess.run([setup.plait, "bench", "serve", "strangers", "--users", str(users), "--requests",
-                                   str(requests), "--prompt", "64", "--output", "16", "--url", client.url, "--seed",
-                                   str(seed), "--json", "--no-progress"], capture_output=True, text=True, check=True)
+            done = run_plait(setup, "bench", "serve", "strangers", "--users", str(users), "--requests", str(requests),
+                             "--prompt", "64", "--output", "16", "--url", client.url, "--seed", str(seed),
+                             "--no-progress")
             after = thread_seconds(client.pid)
         # The server has ended, so it has sent and written what it had.
         lines = file.read_text().count("\n") if file.exists() else 0
         collector.shutdown()
-        return {"arm": arm, "seconds": json.loads(done.stdout)["seconds"], "requests": requests,
+        return {"arm": arm, "seconds": done["seconds"], "requests": requests,
                 "processor_seconds": sum(after) - sum(before), "http_seconds": after[0] - before[0],
                 "lines": lines, "spans": collector.spans}
 

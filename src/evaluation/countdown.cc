@@ -122,9 +122,7 @@ std::optional<std::vector<Step>> solve(const SearchState& state) {
 
 }  // namespace
 
-CountdownPart part_of(const CountdownProblem& problem) {
-  std::uint64_t hash = 0;
-  for (const std::int64_t number : key_of(problem)) hash = base::mix64(hash + static_cast<std::uint64_t>(number) + 1);
+CountdownPart part_of_hash(std::uint64_t hash) {
   switch (base::mix64(hash) % 10) {
     case 0:
       return CountdownPart::validation;
@@ -133,6 +131,12 @@ CountdownPart part_of(const CountdownProblem& problem) {
     default:
       return CountdownPart::training;
   }
+}
+
+CountdownPart part_of(const CountdownProblem& problem) {
+  std::uint64_t hash = 0;
+  for (const std::int64_t number : key_of(problem)) hash = base::mix64(hash + static_cast<std::uint64_t>(number) + 1);
+  return part_of_hash(hash);
 }
 
 base::Result<std::vector<CountdownProblem>> countdown_problems(const CountdownOptions& options, std::size_t count) {

@@ -27,6 +27,8 @@ struct CountdownProblem {
 /// them, whatever the seeds. Eight of ten are for training.
 enum class CountdownPart { training, validation, test };
 [[nodiscard]] CountdownPart part_of(const CountdownProblem& problem);
+/// A tenth of all hashes each for validation and test, the rest for training.
+[[nodiscard]] CountdownPart part_of_hash(std::uint64_t hash);
 
 struct CountdownOptions {
   std::size_t numbers = 4;  ///< 2 to 6.

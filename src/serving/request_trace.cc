@@ -53,6 +53,20 @@ std::string error_of(int status, const Refusal* why) {
   return status >= 400 ? std::to_string(status) : std::string();
 }
 
+/// Of an answer's engine::Usage, or of a strategy's call.
+template <class Used>
+operations::GenerationRecord generation_of(engine::EndReason reason, const Used& used, std::size_t computed) {
+  return {.reason = std::string(name(reason)),
+          .waited_seconds = used.waited_seconds,
+          .prompt_seconds = used.prompt_seconds,
+          .decode_seconds = used.decode_seconds,
+          .tokens = used.generated_tokens,
+          .cached = used.cached_tokens,
+          .computed = computed,
+          .preemptions = used.preemptions,
+          .preempted_at = {}};
+}
+
 }  // namespace
 
 RequestTrace::RequestTrace(Telemetry& telemetry, std::string_view endpoint, const HttpRequest& request, double now)
@@ -109,15 +123,7 @@ void RequestTrace::text(std::size_t choice, double now) {
 void RequestTrace::add_generations(const Exchange& exchange) {
   for (std::size_t i = 0; i < exchange.size(); ++i) {
     const engine::Usage& usage = exchange.engine_usage(i);
-    record_.generations.push_back({.reason = std::string(name(exchange.reason(i))),
-                                   .waited_seconds = usage.waited_seconds,
-                                   .prompt_seconds = usage.prompt_seconds,
-                                   .decode_seconds = usage.decode_seconds,
-                                   .tokens = usage.generated_tokens,
-                                   .cached = usage.cached_tokens,
-                                   .computed = usage.computed_tokens,
-                                   .preemptions = usage.preemptions,
-                                   .preempted_at = {}});
+    record_.generations.push_back(generation_of(exchange.reason(i), usage, usage.computed_tokens));
     const std::size_t timed = std::min(usage.preemptions, usage.preempted_at.size());
     record_.generations.back().preempted_at.assign(usage.preempted_at.begin(), usage.preempted_at.begin() + timed);
   }
@@ -125,16 +131,8 @@ void RequestTrace::add_generations(const Exchange& exchange) {
 
 void RequestTrace::add_calls(const std::vector<reasoning::CallRecord>& calls) {
   for (const reasoning::CallRecord& call : calls) {
-    record_.generations.push_back({.reason = std::string(name(call.reason)),
-                                   .waited_seconds = call.waited_seconds,
-                                   .prompt_seconds = call.prompt_seconds,
-                                   .decode_seconds = call.decode_seconds,
-                                   .tokens = call.generated_tokens,
-                                   .cached = call.cached_tokens,
-                                   .computed = call.prefilled_tokens,
-                                   .preemptions = call.preemptions,
-                                   .preempted_at = {},
-                                   .begin_seconds = call.start});
+    record_.generations.push_back(generation_of(call.reason, call, call.prefilled_tokens));
+    record_.generations.back().begin_seconds = call.start;
   }
   set_usage(usage_numbers(calls));
 }

@@ -30,10 +30,6 @@ using reasoning::Thought;
 
 constexpr std::size_t kAnswerTokens = 128;  // a solution of four numbers takes some 110
 
-ThinkOptions greedy(std::string prompt, const ModelThinking& learner) {
-  return {.raw = std::move(prompt), .sampler = {.temperature = 0}, .call_tokens = learner.context()};
-}
-
 /// What several answers to one problem come to. An answer is its whole text, the prompt included.
 class PathCounter {
  public:
@@ -101,6 +97,10 @@ const CountdownProblem& next_to(std::span<const CountdownProblem> problems, std:
 
 }  // namespace
 
+ThinkOptions ask_greedily(std::string prompt, const ModelThinking& learner) {
+  return {.raw = std::move(prompt), .sampler = {.temperature = 0}, .call_tokens = learner.context()};
+}
+
 Proportion LearnerTraces::solved_within(std::size_t budget) const {
   Proportion proportion;
   for (std::size_t i = 0; i < solved_at.size(); ++i) proportion.add(solved(i, budget));
@@ -109,7 +109,7 @@ Proportion LearnerTraces::solved_within(std::size_t budget) const {
 
 Result<LearnerTraces> run_traces(ModelThinking& learner, std::span<const CountdownProblem> problems) {
   std::vector<ThinkOptions> questions;
-  for (const CountdownProblem& problem : problems) questions.push_back(greedy(root_line(problem), learner));
+  for (const CountdownProblem& problem : problems) questions.push_back(ask_greedily(root_line(problem), learner));
   const auto strategy = reasoning::make_best_of({.n = 1});
   PLAIT_TRY(const std::vector<Thought> thoughts, learner.think(*strategy, std::move(questions)));
   LearnerTraces traces;
@@ -202,7 +202,7 @@ Result<LearnerSearches> run_searches(ModelThinking& learner, std::span<const Cou
                                      std::size_t children, bool allowed) {
   std::vector<ThinkOptions> questions;
   for (const CountdownProblem& problem : problems) {
-    questions.push_back(greedy(child_budget_line(children) + root_line(problem), learner));
+    questions.push_back(ask_greedily(child_budget_line(children) + root_line(problem), learner));
   }
   const auto strategy = reasoning::make_spawn({.children_max = allowed ? children : 0});
   PLAIT_TRY(const std::vector<Thought> thoughts, learner.think(*strategy, std::move(questions)));

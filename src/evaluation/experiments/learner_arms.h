@@ -17,11 +17,15 @@
 #include "evaluation/countdown.h"
 #include "evaluation/experiments/model_thinking.h"
 #include "evaluation/proportion.h"
+#include "reasoning/thinking.h"
 
 namespace plait::evaluation {
 
 inline constexpr std::array<std::size_t, 5> kLearnerSamples{1, 2, 4, 8, 16};
 inline constexpr std::array<std::size_t, 4> kLearnerChildren{0, 2, 5, 10};
+
+/// The prompt as it is, temperature 0, as long as the context.
+[[nodiscard]] reasoning::ThinkOptions ask_greedily(std::string prompt, const ModelThinking& learner);
 
 /// One greedy answer to each problem, by a learner of depth-first searches.
 struct LearnerTraces {

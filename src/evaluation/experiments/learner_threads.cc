@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "evaluation/experiments/learner_arms.h"
 #include "reasoning/best_of.h"
 #include "reasoning/outline_grammar.h"
 #include "reasoning/thinking.h"
@@ -30,10 +31,6 @@ using reasoning::Thought;
 
 constexpr std::uint64_t kVoteSeed = 1325;
 constexpr double kVoteTemperature = 0.6;
-
-ThinkOptions ask_greedily(std::string prompt, const ModelThinking& learner) {
-  return {.raw = std::move(prompt), .sampler = {.temperature = 0}, .call_tokens = learner.context()};
-}
 
 bool answers(std::string_view text, std::int64_t answer) { return text.ends_with(fmt::format("\nAnswer: {}", answer)); }
 

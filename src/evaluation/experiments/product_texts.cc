@@ -18,14 +18,7 @@ CountdownPart part_of_products(std::vector<std::string> products) {
   for (const std::string& product : products) {
     for (const char letter : product + "+") hash = base::mix64(hash + static_cast<unsigned char>(letter));
   }
-  switch (base::mix64(hash) % 10) {
-    case 0:
-      return CountdownPart::validation;
-    case 1:
-      return CountdownPart::test;
-    default:
-      return CountdownPart::training;
-  }
+  return part_of_hash(hash);
 }
 
 std::string_view form_line(ProductForm form) {
