@@ -3,7 +3,7 @@
 """What strategies come to on two families of generated tasks, beside plain sampling with the same budget.
 
     bench/strategies.py --model qwen2.5-coder-0.5b --out runs.jsonl            # about n tasks x arms answers
-    bench/strategies.py --out runs.jsonl --n 20 --arms greedy best-of          # a part; goes on where it ended
+    bench/strategies.py --out runs.jsonl --n 20 --arms greedy outlines         # a part; goes on where it ended
     bench/strategies.py --out runs.jsonl --table                               # only the table
 
 The families: `sums`, a sum of three products of small numbers, whose parts are independent; `coins`, the change that is
@@ -12,8 +12,9 @@ arm, family, task, whether it is right, generated tokens, and the longest chain 
 other. What is there is not asked again.
 
 Arms: `greedy`, one answer at temperature 0; `sample`, one at 0.7; `majority-N` and `oracle-N`, N samples with a vote or
-with the verifier that knows the answer (no user has one: it bounds what selection could give); and every strategy. All
-have the same --tokens for each call. Seconds are those of a question among --together of them.
+with the verifier that knows the answer (no user has one: it bounds what selection could give), both by the strategy
+`best-of`; and every other strategy. All have the same --tokens for each call. Seconds are those of a question among
+--together of them.
 """
 import argparse
 import concurrent.futures
@@ -31,11 +32,11 @@ import urllib.request
 
 ENDING = "Put the final number into \\boxed{}."
 STRATEGIES = {
-    "best-of": {"n": 4},
     "outlines": {"n": 4},
     "pdr": {"rounds": [4]},
     "refine": {"rounds": 2},
     "threads": {},
+    "spawn": {},
     "hogwild": {"workers": 2},
     "group-think": {"thinkers": 4},
 }
@@ -122,6 +123,8 @@ def main() -> int:
     parser.add_argument("--plait", default="build/release/plait")
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--n", type=int, default=100)
+    parser.add_argument("--first", type=int, default=0,
+                        help="number of the first task: prompts are tried on others than are reported")
     parser.add_argument("--tokens", type=int, default=320, help="of each call")
     parser.add_argument("--families", nargs="+", default=["sums", "coins"])
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS)
@@ -131,7 +134,8 @@ def main() -> int:
     options = parser.parse_args()
     runs = read_runs(options.out)
     done = {(run["arm"], run["family"], run["task"]) for run in runs}
-    wanted = [(arm, family, number) for number in range(options.n) for family in options.families
+    numbers = range(options.first, options.first + options.n)
+    wanted = [(arm, family, number) for number in numbers for family in options.families
               for arm in options.arms if (arm, family, number) not in done]
     if wanted and not options.table:
         url = f"http://127.0.0.1:{options.port}"

@@ -7,7 +7,7 @@
   tools/coverage.py models/gguf.cc --fuzz gguf_fuzz --corpus DIR  what another corpus reaches
   tools/coverage.py models/sampler.cc --tests '^models.Sampler'   what these tests reach
 
-For a corpus only these files are compiled anew, into build/coverage/TARGET; the rest is build/release's.
+For a corpus only these files are compiled anew, into build/coverage/TARGET; the rest is build/dev's.
 """
 import argparse
 import collections
@@ -23,7 +23,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import source_files  # noqa: E402
 
 ROOT = source_files.ROOT
-RELEASE = ROOT / "build/release"
+DEV = ROOT / "build/dev"  # has an object for each file
 BUILD = ROOT / "build/coverage"
 # What reads bytes from outside, and the target that feeds it any.
 PARSERS = {
@@ -43,8 +43,8 @@ PARSERS = {
 
 
 def instrumented(file: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
-    """Compiles `file` as build/release does, with counters and without optimisation; returns the object."""
-    commands = json.loads((RELEASE / "compile_commands.json").read_text(encoding="utf-8"))
+    """Compiles `file` as build/dev does, with counters and without optimisation; returns the object."""
+    commands = json.loads((DEV / "compile_commands.json").read_text(encoding="utf-8"))
     command = shlex.split(next(entry["command"] for entry in commands if entry["file"] == str(file)))
     kept, skip = [], False
     for word in command:
@@ -60,18 +60,18 @@ def instrumented(file: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
 
 def run_corpus(target: str, files: list[str], corpus: pathlib.Path | None) -> pathlib.Path:
     """Runs `target` on its corpus with counters in `files`; returns the folder of the counts."""
-    subprocess.run([ROOT / "tools/setup.sh", "build", "release", target], check=True)
+    subprocess.run([ROOT / "tools/setup.sh", "build", "dev", target], check=True)
     folder = BUILD / target
     folder.mkdir(parents=True, exist_ok=True)
     for counters in folder.glob("*.gc*"):
         counters.unlink()
     objects = [instrumented(ROOT / "src" / name, folder) for name in files]
-    link = subprocess.run(["ninja", "-C", RELEASE, "-t", "commands", target], capture_output=True, text=True,
+    link = subprocess.run(["ninja", "-C", DEV, "-t", "commands", target], capture_output=True, text=True,
                           check=True).stdout.strip().splitlines()[-1]
     words = shlex.split(link.removeprefix(": && ").removesuffix(" && :"))
     output = words.index("-o")
     words[output + 1:output + 2] = [str(folder / target), *map(str, objects), "--coverage"]
-    subprocess.run(words, cwd=RELEASE, check=True)
+    subprocess.run(words, cwd=DEV, check=True)
     area = next((ROOT / "src").glob(f"*/**/{target}.cc")).relative_to(ROOT / "src").parts[0]
     corpus = corpus or ROOT / "src" / area / "corpus" / target.removesuffix("_fuzz")
     subprocess.run([folder / target, corpus], check=True, stdout=subprocess.DEVNULL)

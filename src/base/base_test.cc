@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "base/ascii.h"
 #include "base/check.h"
 #include "base/id.h"
 #include "base/random.h"
@@ -26,6 +27,19 @@ Result<int> quarter(int n) {
 Result<void> only_even(int n) {
   PLAIT_TRY_VOID(half(n));
   return {};
+}
+
+TEST(Ascii, CaseBlanksAndDigits) {
+  EXPECT_TRUE(same_word("Content-TYPE", "content-type"));
+  EXPECT_FALSE(same_word("content", "content-type"));
+  EXPECT_FALSE(same_word("\xC3\x84", "\xC3\xA4"));  // no letters of ASCII
+  EXPECT_EQ(trimmed(" \t a b\t "), "a b");
+  EXPECT_EQ(trimmed(" \t"), "");
+  for (int c = -128; c < 128; ++c) {
+    const auto at = std::string_view("0123456789abcdefABCDEF").find(static_cast<char>(c));
+    const int expected = at == std::string_view::npos ? -1 : static_cast<int>(at < 16 ? at : at - 6);
+    EXPECT_EQ(hex_digit(static_cast<char>(c)), expected) << c;
+  }
 }
 
 TEST(Result, TryPassesValuesAndErrorsOn) {

@@ -62,7 +62,7 @@ class ThirdsGuide final : public Guide {
 };
 
 /// One generation: what it began with, how, and what came of it.
-struct Line {
+struct Generation {
   History history = {};
   GenerateOptions options = {};  ///< Without guide and listener.
   bool guided = false;
@@ -80,36 +80,36 @@ struct Line {
 class Lines final : public Listener {
  public:
   bool on_token(SequenceId id, const models::Sample& sample) override {
-    Line& line = *current.at(id);
-    EXPECT_FALSE(line.ending);
-    line.got.push_back(sample.token);
+    Generation& generation = *current.at(id);
+    EXPECT_FALSE(generation.ending);
+    generation.got.push_back(sample.token);
     return true;
   }
   void on_end(SequenceId id, const Ending& ending) override {
-    Line& line = *current.at(id);
-    EXPECT_FALSE(line.ending);
+    Generation& generation = *current.at(id);
+    EXPECT_FALSE(generation.ending);
     EXPECT_NE(ending.reason, EndReason::deadline);
     if (ending.error) ADD_FAILURE() << ending.error->chain();
-    line.ending = ending;
+    generation.ending = ending;
   }
-  /// A line of sequence `id`, with what is to be handed to the engine.
-  Line& add(SequenceId id, Line line) {
-    all.push_back(std::make_unique<Line>(std::move(line)));
+  /// A generation of sequence `id`, with what is to be handed to the engine.
+  Generation& add(SequenceId id, Generation generation) {
+    all.push_back(std::make_unique<Generation>(std::move(generation)));
     current[id] = all.back().get();
     return *all.back();
   }
 
-  std::vector<std::unique_ptr<Line>> all;
-  std::map<SequenceId, Line*> current;
+  std::vector<std::unique_ptr<Generation>> all;
+  std::map<SequenceId, Generation*> current;
 };
 
-/// The options of a line for the engine; its guide is made anew.
-GenerateOptions ask(Line& line, std::size_t vocabulary, Lines& lines) {
-  GenerateOptions options = line.options;
+/// The options of a generation for the engine; its guide is made anew.
+GenerateOptions ask(Generation& generation, std::size_t vocabulary, Lines& lines) {
+  GenerateOptions options = generation.options;
   options.listener = &lines;
-  if (line.guided) {
-    line.guide = std::make_unique<ThirdsGuide>(vocabulary);
-    options.guide = line.guide.get();
+  if (generation.guided) {
+    generation.guide = std::make_unique<ThirdsGuide>(vocabulary);
+    options.guide = generation.guide.get();
   }
   return options;
 }
@@ -145,16 +145,16 @@ void start_group(Engine& engine, Lines& lines, std::uint64_t seed, std::size_t v
     }
   }
   for (std::uint64_t w = 0; w < kWorkers; ++w) {
-    Line& line = lines.add(workers[w], {.watches = true});
-    line.options = {.sampler = {.temperature = 1, .seed = w}, .tokens_max = 20 + 10 * w};
-    ASSERT_TRUE(engine.generate(workers[w], ask(line, vocabulary, lines)));
+    Generation& generation = lines.add(workers[w], {.watches = true});
+    generation.options = {.sampler = {.temperature = 1, .seed = w}, .tokens_max = 20 + 10 * w};
+    ASSERT_TRUE(engine.generate(workers[w], ask(generation, vocabulary, lines)));
   }
 }
 
 std::vector<std::vector<TokenId>> of_group(const Lines& lines) {
   std::vector<std::vector<TokenId>> all;
-  for (const auto& line : lines.all) {
-    if (line->watches) all.push_back(line->got);
+  for (const auto& generation : lines.all) {
+    if (generation->watches) all.push_back(generation->got);
   }
   return all;
 }
@@ -169,11 +169,11 @@ class Alone {
     return model.kv_layout().page_bytes(0) + model.kv_layout().page_bytes(1);
   }
 
-  std::vector<TokenId> tokens(const Line& line) {
+  std::vector<TokenId> tokens(const Generation& generation) {
     engine_ = *Engine::make(runner_, {.kv_bytes = 150 * page_, .share_prefixes = false});
     lines_ = {};
-    const SequenceId id = make(line.history);
-    Line& again = lines_.add(id, {.history = {}, .options = line.options, .guided = line.guided});
+    const SequenceId id = make(generation.history);
+    Generation& again = lines_.add(id, {.history = {}, .options = generation.options, .guided = generation.guided});
     EXPECT_TRUE(engine_->generate(id, ask(again, vocabulary_, lines_)));
     run(*engine_);
     EXPECT_TRUE(again.whole());
@@ -283,22 +283,23 @@ class Crowd {
 
   /// Repeats `most` of the lines alone, preempted ones first.
   void compare(Alone& alone, std::size_t most) {
-    std::ranges::stable_sort(lines_.all, std::greater(),
-                             [](const auto& line) { return line->ending ? line->ending->usage.preemptions : 0; });
+    std::ranges::stable_sort(lines_.all, std::greater(), [](const auto& generation) {
+      return generation->ending ? generation->ending->usage.preemptions : 0;
+    });
     for (std::size_t i = 0; i < std::min(most, lines_.all.size()); ++i) {
-      const Line& line = *lines_.all[i];
-      ASSERT_TRUE(line.ending) << i;
-      if (line.options.prompt_only || line.watches || line.got.empty()) continue;
-      const std::vector<TokenId> expected = alone.tokens(line);
-      if (!line.whole()) {
-        ASSERT_LE(line.got.size(), expected.size()) << i;
-        ASSERT_TRUE(std::equal(line.got.begin(), line.got.end(), expected.begin())) << i;
+      const Generation& generation = *lines_.all[i];
+      ASSERT_TRUE(generation.ending) << i;
+      if (generation.options.prompt_only || generation.watches || generation.got.empty()) continue;
+      const std::vector<TokenId> expected = alone.tokens(generation);
+      if (!generation.whole()) {
+        ASSERT_LE(generation.got.size(), expected.size()) << i;
+        ASSERT_TRUE(std::equal(generation.got.begin(), generation.got.end(), expected.begin())) << i;
         continue;
       }
-      ASSERT_EQ(line.got, expected) << i;
+      ASSERT_EQ(generation.got, expected) << i;
       ++happened.compared;
-      happened.preempted += line.ending->usage.preemptions > 0 ? 1 : 0;
-      happened.joined += line.history.joined.empty() ? 0 : 1;
+      happened.preempted += generation.ending->usage.preemptions > 0 ? 1 : 0;
+      happened.joined += generation.history.joined.empty() ? 0 : 1;
     }
     ASSERT_EQ(of_group(lines_), alone.group(seed_));
   }
@@ -310,8 +311,8 @@ class Crowd {
   /// A sequence that stays after its generations.
   struct Kept {
     SequenceId id;
-    History history;       ///< Before its last generation,
-    Line* line = nullptr;  ///< which is this one.
+    History history;                   ///< Before its last generation,
+    Generation* generation = nullptr;  ///< which is this one.
   };
 
   [[nodiscard]] bool enough_happened() const {
@@ -333,7 +334,8 @@ class Crowd {
 
   static History now(const Kept& one) {
     History history = one.history;
-    if (one.line != nullptr) history.own.insert(history.own.end(), one.line->got.begin(), one.line->got.end());
+    if (one.generation != nullptr)
+      history.own.insert(history.own.end(), one.generation->got.begin(), one.generation->got.end());
     return history;
   }
   static std::vector<TokenId> flat(const History& history) {
@@ -346,7 +348,7 @@ class Crowd {
     all.insert(all.end(), history.own.begin(), history.own.end());
     return all;
   }
-  [[nodiscard]] static bool idle(const Kept& one) { return one.line == nullptr || one.line->ending; }
+  [[nodiscard]] static bool idle(const Kept& one) { return one.generation == nullptr || one.generation->ending; }
 
   /// One of few texts, cut anywhere, so that many begin alike.
   std::vector<TokenId> text(std::size_t length_max) {
@@ -358,16 +360,16 @@ class Crowd {
     return tokens;
   }
 
-  Line how(History history) {
-    Line line{.history = std::move(history)};
+  Generation how(History history) {
+    Generation generation{.history = std::move(history)};
     const std::uint64_t which = random(6);
-    if (which >= 2) line.options.sampler = {.temperature = 1, .top_k = 40, .seed = random(1000)};
-    if (which == 4) line.options.sampler.repetition_penalty = 1.3;
-    if (which == 5) line.options.stop = {TokenId(7), TokenId(static_cast<std::int32_t>(random(vocabulary_)))};
-    line.options.tokens_max = 1 + random(28);
-    line.options.returns = random(3) == 0;
-    line.guided = random(7) == 0;
-    return line;
+    if (which >= 2) generation.options.sampler = {.temperature = 1, .top_k = 40, .seed = random(1000)};
+    if (which == 4) generation.options.sampler.repetition_penalty = 1.3;
+    if (which == 5) generation.options.stop = {TokenId(7), TokenId(static_cast<std::int32_t>(random(vocabulary_)))};
+    generation.options.tokens_max = 1 + random(28);
+    generation.options.returns = random(3) == 0;
+    generation.guided = random(7) == 0;
+    return generation;
   }
 
   SequenceOptions whose() { return {.client = random(4) == 0 ? "a" : "b", .salt = random(8) == 0 ? "other" : ""}; }
@@ -375,15 +377,15 @@ class Crowd {
   /// Lets a kept sequence generate from `history` on.
   void generate(Kept& one, History history) {
     one.history = std::move(history);
-    one.line = &lines_.add(one.id, how(one.history));
-    ASSERT_TRUE(engine_->generate(one.id, ask(*one.line, vocabulary_, lines_)));
+    one.generation = &lines_.add(one.id, how(one.history));
+    ASSERT_TRUE(engine_->generate(one.id, ask(*one.generation, vocabulary_, lines_)));
     ++made_;
   }
   /// Computes what a kept sequence has, and nothing else.
   void compute(Kept& one) {
     one.history = now(one);
-    one.line = &lines_.add(one.id, {.history = one.history, .options = {.prompt_only = true}});
-    ASSERT_TRUE(engine_->generate(one.id, ask(*one.line, vocabulary_, lines_)));
+    one.generation = &lines_.add(one.id, {.history = one.history, .options = {.prompt_only = true}});
+    ASSERT_TRUE(engine_->generate(one.id, ask(*one.generation, vocabulary_, lines_)));
   }
   void extend(Kept& one, std::vector<TokenId> tokens) {
     ASSERT_TRUE(engine_->append(one.id, tokens));
@@ -404,17 +406,17 @@ class Crowd {
   }
 
   void submit() {
-    Line line = how({.joined = {}, .own = text(120)});
-    line.guided = false;  // samples would share the guide
+    Generation generation = how({.joined = {}, .own = text(120)});
+    generation.guided = false;  // samples would share the guide
     const Request request{.options = whose(),
-                          .prompt = line.history.own,
-                          .generate = ask(line, vocabulary_, lines_),
+                          .prompt = generation.history.own,
+                          .generate = ask(generation, vocabulary_, lines_),
                           .samples = random(5) == 0 ? 1 + random(3) : 1};
     const auto ids = engine_->submit(request);
     ASSERT_TRUE(ids) << ids.error().chain();
     for (std::size_t i = 0; i < ids->size(); ++i) {
-      Line& one = lines_.add((*ids)[i], {.history = line.history, .options = line.options});
-      if (i > 0) one.options.sampler.seed = base::child_seed(line.options.sampler.seed, i);
+      Generation& one = lines_.add((*ids)[i], {.history = generation.history, .options = generation.options});
+      if (i > 0) one.options.sampler.seed = base::child_seed(generation.options.sampler.seed, i);
       ++made_;
     }
   }
@@ -442,7 +444,7 @@ class Crowd {
   void another_turn() {
     Kept* one = any_idle();
     if (one == nullptr || flat(now(*one)).size() > 110) return;
-    happened.turns += one->line != nullptr ? 1 : 0;
+    happened.turns += one->generation != nullptr ? 1 : 0;
     extend(*one, text(20));
   }
   /// Leaves at most so many own tokens.
@@ -484,8 +486,8 @@ class Crowd {
   }
   void cancel() {
     std::vector<SequenceId> running;
-    for (const auto& [id, line] : lines_.current) {
-      if (!line->ending && !line->got.empty() && !line->watches) running.push_back(id);
+    for (const auto& [id, generation] : lines_.current) {
+      if (!generation->ending && !generation->got.empty() && !generation->watches) running.push_back(id);
     }
     if (running.empty()) return;
     engine_->cancel(running[random(running.size())]);

@@ -15,7 +15,7 @@ namespace {
 
 using Numbers = std::vector<std::int64_t>;
 
-std::vector<CountdownProblem> problems(const CountdownOptions& options, std::size_t count) {
+std::vector<CountdownProblem> problems_of(const CountdownOptions& options, std::size_t count) {
   auto made = countdown_problems(options, count);
   EXPECT_TRUE(made) << made.error().text();
   return made ? *std::move(made) : std::vector<CountdownProblem>{};
@@ -31,7 +31,7 @@ std::vector<std::int64_t> key_of(const CountdownProblem& problem) {
 TEST(CountdownProblems, AreInRangeSolvableAndDistinct) {
   for (const std::size_t numbers : {2U, 3U, 4U, 5U}) {
     std::set<Numbers> keys;
-    for (const CountdownProblem& problem : problems({.numbers = numbers, .seed = 7}, 40)) {
+    for (const CountdownProblem& problem : problems_of({.numbers = numbers, .seed = 7}, 40)) {
       EXPECT_EQ(problem.numbers.size(), numbers);
       for (const std::int64_t number : problem.numbers) EXPECT_TRUE(number >= 1 && number <= 99) << number;
       EXPECT_TRUE(problem.target >= 10 && problem.target <= 100) << problem.target;
@@ -44,20 +44,20 @@ TEST(CountdownProblems, AreInRangeSolvableAndDistinct) {
 }
 
 TEST(CountdownProblems, ComeBackFromTheirSeed) {
-  const auto few = problems({.seed = 1}, 10);
-  const auto more = problems({.seed = 1}, 30);
+  const auto few = problems_of({.seed = 1}, 10);
+  const auto more = problems_of({.seed = 1}, 30);
   EXPECT_TRUE(std::equal(few.begin(), few.end(), more.begin()));
-  EXPECT_NE(few, problems({.seed = 2}, 10));
+  EXPECT_NE(few, problems_of({.seed = 2}, 10));
 }
 
 TEST(CountdownProblems, PartsShareNothingWhateverTheSeeds) {
   std::set<Numbers> training;
   for (const std::uint64_t seed : {1U, 2U, 3U}) {
-    for (const auto& problem : problems({.numbers = 3, .solvable = false, .seed = seed}, 3000))
+    for (const auto& problem : problems_of({.numbers = 3, .solvable = false, .seed = seed}, 3000))
       training.insert(key_of(problem));
   }
   for (const auto part : {CountdownPart::validation, CountdownPart::test}) {
-    for (const auto& problem : problems({.numbers = 3, .part = part, .solvable = false, .seed = 4}, 3000)) {
+    for (const auto& problem : problems_of({.numbers = 3, .part = part, .solvable = false, .seed = 4}, 3000)) {
       EXPECT_EQ(part_of(problem), part);
       EXPECT_FALSE(training.contains(key_of(problem)));
       CountdownProblem turned = problem;
@@ -83,7 +83,7 @@ TEST(CountdownProblems, WhatCannotBeIsAnError) {
   const auto too_many = countdown_problems({.numbers = 2, .part = CountdownPart::test}, 1'000'000);
   ASSERT_FALSE(too_many);
   EXPECT_EQ(too_many.error().code, base::ErrorCode::out_of_resources);
-  EXPECT_TRUE(problems({}, 0).empty());
+  EXPECT_TRUE(problems_of({}, 0).empty());
 }
 
 TEST(CountdownScore, IsTheDistanceToDivisors) {
@@ -109,7 +109,7 @@ TEST(CountdownMoves, AreAllThereOnceTheBestFirst) {
 }
 
 TEST(CountdownMoves, OfFourNumbersAreTwentyFourAtMost) {
-  for (const CountdownProblem& problem : problems({.seed = 3}, 100)) {
+  for (const CountdownProblem& problem : problems_of({.seed = 3}, 100)) {
     const auto moves = countdown_moves(countdown_root(problem));
     EXPECT_LE(moves.size(), 24U);
     EXPECT_GE(moves.size(), 3U);
@@ -125,7 +125,7 @@ TEST(CountdownMoves, OfFourNumbersAreTwentyFourAtMost) {
 
 TEST(SolveCountdown, FindsASolutionWhereverThereIsOne) {
   std::size_t solved = 0;
-  for (const CountdownProblem& problem : problems({.solvable = false, .seed = 5}, 200)) {
+  for (const CountdownProblem& problem : problems_of({.solvable = false, .seed = 5}, 200)) {
     const auto steps = solve_countdown(problem);
     EXPECT_EQ(steps.has_value(), for_test::is_reachable(problem.numbers, problem.target));
     if (!steps) continue;
@@ -206,7 +206,7 @@ class Answers {
 // A hundred thousand answers, malformed ones included, judged twice.
 TEST(CountdownCheck, AgreesWithBruteForce) {
   Answers answers(11);
-  const auto some = problems({.solvable = false, .seed = 6}, 100);
+  const auto some = problems_of({.solvable = false, .seed = 6}, 100);
   std::size_t legal = 0;
   for (int i = 0; i < 100'000; ++i) {
     const CountdownProblem& problem = some[static_cast<std::size_t>(i) % some.size()];

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string>
 
+#include "testing/bytes.h"
 #include "testing/gguf_writer.h"
 #include "testing/real_model.h"
 
@@ -13,9 +14,8 @@ namespace plait::models {
 namespace {
 
 using base::ErrorCode;
+using testing::bytes_of;
 using testing::GgufWriter;
-
-std::span<const std::byte> as_bytes(const std::string& text) { return std::as_bytes(std::span(text)); }
 
 TEST(Description, SumsAFileUp) {
   GgufWriter writer;
@@ -32,7 +32,7 @@ TEST(Description, SumsAFileUp) {
       .zeros("b", tensor::Type::q8_0, {64, 100})
       .zeros("c", tensor::Type::f32, {8});
   const std::string bytes = writer.bytes();
-  const ModelDescription model = describe(GgufFile::parse(as_bytes(bytes)).value()).value();
+  const ModelDescription model = describe(GgufFile::parse(bytes_of(bytes)).value()).value();
   EXPECT_EQ(model.architecture, "qwen3");
   EXPECT_EQ(model.name, "Tiny");
   EXPECT_EQ(model.licence, "mit");
@@ -58,16 +58,16 @@ TEST(Description, SumsAFileUp) {
 
 TEST(Description, ASilentFileIsDescribedAndAWrongKindIsNamed) {
   const std::string silent = GgufWriter(2).string("general.architecture", "llama").bytes();
-  const ModelDescription model = describe(GgufFile::parse(as_bytes(silent)).value()).value();
+  const ModelDescription model = describe(GgufFile::parse(bytes_of(silent)).value()).value();
   EXPECT_EQ(model.gguf_version, 2U);
   EXPECT_EQ(model.parameters, 0U);
   EXPECT_TRUE(model.chat_template.empty());
   const std::string none = GgufWriter().string("general.name", "x").bytes();
-  EXPECT_EQ(describe(GgufFile::parse(as_bytes(none)).value()).error().code, ErrorCode::not_found);
+  EXPECT_EQ(describe(GgufFile::parse(bytes_of(none)).value()).error().code, ErrorCode::not_found);
   const std::string wrong = GgufWriter().string("general.architecture", "llama").number("general.name", 7).bytes();
-  EXPECT_EQ(describe(GgufFile::parse(as_bytes(wrong)).value()).error().code, ErrorCode::invalid_data);
+  EXPECT_EQ(describe(GgufFile::parse(bytes_of(wrong)).value()).error().code, ErrorCode::invalid_data);
   const std::string negative = GgufWriter().string("general.architecture", "x").number("x.block_count", -1).bytes();
-  EXPECT_EQ(describe(GgufFile::parse(as_bytes(negative)).value()).error().code, ErrorCode::invalid_data);
+  EXPECT_EQ(describe(GgufFile::parse(bytes_of(negative)).value()).error().code, ErrorCode::invalid_data);
 }
 
 TEST(Description, OfTheDefaultModel) {

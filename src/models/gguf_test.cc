@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "testing/bytes.h"
 #include "testing/gguf_writer.h"
 #include "testing/temp_dir.h"
 
@@ -20,9 +21,8 @@ namespace plait::models {
 namespace {
 
 using base::ErrorCode;
+using testing::bytes_of;
 using testing::GgufWriter;
-
-std::span<const std::byte> as_bytes(const std::string& text) { return std::as_bytes(std::span(text)); }
 
 GgufWriter every_kind(std::uint32_t version = 3) {
   GgufWriter writer(version);
@@ -43,7 +43,7 @@ INSTANTIATE_TEST_SUITE_P(Versions, GgufVersions, ::testing::Values(2U, 3U));
 
 TEST_P(GgufVersions, MetadataOfEveryKind) {
   const std::string bytes = every_kind(GetParam()).bytes();
-  const GgufFile file = GgufFile::parse(as_bytes(bytes)).value();
+  const GgufFile file = GgufFile::parse(bytes_of(bytes)).value();
   EXPECT_EQ(file.version(), GetParam());
   EXPECT_EQ(file.get<std::string_view>("general.architecture"), "llama");
   EXPECT_EQ(file.get<std::string_view>("empty"), "");
@@ -72,7 +72,7 @@ TEST_P(GgufVersions, MetadataOfEveryKind) {
 
 TEST(Gguf, AValueOfTheWrongKindOrRangeIsNamed) {
   const std::string bytes = every_kind().bytes();
-  const GgufFile file = GgufFile::parse(as_bytes(bytes)).value();
+  const GgufFile file = GgufFile::parse(bytes_of(bytes)).value();
   EXPECT_EQ(file.get<std::uint32_t>("absent"), std::nullopt);
   EXPECT_EQ(file.get<std::uint32_t>("i8"), std::nullopt);
   EXPECT_EQ(file.get<std::int64_t>("u64"), std::nullopt);
@@ -100,7 +100,7 @@ TEST(Gguf, DoublesBeyondFloatAreRefusedButInfinityAndNanPass) {
   GgufWriter writer;
   writer.number("big", 1e300).number("inf", std::numeric_limits<double>::infinity()).number("nan", std::nan(""));
   const std::string bytes = writer.bytes();
-  const GgufFile file = GgufFile::parse(as_bytes(bytes)).value();
+  const GgufFile file = GgufFile::parse(bytes_of(bytes)).value();
   EXPECT_EQ(file.get<float>("big"), std::nullopt);
   EXPECT_EQ(file.get<double>("big"), 1e300);
   EXPECT_TRUE(std::isinf(file.get<float>("inf").value()));
@@ -116,7 +116,7 @@ TEST_P(GgufVersions, TensorsOfEveryType) {
   }
   writer.tensor("vector", {5}, {1, 2, 3, 4, 5}).zeros("four", tensor::Type::f16, {2, 3, 4, 5});
   const std::string bytes = writer.bytes();
-  const GgufFile file = GgufFile::parse(as_bytes(bytes)).value();
+  const GgufFile file = GgufFile::parse(bytes_of(bytes)).value();
   ASSERT_EQ(file.tensors().size(), tensor::all_types().size() + 2);
   fill = 1;
   for (const tensor::TypeInfo& type : tensor::all_types()) {
@@ -144,7 +144,7 @@ TEST(Gguf, AlignmentOfTheFileHolds) {
     GgufWriter writer;
     writer.alignment(alignment).tensor("a", {3}, {1, 2, 3}).tensor("b", {1}, {9});
     const std::string bytes = writer.bytes();
-    const GgufFile file = GgufFile::parse(as_bytes(bytes)).value();
+    const GgufFile file = GgufFile::parse(bytes_of(bytes)).value();
     EXPECT_EQ(file.find("b")->offset % alignment, 0U);
     float value = 0;
     std::memcpy(&value, file.matrix(*file.find("b")).bytes.data(), sizeof value);
@@ -163,12 +163,12 @@ TEST(Gguf, NestedArraysAreReadToADepth) {
     return writer.bytes();
   };
   const std::string shallow = nested(4);
-  const GgufFile file = GgufFile::parse(as_bytes(shallow)).value();
+  const GgufFile file = GgufFile::parse(bytes_of(shallow)).value();
   EXPECT_EQ(file.get<bool>("after"), true);
   EXPECT_EQ(file.entry("deep")->element, GgufKind::array);
   EXPECT_EQ(file.entry("deep")->text(), "[1 x array]");
-  EXPECT_EQ(GgufFile::parse(as_bytes(nested(5))).error().code, ErrorCode::invalid_data);
-  EXPECT_EQ(GgufFile::parse(as_bytes(nested(2000))).error().code, ErrorCode::invalid_data);
+  EXPECT_EQ(GgufFile::parse(bytes_of(nested(5))).error().code, ErrorCode::invalid_data);
+  EXPECT_EQ(GgufFile::parse(bytes_of(nested(2000))).error().code, ErrorCode::invalid_data);
 }
 
 TEST(Gguf, TextForPeopleIsOneShortLine) {
@@ -176,7 +176,7 @@ TEST(Gguf, TextForPeopleIsOneShortLine) {
   writer.string("template", "line 1\nline \"2\" \x01\x7f\xff é \u202e").string("long", std::string(5000, 'x'));
   writer.numbers<std::uint32_t>("many", std::vector<std::uint32_t>(1000, 12345));
   const std::string bytes = writer.bytes();
-  const GgufFile file = GgufFile::parse(as_bytes(bytes)).value();
+  const GgufFile file = GgufFile::parse(bytes_of(bytes)).value();
   EXPECT_EQ(file.entry("general.architecture")->text(), "\"llama\"");
   EXPECT_EQ(file.entry("u8")->text(), "255");
   EXPECT_EQ(file.entry("i8")->text(), "-128");
@@ -316,7 +316,7 @@ TEST(GgufParts, NonsenseInThePartNumbersIsAnError) {
   }
   EXPECT_TRUE(open(GgufWriter().number<std::uint16_t>("split.count", 1)));
   const std::string bytes = GgufWriter().number<std::uint16_t>("split.count", 2).bytes();
-  EXPECT_EQ(GgufFile::parse(as_bytes(bytes)).error().code, ErrorCode::unsupported);
+  EXPECT_EQ(GgufFile::parse(bytes_of(bytes)).error().code, ErrorCode::unsupported);
 }
 
 TEST(GgufProperty, WhatIsWrittenIsRead) {
@@ -331,7 +331,7 @@ TEST(GgufProperty, WhatIsWrittenIsRead) {
         writer.numbers<float>("values", values);
         if (!values.empty()) writer.tensor("t", {values.size()}, values);
         const std::string bytes = writer.bytes();
-        const GgufFile file = GgufFile::parse(as_bytes(bytes)).value();
+        const GgufFile file = GgufFile::parse(bytes_of(bytes)).value();
         for (std::size_t i = 0; i < texts.size(); ++i)
           RC_ASSERT(file.get<std::string_view>(keys[i]) == texts[i].second);
         RC_ASSERT(file.numbers<float>("values").value() == values);

@@ -200,13 +200,13 @@ TEST_P(SameBits, AfterTrimming) {
   EXPECT_TRUE(same_bits(std::span(expected).subspan(50 * model->vocabulary()), logits));
 }
 
-std::string test_name(const ::testing::TestParamInfo<TinyModel>& info) {
+std::string name_of(const ::testing::TestParamInfo<TinyModel>& info) {
   std::string name = info.param.name();
   std::ranges::replace(name, '/', '_');
   std::ranges::replace(name, '-', '_');
   return name;
 }
-INSTANTIATE_TEST_SUITE_P(Tiny, SameBits, ::testing::ValuesIn(small_zoo()), test_name);
+INSTANTIATE_TEST_SUITE_P(Tiny, SameBits, ::testing::ValuesIn(small_zoo()), name_of);
 
 TEST(SameBitsInABatch, OfManySequences) {
   check_batch({"llama", tensor::Type::q4_1, true, "plain"});

@@ -69,7 +69,7 @@ struct Open {
   }
 };
 
-std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user) {
+std::size_t on_data(char* data, std::size_t size, std::size_t count, void* user) {
   return static_cast<Open*>(user)->body(std::as_bytes(std::span(data, size * count)));
 }
 
@@ -86,7 +86,7 @@ void set_options(Open& open) {
   set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(request.connect_timeout.count()));
   set(CURLOPT_LOW_SPEED_LIMIT, 1L);
   set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(request.idle_timeout.count()));
-  set(CURLOPT_WRITEFUNCTION, on_body);
+  set(CURLOPT_WRITEFUNCTION, on_data);
   set(CURLOPT_WRITEDATA, &open);
   set(CURLOPT_PRIVATE, &open);
   set(CURLOPT_ERRORBUFFER, open.details.data());

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/ascii.h"
+
 namespace plait::operations {
 namespace {
 
@@ -17,25 +19,13 @@ using base::fail;
 using base::Result;
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
-int hex_digit(char c) {
-  if ('0' <= c && c <= '9') return c - '0';
-  const char lower = 'A' <= c && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
-  return 'a' <= lower && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 // %41 is A; what is no escape stays.
 std::string percent_decoded(std::string_view text) {
   std::string decoded;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const bool escape =
-        text[i] == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 && hex_digit(text[i + 2]) >= 0;
-    decoded += escape ? static_cast<char>(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2])) : text[i];
+        text[i] == '%' && i + 2 < text.size() && base::hex_digit(text[i + 1]) >= 0 && base::hex_digit(text[i + 2]) >= 0;
+    decoded += escape ? static_cast<char>(base::hex_digit(text[i + 1]) * 16 + base::hex_digit(text[i + 2])) : text[i];
     if (escape) i += 2;
   }
   return decoded;
@@ -46,18 +36,18 @@ Result<Pairs> read_pairs(const std::string& name, std::string_view list) {
   Pairs pairs;
   while (!list.empty()) {
     const std::size_t comma = std::min(list.find(','), list.size());
-    const std::string_view one = trimmed(list.substr(0, comma));
+    const std::string_view one = base::trimmed(list.substr(0, comma));
     list.remove_prefix(std::min(comma + 1, list.size()));
     if (one.empty()) continue;
     const std::size_t equals = one.find('=');
     if (equals == 0 || equals == std::string_view::npos) {
       return fail(ErrorCode::invalid_argument, name + " must be like `name=value,name=value`");
     }
-    std::string value = percent_decoded(trimmed(one.substr(equals + 1)));
+    std::string value = percent_decoded(base::trimmed(one.substr(equals + 1)));
     if (value.find_first_of("\r\n") != std::string::npos) {
       return fail(ErrorCode::invalid_argument, name + " must not hold line breaks");
     }
-    pairs.emplace_back(trimmed(one.substr(0, equals)), std::move(value));
+    pairs.emplace_back(base::trimmed(one.substr(0, equals)), std::move(value));
   }
   return pairs;
 }
@@ -78,7 +68,7 @@ class Reader {
   /// An empty variable is one that is not set.
   [[nodiscard]] std::optional<std::string> find(const std::string& name) const {
     auto value = environment_ ? environment_(name) : std::nullopt;
-    if (value && trimmed(*value).empty()) return std::nullopt;
+    if (value && base::trimmed(*value).empty()) return std::nullopt;
     return value;
   }
   /// OTEL_EXPORTER_OTLP_TRACES_X, else OTEL_EXPORTER_OTLP_X, with the name of the one found.
@@ -90,9 +80,7 @@ class Reader {
   }
   [[nodiscard]] bool says(const std::string& name, std::string_view word) const {
     const auto value = find(name);
-    return value && std::ranges::equal(trimmed(*value), word, {}, [](char c) {
-             return 'A' <= c && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-           });
+    return value && base::same_word(base::trimmed(*value), word);
   }
 
  private:

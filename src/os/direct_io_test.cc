@@ -30,10 +30,6 @@ struct Kind {
   bool use_direct;
 };
 
-std::size_t entries_in(const std::filesystem::path& folder) {
-  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder), {}));
-}
-
 // Waits until nothing is in flight; the outcome of every token, each once.
 std::map<std::uint64_t, base::Result<void>> finish(AsyncFile& file) {
   Completions done;
@@ -188,11 +184,11 @@ TEST_P(DirectIo, ATemporaryFileHasNoNameAndANamedOneStays) {
   {
     auto file = open_temporary_file(folder_.path(), options()).value();
     file->submit_write({memory.data(), kBlock}, 0, 1);
-    EXPECT_EQ(entries_in(folder_.path()), 0U);
+    EXPECT_EQ(folder_.entries(), 0U);
     auto named = open_async_file(folder_ / "a", options()).value();
     named->submit_write({memory.data(), kBlock}, 0, 1);
   }  // both still in flight: the destructors wait
-  EXPECT_EQ(entries_in(folder_.path()), 1U);
+  EXPECT_EQ(folder_.entries(), 1U);
   EXPECT_EQ(std::filesystem::file_size(folder_ / "a"), kBlock);
   std::memset(memory.data(), 0, kBlock);
   auto again = open_async_file(folder_ / "a", options()).value();

@@ -20,10 +20,6 @@ namespace {
 
 using base::ErrorCode;
 
-std::size_t entries_in(const std::filesystem::path& folder) {
-  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder), {}));
-}
-
 // No file of this process may grow past `bytes` while the object lives: the nearest thing to a full disk.
 class FileSizeLimit {
  public:
@@ -93,7 +89,7 @@ TEST(WriteFileAtomically, ReplacesAndKeepsPermissions) {
   struct stat status{};
   ASSERT_EQ(stat((folder / "a").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777U, 0600U);
-  EXPECT_EQ(entries_in(folder.path()), 1U);
+  EXPECT_EQ(folder.entries(), 1U);
 }
 
 TEST(WriteFileAtomically, AFullDiskLeavesTheOldFileAndNothingElse) {
@@ -106,7 +102,7 @@ TEST(WriteFileAtomically, AFullDiskLeavesTheOldFileAndNothingElse) {
               ErrorCode::out_of_resources);
   }
   EXPECT_EQ(read_file(folder / "a", 10).value(), "old");
-  EXPECT_EQ(entries_in(folder.path()), 1U);
+  EXPECT_EQ(folder.entries(), 1U);
 }
 
 TEST(WriteFileAtomically, AReadOnlyFolderIsAnErrorAndKeepsItsFiles) {
@@ -121,7 +117,7 @@ TEST(WriteFileAtomically, AReadOnlyFolderIsAnErrorAndKeepsItsFiles) {
   }
   ASSERT_EQ(chmod(folder.path().c_str(), 0755), 0);
   EXPECT_EQ(read_file(folder / "a", 10).value(), "old");
-  EXPECT_EQ(entries_in(folder.path()), 1U);
+  EXPECT_EQ(folder.entries(), 1U);
 }
 
 TEST(WriteFileAtomically, MissingFolderAndFolderInTheWay) {
@@ -129,7 +125,7 @@ TEST(WriteFileAtomically, MissingFolderAndFolderInTheWay) {
   EXPECT_EQ(write_file_atomically(folder / "absent/a", "x").error().code, ErrorCode::not_found);
   std::filesystem::create_directory(folder / "taken");
   EXPECT_EQ(write_file_atomically(folder / "taken", "x").error().code, ErrorCode::invalid_argument);
-  EXPECT_EQ(entries_in(folder.path()), 1U);
+  EXPECT_EQ(folder.entries(), 1U);
 }
 
 TEST(WriteFileAtomically, AReaderSeesOneWholeVersion) {

@@ -53,6 +53,10 @@ struct Choice {
 /// The candidate with the highest score, then as most_likely(). Errors: the verifier's.
 [[nodiscard]] base::Result<Choice> highest_score(std::span<const Candidate> candidates, const Verifier& verifier);
 
+/// What stands in the last complete `\boxed{…}` of a text, braces balanced, a part of `text`; nothing where there is
+/// none.
+[[nodiscard]] std::optional<std::string_view> boxed(std::string_view text);
+
 /// The part of a text that counts as its answer, trimmed: what stands in the last `\boxed{…}`; else what follows the
 /// last "answer:" or "answer is", in any case, on its line or, if there is nothing, on the next line that has
 /// something; else the last line that is not empty. Linear time.

@@ -146,7 +146,7 @@ TEST(FinalAnswer, IsWhatCounts) {
   };
   for (const Case& c : {
            Case{"so \\boxed{1} and \\boxed{ \\frac{1}{2} }. Answer: 3", "\\frac{1}{2}"},
-           Case{"\\boxed{1} but \\boxed{2", "\\boxed{1} but \\boxed{2"},
+           Case{"\\boxed{1} but \\boxed{2", "1"},
            Case{"\\boxed{}", ""},
            Case{"Answer: 1\nno, ANSWER:  2 \nsure", "2"},
            Case{"The answer is 42.", "42."},

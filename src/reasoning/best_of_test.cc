@@ -121,9 +121,9 @@ TEST_F(BestOfTest, EndsWithWhatWasReachedWhenItIsCancelledOrLate) {
 class OutlinePathsTest : public ThinkingTest {};
 
 TEST_F(OutlinePathsTest, EachPathFollowsItsOwnOutline) {
-  say("</Outlines>.;[A]",
+  say("</Outlines>;[A]",
       "<Outlines><Outline>1: add</Outline><Outline>2: Multiply </Outline><Outline>3: add</Outline></Outlines>");
-  say("\"Answer:\".;[A]", "Answer: 7");
+  say("give the final answer.;[A]", "Answer: 7");
   const auto thought = think(*make("outlines", {{"n", 3}}), question("q"));
   ASSERT_TRUE(thought) << thought.error().message;
   ASSERT_EQ(thought->paths.size(), 3U);
@@ -137,14 +137,14 @@ TEST_F(OutlinePathsTest, EachPathFollowsItsOwnOutline) {
 }
 
 TEST_F(OutlinePathsTest, APathThatLeadsNowhereAbstains) {
-  say("</Outlines>.;[A]", "1. add\n2. multiply");
+  say("</Outlines>;[A]", "1. add\n2. multiply");
   speak_ = [](std::string_view text) -> std::optional<std::string> {
     if (text.find("in this way: add") == std::string_view::npos) return std::nullopt;
     constexpr std::string_view kLine = "This leads nowhere.";
     const std::string_view said = text.substr(text.rfind("[A]") + 3);
     return std::string(kLine.substr(said.size()));
   };
-  say("\"Answer:\".;[A]", "Answer: 7");
+  say("give the final answer.;[A]", "Answer: 7");
   const auto thought = think(*make("outlines", {{"n", 2}}), question("q"));
   ASSERT_TRUE(thought) << thought.error().message;
   EXPECT_TRUE(thought->paths[0].abstains);

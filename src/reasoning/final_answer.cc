@@ -11,20 +11,6 @@
 namespace plait::reasoning {
 namespace {
 
-/// The inside of the last `\boxed{…}`; nothing if there is none or it does not end.
-std::optional<std::string_view> boxed(std::string_view text) {
-  constexpr std::string_view kBoxed = "\\boxed{";
-  const std::size_t at = text.rfind(kBoxed);
-  if (at == std::string_view::npos) return std::nullopt;
-  const std::string_view inside = text.substr(at + kBoxed.size());
-  std::size_t depth = 1;
-  for (std::size_t i = 0; i < inside.size(); ++i) {
-    if (inside[i] == '{') ++depth;
-    if (inside[i] == '}' && --depth == 0) return inside.substr(0, i);
-  }
-  return std::nullopt;
-}
-
 /// The first line that is not empty, trimmed and without the marks of strong print around it; empty if there is none.
 std::string_view first_line(std::string_view text) {
   while (!text.empty()) {
@@ -60,6 +46,21 @@ std::string_view last_line(std::string_view text) {
 }
 
 }  // namespace
+
+std::optional<std::string_view> boxed(std::string_view text) {
+  constexpr std::string_view kBegin = "\\boxed{";
+  constexpr int kOpenMost = 8;  // boxes that were begun and not ended, before one is looked for no more
+  std::size_t at = text.rfind(kBegin);
+  for (int tried = 0; at != std::string_view::npos && tried < kOpenMost; ++tried) {
+    std::size_t open = 1;
+    for (std::size_t i = at + kBegin.size(); i < text.size(); ++i) {
+      if (text[i] == '{') ++open;
+      if (text[i] == '}' && --open == 0) return text.substr(at + kBegin.size(), i - at - kBegin.size());
+    }
+    at = at == 0 ? std::string_view::npos : text.rfind(kBegin, at - 1);
+  }
+  return std::nullopt;
+}
 
 std::string final_answer(std::string_view text) {
   if (const auto inside = boxed(text)) return std::string(trimmed(*inside));

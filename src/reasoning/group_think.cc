@@ -20,7 +20,7 @@ using base::Result;
 using base::TokenId;
 using engine::SequenceId;
 
-constexpr std::array<std::string_view, 2> kLayouts{"slots", "last"};
+constexpr std::array<std::string_view, 2> kThinkerLayouts{"slots", "last"};
 constexpr std::array<std::string_view, 2> kMasks{"step", "causal"};
 /// Fewer tokens of a budget are not worth a thinker.
 constexpr std::size_t kBudgetLeast = 8;
@@ -227,7 +227,7 @@ StrategyEntry group_think_strategy() {
             GroupThinkOptions options;
             options.thinkers = reader.whole("thinkers", options.thinkers, 1, 16);
             options.budget = reader.whole("budget", options.budget, kBudgetLeast, 65536);
-            options.slots = reader.choice("layout", kLayouts) == 0;
+            options.slots = reader.choice("layout", kThinkerLayouts) == 0;
             options.step_mask = reader.choice("mask", kMasks) == 0;
             options.answer = reader.flag("answer", options.answer);
             PLAIT_TRY_VOID(reader.done());

@@ -8,6 +8,7 @@
 #include <limits>
 #include <utility>
 
+#include "reasoning/aggregate.h"
 #include "reasoning/option_reader.h"
 #include "reasoning/shared_prompt.h"
 
@@ -21,8 +22,9 @@ using base::TokenId;
 using engine::EndReason;
 using engine::SequenceId;
 
-constexpr std::array<std::string_view, 3> kLayouts{"combined", "contiguous", "interleaved"};
-constexpr std::array<std::string_view, 8> kNames{"Alice", "Bob", "Carol", "Dave", "Erin", "Frank", "Grace", "Henry"};
+constexpr std::array<std::string_view, 3> kWorkLayouts{"combined", "contiguous", "interleaved"};
+constexpr std::array<std::string_view, 8> kWorkerNames{"Alice", "Bob",   "Carol", "Dave",
+                                                       "Erin",  "Frank", "Grace", "Henry"};
 constexpr std::string_view kOthersHeader = "\n\n### Work in progress (others)\n\n";
 constexpr std::string_view kOwnHeader = "\n\n### Work in progress (own)\n\n";
 
@@ -74,7 +76,7 @@ class Crew {
     void on_end(SequenceId /*row*/, const engine::Ending& /*ending*/) override {}
   };
 
-  [[nodiscard]] static std::string_view name_of(const Worker& worker) { return kNames[worker.index]; }
+  [[nodiscard]] static std::string_view name_of(const Worker& worker) { return kWorkerNames[worker.index]; }
   bool heard(Worker& worker);
   void ended(Worker& worker, const engine::Ending& ending);
   Result<void> finish_step(Worker& worker);
@@ -235,7 +237,7 @@ std::vector<ThoughtPath> Crew::paths() const {
   std::vector<ThoughtPath> all;
   for (const Worker& worker : workers_) {
     std::string text = worker.text + (worker.step ? worker.step->text() : "");
-    std::string answer = boxed(text).value_or("");
+    std::string answer = std::string(boxed(text).value_or(""));
     all.push_back({.label = std::string(name_of(worker)), .text = std::move(text), .answer = std::move(answer)});
   }
   return all;
@@ -271,7 +273,7 @@ class Hogwild final : public Strategy {
 
 Program<Thought> Hogwild::think(Thinking& thinking) const {
   text::Json names = text::Json::array();
-  for (std::size_t i = 0; i < options_.workers; ++i) names.push_back(kNames[i]);
+  for (std::size_t i = 0; i < options_.workers; ++i) names.push_back(kWorkerNames[i]);
   PLAIT_CO_TRY(const Piece begin, thinking.piece("hogwild.start", {{"workers", names}}));
   SharedPrompt prompt(thinking);
   thinking.on_cancel([&prompt] { prompt.cancel_all(); });
@@ -324,22 +326,7 @@ Program<std::string> Hogwild::force_answer(Thinking& thinking, SharedPrompt& pro
 
 }  // namespace
 
-std::string_view name(WorkLayout layout) { return kLayouts[static_cast<std::size_t>(layout)]; }
-
-std::optional<std::string> boxed(std::string_view text) {
-  constexpr std::string_view kBegin = "\\boxed{";
-  constexpr int kOpenMost = 8;  // boxes that were begun and not ended, before one is looked for no more
-  std::size_t at = text.rfind(kBegin);
-  for (int tried = 0; at != std::string_view::npos && tried < kOpenMost; ++tried) {
-    std::size_t open = 1;
-    for (std::size_t i = at + kBegin.size(); i < text.size(); ++i) {
-      if (text[i] == '{') ++open;
-      if (text[i] == '}' && --open == 0) return std::string(text.substr(at + kBegin.size(), i - at - kBegin.size()));
-    }
-    at = at == 0 ? std::string_view::npos : text.rfind(kBegin, at - 1);
-  }
-  return std::nullopt;
-}
+std::string_view name(WorkLayout layout) { return kWorkLayouts[static_cast<std::size_t>(layout)]; }
 
 bool ends_step(std::string_view text) {
   const std::size_t end = text.find_last_not_of(" \n");
@@ -360,8 +347,8 @@ StrategyEntry hogwild_strategy() {
           .make = [](const text::Json& json) -> Result<std::unique_ptr<Strategy>> {
             OptionReader reader(json);
             HogwildOptions options;
-            options.workers = reader.whole("workers", options.workers, 1, kNames.size());
-            options.layout = static_cast<WorkLayout>(reader.choice("layout", kLayouts));
+            options.workers = reader.whole("workers", options.workers, 1, kWorkerNames.size());
+            options.layout = static_cast<WorkLayout>(reader.choice("layout", kWorkLayouts));
             options.question_every = reader.whole("question_every", options.question_every, 0, 1'000'000);
             options.answer_tokens = reader.whole("answer_tokens", options.answer_tokens, 1, 4096);
             options.forbid_end = reader.flag("forbid_end", options.forbid_end);

@@ -39,8 +39,6 @@ struct HogwildOptions {
 [[nodiscard]] StrategyEntry hogwild_strategy();
 [[nodiscard]] std::unique_ptr<Strategy> make_hogwild(const HogwildOptions& options);
 
-/// What stands in the last complete \boxed{...} of a text, braces balanced; nothing where there is none.
-[[nodiscard]] std::optional<std::string> boxed(std::string_view text);
 /// Whether a step of work ends here: an empty line behind the end of a sentence.
 [[nodiscard]] bool ends_step(std::string_view text);
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "reasoning/aggregate.h"
 #include "reasoning/thinking_test_fixture.h"
 
 namespace plait::reasoning {

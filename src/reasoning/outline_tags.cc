@@ -6,8 +6,8 @@
 namespace plait::reasoning {
 namespace {
 
-constexpr std::array<std::string_view, kTagKinds> kNames{"Parallel>", "Outlines>",   "Outline>",
-                                                         "Thread>",   "Conclusion>", "think>"};
+constexpr std::array<std::string_view, kTagKinds> kTagNames{"Parallel>", "Outlines>",   "Outline>",
+                                                            "Thread>",   "Conclusion>", "think>"};
 
 }  // namespace
 
@@ -17,8 +17,8 @@ std::vector<Tag> find_tags(std::string_view text) {
     const bool closes = text.substr(at + 1).starts_with('/');
     const std::string_view behind = text.substr(at + (closes ? 2 : 1));
     for (std::size_t kind = 0; kind < kTagKinds; ++kind) {
-      if (!behind.starts_with(kNames[kind])) continue;
-      tags.push_back({static_cast<TagKind>(kind), closes, at, at + (closes ? 2 : 1) + kNames[kind].size()});
+      if (!behind.starts_with(kTagNames[kind])) continue;
+      tags.push_back({static_cast<TagKind>(kind), closes, at, at + (closes ? 2 : 1) + kTagNames[kind].size()});
       break;
     }
   }

@@ -14,17 +14,17 @@ namespace {
 using text::dump_json;
 using text::Json;
 
-enum class Kind { embed, embeddings };
+enum class EmbeddingRoute { embed, embeddings };
 
 class OllamaEmbeddingWording final : public Wording {
  public:
-  OllamaEmbeddingWording(Kind kind, std::string model, const EmbeddingShape& shape)
+  OllamaEmbeddingWording(EmbeddingRoute kind, std::string model, const EmbeddingShape& shape)
       : kind_(kind), model_(std::move(model)), shape_(shape) {}
 
   [[nodiscard]] HttpReply whole(const Exchange& exchange) const override {
     if (const auto refusal = exchange.refusal()) return ollama_refusal(*refusal);
     const std::string type = "application/json; charset=utf-8";
-    if (kind_ == Kind::embeddings) {
+    if (kind_ == EmbeddingRoute::embeddings) {
       const Json numbers = numbers_json(embedding_of(exchange.pooled(0), shape_));
       return {.content_type = type, .body = dump_json({{"embedding", numbers}})};
     }
@@ -51,7 +51,7 @@ class OllamaEmbeddingWording final : public Wording {
   void fail(const Refusal& /*refusal*/) override {}
 
  private:
-  Kind kind_;
+  EmbeddingRoute kind_;
   std::string model_;
   EmbeddingShape shape_;
 };
@@ -72,13 +72,13 @@ Accepted<Json> read_texts(Fields& fields, Target target) {
   return texts;
 }
 
-Accepted<Asked> read_ollama(Kind kind, const Json& body, const AskContext& context) {
+Accepted<Asked> read_ollama_embeddings(EmbeddingRoute kind, const Json& body, const AskContext& context) {
   if (!body.is_object()) return std::unexpected(Refusal{.message = "the body must be a JSON object"});
   Fields fields(body);
   PLAIT_TRY(const auto model, fields.text("model"));
   if (!model) return bad_value("model", "is required");
   Json asked{{"model", without_latest(*model)}};
-  if (kind == Kind::embed) {
+  if (kind == EmbeddingRoute::embed) {
     PLAIT_TRY(asked["input"], read_texts(fields, context.target));
     if (const Json* dimensions = fields.find("dimensions")) asked["dimensions"] = *dimensions;
   } else {
@@ -88,19 +88,21 @@ Accepted<Asked> read_ollama(Kind kind, const Json& body, const AskContext& conte
   }
   if (const Json* additions = fields.find("plait")) asked["plait"] = *additions;
   PLAIT_TRY(Request request, read_request(Endpoint::embeddings, asked, context.target, context.seed));
-  request.reply.embedding.normalised = kind == Kind::embed;
+  request.reply.embedding.normalised = kind == EmbeddingRoute::embed;
   auto wording = std::make_unique<OllamaEmbeddingWording>(kind, *model, request.reply.embedding);
   return Asked{.request = std::move(request), .wording = std::move(wording)};
 }
 
-Dialect dialect(Kind kind, std::string path) {
-  const auto read = [kind](const Json& body, const AskContext& context) { return read_ollama(kind, body, context); };
+Dialect embedding_dialect(EmbeddingRoute kind, std::string path) {
+  const auto read = [kind](const Json& body, const AskContext& context) {
+    return read_ollama_embeddings(kind, body, context);
+  };
   return {.path = std::move(path), .read = read, .refuse = ollama_refusal};
 }
 
 }  // namespace
 
-Dialect ollama_embed_dialect() { return dialect(Kind::embed, "/api/embed"); }
-Dialect ollama_embeddings_dialect() { return dialect(Kind::embeddings, "/api/embeddings"); }
+Dialect ollama_embed_dialect() { return embedding_dialect(EmbeddingRoute::embed, "/api/embed"); }
+Dialect ollama_embeddings_dialect() { return embedding_dialect(EmbeddingRoute::embeddings, "/api/embeddings"); }
 
 }  // namespace plait::serving

@@ -94,7 +94,7 @@ Accepted<std::vector<Tool>> read_list(Fields& fields, Json& list) {
   return tools;
 }
 
-struct Choice {
+struct GivenChoice {
   ToolChoice kind = ToolChoice::automatic;
   std::optional<std::vector<std::string>> only = {};  // the tools that may be called
 };
@@ -106,24 +106,25 @@ Accepted<std::string> named_tool(const Json& given, const std::string& param) {
   return name.get<std::string>();
 }
 
-Accepted<Choice> read_choice_word(const Json& word, const std::string& param) {
-  if (word == "none") return Choice{.kind = ToolChoice::none};
-  if (word == "auto") return Choice{};
-  if (word == "required") return Choice{.kind = ToolChoice::required};
+Accepted<GivenChoice> read_choice_word(const Json& word, const std::string& param) {
+  if (word == "none") return GivenChoice{.kind = ToolChoice::none};
+  if (word == "auto") return GivenChoice{};
+  if (word == "required") return GivenChoice{.kind = ToolChoice::required};
   return bad_value(param, "must be none, auto, required or a function");
 }
 
-Accepted<Choice> read_choice(const Json& given) {
+Accepted<GivenChoice> read_choice(const Json& given) {
   if (!given.is_object()) return read_choice_word(given, "tool_choice");
   const Json type = given.value("type", Json());
   if (type == "function") {
     PLAIT_TRY(std::string name, named_tool(given, "tool_choice"));
-    return Choice{.kind = ToolChoice::required, .only = std::vector<std::string>{std::move(name)}};
+    return GivenChoice{.kind = ToolChoice::required, .only = std::vector<std::string>{std::move(name)}};
   }
   if (type != "allowed_tools") return bad_value("tool_choice.type", "must be function or allowed_tools");
   const Json allowed = given.value("allowed_tools", given);
   if (!allowed.is_object()) return bad_value("tool_choice.allowed_tools", "must be an object");
-  PLAIT_TRY(Choice choice, read_choice_word(allowed.value("mode", Json("auto")), "tool_choice.allowed_tools.mode"));
+  PLAIT_TRY(GivenChoice choice,
+            read_choice_word(allowed.value("mode", Json("auto")), "tool_choice.allowed_tools.mode"));
   const Json list = allowed.value("tools", Json());
   if (!list.is_array()) return bad_value("tool_choice.allowed_tools.tools", "must be a list of functions");
   choice.only.emplace();
@@ -135,7 +136,7 @@ Accepted<Choice> read_choice(const Json& given) {
 }
 
 /// Drops the tools that may not be called.
-Accepted<void> narrow(std::vector<Tool>& tools, const Choice& choice) {
+Accepted<void> narrow(std::vector<Tool>& tools, const GivenChoice& choice) {
   if (!choice.only) return {};
   for (const std::string& name : *choice.only) {
     const auto same = [&](const Tool& tool) { return tool.schema.name == name; };
@@ -250,7 +251,7 @@ Accepted<ToolSet> read_tools(Fields& fields, std::vector<std::string>& warnings)
   }
   PLAIT_TRY(const auto several, fields.flag("parallel_tool_calls"));
   const Json* given = fields.find("tool_choice");
-  Choice choice;
+  GivenChoice choice;
   if (given != nullptr) {
     PLAIT_TRY(choice, read_choice(*given));
   }

@@ -60,7 +60,7 @@ void expect_golden(const base::Result<std::string>& result, const Json& golden, 
 }
 
 // The variables of every golden: each conversation with and without the generation prompt.
-std::vector<Json> cases() {
+std::vector<Json> conversations() {
   std::vector<Json> result;
   for (const Json& conversation : read_json("conversations.json")) {
     for (const bool prompt : {true, false}) {
@@ -75,7 +75,7 @@ std::vector<Json> cases() {
 
 TEST(Template, FamiliesTimesConversationsEqualJinja2) {
   const Json goldens = read_json("goldens.json");
-  const std::vector<Json> variables = cases();
+  const std::vector<Json> variables = conversations();
   EXPECT_GE(goldens.size(), 12U);
   EXPECT_GE(variables.size(), 30U);
   for (const auto& [name, texts] : goldens.items()) {

@@ -33,7 +33,7 @@ using reasoning::SelectRule;
 using reasoning::Thought;
 
 // Of the prompts in reasoning/prompts/.
-constexpr std::string_view kPlan = "Do not answer yet. List ";
+constexpr std::string_view kPlan = "Do not answer yet, and compute nothing. List ";
 constexpr std::string_view kWay = "Go about it in this way: ";
 
 std::string move_text(const reasoning::Step& step) {

@@ -22,8 +22,8 @@ constexpr std::string_view kAnswer = "Answer: ";
 constexpr std::string_view kNotes = "Notes from earlier attempts. They may be wrong; use what holds.\n";
 constexpr std::string_view kEarlier = "An earlier attempt:\n";
 constexpr std::string_view kDistil = "Write a digest of at most";
-constexpr std::string_view kDraft = "\n\nThink briefly";
-constexpr std::string_view kAfresh = "\n\nSolve this afresh";
+constexpr std::string_view kDraft = "\n\nWork it out step by step. ";
+constexpr std::string_view kAfresh = "\n\nWork it out step by step with ";
 constexpr double kTemperature = 8;
 
 constexpr std::uint64_t kRightStream = 1;

@@ -11,6 +11,7 @@
 #include <set>
 #include <utility>
 
+#include "base/ascii.h"
 #include "base/check.h"
 
 namespace plait::serving {
@@ -40,8 +41,7 @@ std::string hash_key(std::string_view key, std::string_view salt) {
 std::optional<std::string_view> presented_key(const HttpHeaders& headers) {
   constexpr std::string_view kScheme = "bearer ";
   const std::string_view authorization = headers.find("authorization").value_or("");
-  const auto lower = [](char c) { return 'A' <= c && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-  if (std::ranges::equal(authorization.substr(0, kScheme.size()), kScheme, {}, lower)) {
+  if (base::same_word(authorization.substr(0, kScheme.size()), kScheme)) {
     const std::size_t begin = authorization.find_first_not_of(' ', kScheme.size());
     if (begin != std::string_view::npos) return authorization.substr(begin);
   }

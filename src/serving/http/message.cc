@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ascii.h"
 #include "text/json.h"
 
 namespace plait::serving {
@@ -16,16 +17,6 @@ constexpr std::array<std::pair<std::string_view, HttpMethod>, 7> kMethods{{{"GET
                                                                            {"PATCH", HttpMethod::patch},
                                                                            {"DELETE", HttpMethod::remove},
                                                                            {"OPTIONS", HttpMethod::options}}};
-
-char lower(char c) { return 'A' <= c && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-bool same_name(std::string_view a, std::string_view b) { return std::ranges::equal(a, b, {}, lower, lower); }
-
-int hex_digit(char c) {
-  if ('0' <= c && c <= '9') return c - '0';
-  if ('a' <= lower(c) && lower(c) <= 'f') return lower(c) - 'a' + 10;
-  return -1;
-}
 
 std::optional<std::string_view> value_of(const std::vector<std::pair<std::string, std::string>>& pairs,
                                          std::string_view name) {
@@ -47,18 +38,19 @@ std::optional<HttpMethod> http_method(std::string_view name) {
 }
 
 std::optional<std::string_view> HttpHeaders::find(std::string_view name) const {
-  const auto at = std::ranges::find_if(fields_, [&](const Field& field) { return same_name(field.first, name); });
+  const auto at = std::ranges::find_if(fields_, [&](const Field& field) { return base::same_word(field.first, name); });
   if (at == fields_.end()) return std::nullopt;
   return at->second;
 }
 
 void HttpHeaders::set(std::string_view name, std::string value) {
-  std::erase_if(fields_, [&](const Field& field) { return same_name(field.first, name); });
+  std::erase_if(fields_, [&](const Field& field) { return base::same_word(field.first, name); });
   add(std::string(name), std::move(value));
 }
 
 std::size_t HttpHeaders::count(std::string_view name) const {
-  const auto named = std::ranges::count_if(fields_, [&](const Field& field) { return same_name(field.first, name); });
+  const auto named =
+      std::ranges::count_if(fields_, [&](const Field& field) { return base::same_word(field.first, name); });
   return static_cast<std::size_t>(named);
 }
 
@@ -120,8 +112,8 @@ std::optional<std::string> percent_decoded(std::string_view text, bool form) {
       continue;
     }
     if (text.size() - i < 3) return std::nullopt;
-    const int high = hex_digit(text[i + 1]);
-    const int low = hex_digit(text[i + 2]);
+    const int high = base::hex_digit(text[i + 1]);
+    const int low = base::hex_digit(text[i + 2]);
     if (high < 0 || low < 0 || (high == 0 && low == 0)) return std::nullopt;
     decoded += static_cast<char>(high * 16 + low);
     i += 2;

@@ -4,21 +4,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/ascii.h"
+
 namespace plait::serving {
 namespace {
 
 constexpr std::size_t kBoundaryBytesMax = 70;  // RFC 2046, 5.1.1
 constexpr std::string_view kLineEnd = "\r\n";
-
-char lower(char c) { return 'A' <= c && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-bool same_text(std::string_view a, std::string_view b) { return std::ranges::equal(a, b, {}, lower, lower); }
-
-std::string_view trimmed(std::string_view text) {
-  while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
-  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
-  return text;
-}
 
 std::unexpected<Refusal> malformed(std::string what) {
   return std::unexpected(Refusal{.message = "the form " + std::move(what), .code = "invalid_form"});
@@ -27,17 +19,17 @@ std::unexpected<Refusal> malformed(std::string what) {
 // Takes `; name=value` or `; name="value"` from the front; a backslash in quotes makes the next character mean itself.
 // Nothing when what is left is no parameter.
 std::optional<std::pair<std::string_view, std::string>> take_parameter(std::string_view& text) {
-  text = trimmed(text);
+  text = base::trimmed(text);
   if (!text.starts_with(';')) return std::nullopt;
   text.remove_prefix(1);
   const std::size_t equals = text.find('=');
   if (equals == std::string_view::npos) return std::nullopt;
-  const std::string_view name = trimmed(text.substr(0, equals));
+  const std::string_view name = base::trimmed(text.substr(0, equals));
   text = text.substr(equals + 1);
   std::string value;
   if (!text.starts_with('"')) {
     const std::size_t end = std::min(text.find(';'), text.size());
-    value = trimmed(text.substr(0, end));
+    value = base::trimmed(text.substr(0, end));
     text.remove_prefix(end);
     return std::pair(name, std::move(value));
   }
@@ -54,14 +46,14 @@ std::optional<std::pair<std::string_view, std::string>> take_parameter(std::stri
 Accepted<std::string> boundary_of(std::string_view content_type) {
   constexpr std::string_view kType = "multipart/form-data";
   const std::size_t end = std::min(content_type.find(';'), content_type.size());
-  if (!same_text(trimmed(content_type.substr(0, end)), kType)) {
+  if (!base::same_word(base::trimmed(content_type.substr(0, end)), kType)) {
     return std::unexpected(Refusal{.status = 415,
                                    .message = "the body must be a form: content-type multipart/form-data",
                                    .code = "unsupported_content_type"});
   }
   content_type.remove_prefix(end);
   while (const auto parameter = take_parameter(content_type)) {
-    if (!same_text(parameter->first, "boundary")) continue;
+    if (!base::same_word(parameter->first, "boundary")) continue;
     if (parameter->second.empty() || parameter->second.size() > kBoundaryBytesMax) break;
     return parameter->second;
   }
@@ -75,18 +67,18 @@ Accepted<FormPart> read_head(std::string_view head) {
     const std::string_view line = head.substr(0, end);
     head.remove_prefix(std::min(end + kLineEnd.size(), head.size()));
     const std::size_t colon = std::min(line.find(':'), line.size());
-    if (!same_text(trimmed(line.substr(0, colon)), "content-disposition")) continue;
+    if (!base::same_word(base::trimmed(line.substr(0, colon)), "content-disposition")) continue;
     std::string_view value = line.substr(std::min(colon + 1, line.size()));
     const std::size_t kind = std::min(value.find(';'), value.size());
-    if (!same_text(trimmed(value.substr(0, kind)), "form-data")) break;
+    if (!base::same_word(base::trimmed(value.substr(0, kind)), "form-data")) break;
     value.remove_prefix(kind);
     FormPart part;
     bool named = false;
     while (auto parameter = take_parameter(value)) {
-      if (same_text(parameter->first, "name")) {
+      if (base::same_word(parameter->first, "name")) {
         part.name = std::move(parameter->second);
         named = true;
-      } else if (same_text(parameter->first, "filename")) {
+      } else if (base::same_word(parameter->first, "filename")) {
         part.filename = std::move(parameter->second);
       }
     }

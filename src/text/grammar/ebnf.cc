@@ -19,7 +19,7 @@ using base::ErrorCode;
 using base::Result;
 
 constexpr std::size_t kBytesMax = std::size_t{1} << 20U;
-constexpr int kDepthMax = 100;
+constexpr int kEbnfDepthMax = 100;
 constexpr std::uint32_t kBoundMax = 100'000;
 
 bool is_name(char c) {
@@ -88,8 +88,8 @@ class EbnfParser {
   }
 
   Result<ExprId> alternatives(int depth) {
-    if (depth > kDepthMax) {
-      return base::fail(ErrorCode::out_of_resources, fmt::format("grammar: groups nest deeper than {}", kDepthMax));
+    if (depth > kEbnfDepthMax) {
+      return base::fail(ErrorCode::out_of_resources, fmt::format("grammar: groups nest deeper than {}", kEbnfDepthMax));
     }
     std::vector<ExprId> all;
     do {
@@ -222,7 +222,7 @@ class EbnfParser {
       } else {
         return body;
       }
-      if (i == kDepthMax) return problem("too many quantifiers");
+      if (i == kEbnfDepthMax) return problem("too many quantifiers");
       body = source_.repeat(body, min, max);
     }
   }

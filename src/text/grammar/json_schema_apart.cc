@@ -15,7 +15,7 @@
 namespace plait::text {
 namespace {
 
-constexpr int kDepthMax = 8;
+constexpr int kApartDepthMax = 8;
 constexpr std::array<std::string_view, 6> kTypes = {"object", "array", "string", "number", "boolean", "null"};
 
 using Types = std::vector<std::string_view>;
@@ -100,7 +100,7 @@ bool is_of_type(const Json& value, std::string_view type) {
 
 bool surely_apart(MergeWork& work, const Json& first, const Json& second, int depth) {
   if (first == Json(false) || second == Json(false)) return true;
-  if (depth > kDepthMax || !first.is_object() || !second.is_object()) return false;
+  if (depth > kApartDepthMax || !first.is_object() || !second.is_object()) return false;
   const auto a = flat_schema(work, first, "oneOf", depth), b = flat_schema(work, second, "oneOf", depth);
   if (!a || !b || a->contains("nullable") || b->contains("nullable")) return false;
   if (const Json* parts = parts_of(*a)) {

@@ -13,7 +13,7 @@ namespace {
 using base::ErrorCode;
 using base::Result;
 
-constexpr int kDepthMax = 32;
+constexpr int kMergeDepthMax = 32;
 
 constexpr std::array<std::string_view, 13> kAnnotations = {
     "title",      "description", "default",   "examples", "$schema",     "$id",    "$comment",
@@ -196,7 +196,7 @@ Result<Json> flat_schema(MergeWork& work, const Json& schema, const std::string&
   if (schema == Json(true)) return Json::object();
   if (!schema.is_object()) return schema_unsupported(path, "allOf", "of schemas that are not objects");
   const std::size_t values = values_of(schema);
-  if (depth > kDepthMax || values > work.values_left) {
+  if (depth > kMergeDepthMax || values > work.values_left) {
     return base::fail(ErrorCode::out_of_resources, fmt::format("schema: `{}` nests too deep, or is too large", path));
   }
   work.values_left -= values;

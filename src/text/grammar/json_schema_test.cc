@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "text/grammar/acceptance.h"
 #include "text/grammar/reference_matcher.h"
 #include "text/grammar/states.h"
 #include "text/utf8.h"
@@ -131,13 +132,6 @@ std::vector<Case> cases() {
   std::vector<Case> all = cases_of_values();
   for (Case& one : cases_of_structures()) all.push_back(std::move(one));
   return all;
-}
-
-bool accepts(const Grammar& grammar, std::string_view text) {
-  GrammarStates states(std::make_shared<const Grammar>(grammar));
-  StateId at = states.start();
-  for (const char c : text) at = states.advance(at, static_cast<std::uint8_t>(c));
-  return at != kRefused && states.accepts(at);
 }
 
 TEST(JsonSchema, AcceptsAndRefuses) {

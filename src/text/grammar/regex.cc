@@ -17,7 +17,7 @@ namespace {
 using base::ErrorCode;
 using base::Result;
 
-constexpr int kDepthMax = 100;
+constexpr int kRegexDepthMax = 100;
 constexpr std::uint32_t kBoundMax = 100'000;
 
 CodePoints digits() { return CodePoints({{'0', '9'}}); }
@@ -92,9 +92,9 @@ class RegexParser {
   }
 
   Result<ExprId> sequence(int depth) {
-    if (depth > kDepthMax) {
+    if (depth > kRegexDepthMax) {
       return base::fail(ErrorCode::out_of_resources,
-                        fmt::format("regular expression: groups nest deeper than {} levels", kDepthMax));
+                        fmt::format("regular expression: groups nest deeper than {} levels", kRegexDepthMax));
     }
     std::vector<ExprId> parts;
     while (more() && peek() != '|' && peek() != ')') {

@@ -184,7 +184,7 @@ Value group_by(Interpreter& interpreter, const Value& input, Arguments& argument
   return Value::list(std::move(groups));
 }
 
-constexpr std::pair<std::string_view, Filter> kFilters[] = {
+constexpr std::pair<std::string_view, Filter> kSelectionFilters[] = {
     {"map", map},
     {"select", choose<true, false>},
     {"reject", choose<false, false>},
@@ -201,7 +201,7 @@ constexpr std::pair<std::string_view, Filter> kFilters[] = {
 }  // namespace
 
 Filter find_selection_filter(std::string_view name) {
-  for (const auto& [known, filter] : kFilters) {
+  for (const auto& [known, filter] : kSelectionFilters) {
     if (known == name) return filter;
   }
   return nullptr;

@@ -173,7 +173,7 @@ Value attr(Interpreter& interpreter, const Value& input, Arguments& arguments) {
   return Value::undefined(fmt::format("'dict' object has no attribute '{}'", name));
 }
 
-constexpr std::pair<std::string_view, Filter> kFilters[] = {
+constexpr std::pair<std::string_view, Filter> kSequenceFilters[] = {
     {"default", fallback}, {"d", fallback},  {"length", count},  {"count", count}, {"first", first},
     {"last", last},        {"list", list},   {"join", join},     {"items", pairs}, {"dictsort", dict_sort},
     {"reverse", reverse},  {"batch", batch}, {"slice", columns}, {"attr", attr},
@@ -182,7 +182,7 @@ constexpr std::pair<std::string_view, Filter> kFilters[] = {
 }  // namespace
 
 Filter find_sequence_filter(std::string_view name) {
-  for (const auto& [known, filter] : kFilters) {
+  for (const auto& [known, filter] : kSequenceFilters) {
     if (known == name) return filter;
   }
   return nullptr;

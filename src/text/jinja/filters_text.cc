@@ -352,7 +352,7 @@ Value json(Interpreter& interpreter, const Value& input, Arguments& arguments) {
   return Value::string(to_json(input, style));
 }
 
-constexpr std::pair<std::string_view, Filter> kFilters[] = {
+constexpr std::pair<std::string_view, Filter> kTextFilters[] = {
     {"upper", through_method<0>},
     {"lower", through_method<1>},
     {"capitalize", through_method<2>},
@@ -380,7 +380,7 @@ constexpr std::pair<std::string_view, Filter> kFilters[] = {
 }  // namespace
 
 Filter find_text_filter(std::string_view name) {
-  for (const auto& [known, filter] : kFilters) {
+  for (const auto& [known, filter] : kTextFilters) {
     if (known == name) return filter;
   }
   return nullptr;

@@ -6,16 +6,13 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ascii.h"
+
 namespace plait::serving::detail {
 namespace {
 
-bool same_text(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return 'A' <= c && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-  return std::ranges::equal(a, b, {}, lower, lower);
-}
-
 bool lists(const std::vector<std::string>& list, std::string_view text) {
-  return std::ranges::any_of(list, [&](const std::string& item) { return item == "*" || same_text(item, text); });
+  return std::ranges::any_of(list, [&](const std::string& item) { return item == "*" || base::same_word(item, text); });
 }
 
 }  // namespace
@@ -35,7 +32,7 @@ bool host_allowed(const HttpAccess& access, std::string_view host, std::string_v
   const std::string_view name = without_port(host);
   for (const std::string_view known :
        {std::string_view("localhost"), std::string_view("127.0.0.1"), std::string_view("::1"), reached}) {
-    if (same_text(name, known)) return true;
+    if (base::same_word(name, known)) return true;
   }
   return lists(access.hosts, name);
 }
@@ -44,7 +41,7 @@ Origin origin_of(const HttpAccess& access, const HttpHeaders& headers, std::stri
   const auto origin = headers.find("origin");
   if (!origin) return Origin::none;
   for (std::string own : {"http://", "https://"}) {
-    if (same_text(*origin, own.append(host))) return Origin::own;
+    if (base::same_word(*origin, own.append(host))) return Origin::own;
   }
   return lists(access.origins, *origin) ? Origin::allowed : Origin::foreign;
 }

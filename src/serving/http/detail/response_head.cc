@@ -9,6 +9,8 @@
 #include <ctime>
 #include <iterator>
 
+#include "base/ascii.h"
+
 namespace plait::serving::detail {
 namespace {
 
@@ -24,8 +26,7 @@ bool is_token(std::string_view name) {
 bool is_ours(std::string_view name) {
   constexpr std::array<std::string_view, 5> kOurs{"connection", "content-length", "date", "transfer-encoding",
                                                   "x-request-id"};
-  const auto lower = [](char c) { return 'A' <= c && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-  return std::ranges::any_of(kOurs, [&](std::string_view own) { return std::ranges::equal(own, name, {}, {}, lower); });
+  return std::ranges::any_of(kOurs, [&](std::string_view own) { return base::same_word(own, name); });
 }
 
 void append_field(std::string& head, std::string_view name, std::string_view value) {
