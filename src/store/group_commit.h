@@ -17,6 +17,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -32,6 +33,12 @@ class GroupCommit {
     base::Error error;
     /// The same pieces may be flushed again: nothing was lost and nothing of them became visible.
     bool may_retry = false;
+
+    /// Of a write that failed: what found no room may be tried again.
+    static Failure after_write(base::Error error) {
+      const bool full = error.code == base::ErrorCode::out_of_resources;
+      return {.error = std::move(error), .may_retry = full};
+    }
   };
   /// Makes a group durable: whole pieces, `pieces` of them, which it may fill in before it writes them. Calls never
   /// overlap, and each one sees what the one before it did.

@@ -62,11 +62,6 @@ Result<bool> declared_durable(FileWindow& file, Bytes offset, std::uint64_t sequ
   return false;
 }
 
-GroupCommit::Failure after_write(base::Error error) {
-  const bool full = error.code == ErrorCode::out_of_resources;
-  return {std::move(error), full};
-}
-
 }  // namespace
 
 Log::Log(std::unique_ptr<File> file, LogOptions options)
@@ -162,7 +157,7 @@ Log::Flushed Log::flush(std::span<std::byte> group, std::uint64_t records) {
   }
   PLAIT_CHECK(sequence == sequence_ + records, sequence, sequence_, records);
   if (auto written = file_->write(end_, group); !written) {
-    return std::unexpected(after_write(std::move(written).error()));
+    return std::unexpected(GroupCommit::Failure::after_write(std::move(written).error()));
   }
   if (auto synced = file_->sync(); !synced) {
     return std::unexpected(GroupCommit::Failure{std::move(synced).error(), false});

@@ -30,11 +30,6 @@ Result<std::size_t> line_length(FileWindow& file, Bytes offset, Bytes bytes_max,
   return 0;
 }
 
-GroupCommit::Failure after_write(base::Error error) {
-  const bool full = error.code == ErrorCode::out_of_resources;
-  return {std::move(error), full};
-}
-
 }  // namespace
 
 ResultFile::ResultFile(std::unique_ptr<File> file, ResultFileOptions options)
@@ -95,12 +90,12 @@ ResultFile::Flushed ResultFile::flush(std::span<std::byte> group) {
   const std::byte first = std::exchange(group[0], std::byte{0});
   const auto hidden = file_->write(end_, group);
   group[0] = first;
-  if (!hidden) return std::unexpected(after_write(hidden.error()));
+  if (!hidden) return std::unexpected(GroupCommit::Failure::after_write(hidden.error()));
   if (auto synced = file_->sync(); !synced) {
     return std::unexpected(GroupCommit::Failure{std::move(synced).error(), false});
   }
   if (auto shown = file_->write(end_, group.first(1)); !shown) {
-    return std::unexpected(after_write(std::move(shown).error()));
+    return std::unexpected(GroupCommit::Failure::after_write(std::move(shown).error()));
   }
   if (auto synced = file_->sync(); !synced) {
     return std::unexpected(GroupCommit::Failure{std::move(synced).error(), false});

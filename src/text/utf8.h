@@ -4,6 +4,7 @@
 // ill-formed is replaced by U+FFFD, one for each maximal subpart (Unicode 3.9, table 3-8; the same as web browsers).
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -41,6 +42,12 @@ struct Decoded {
   }
   at += length;
   return value;
+}
+
+/// Characters of a text that is known to be valid: bytes that continue none.
+[[nodiscard]] constexpr std::size_t count_code_points(std::string_view text) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; }));
 }
 
 /// Length of the longest valid prefix.

@@ -31,13 +31,8 @@ struct Spec {
   char type = '\0';
 };
 
-std::size_t code_points(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; }));
-}
-
 std::string pad(std::string text, const Spec& spec, char absent, std::size_t prefix) {
-  const std::size_t length = code_points(text);
+  const std::size_t length = count_code_points(text);
   const auto width = static_cast<std::size_t>(spec.width);
   if (length >= width) return text;
   const std::size_t missing = width - length;

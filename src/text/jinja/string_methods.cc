@@ -16,11 +16,6 @@ namespace {
 
 using Method = Value (*)(Interpreter&, const Text& self, Arguments&);
 
-std::size_t code_points(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; }));
-}
-
 Value like(const Text& self, std::string text) { return Value::string(std::move(text), self.markup); }
 
 template <std::string (*convert)(std::string_view)>
@@ -257,7 +252,7 @@ Value find(Interpreter& interpreter, const Text& self, Arguments& arguments) {
     if (raises) raise("substring not found");
     return Value::integer(-1);
   }
-  return Value::integer(start + static_cast<Int>(code_points(std::string_view(text).substr(0, found))));
+  return Value::integer(start + static_cast<Int>(count_code_points(std::string_view(text).substr(0, found))));
 }
 
 Value count(Interpreter& interpreter, const Text& self, Arguments& arguments) {
@@ -295,7 +290,7 @@ Value justify(Interpreter& interpreter, const Text& self, Arguments& arguments) 
   const auto bound = arguments.bind("justify", {"width", "fillchar"}, 1);
   const Int width = int_argument("justify", *bound[0]);
   const std::string fill = bound[1] == nullptr ? " " : string_argument("justify", *bound[1]);
-  if (code_points(fill) != 1) raise("The fill character must be exactly one character long");
+  if (count_code_points(fill) != 1) raise("The fill character must be exactly one character long");
   if (width <= static_cast<Int>(self.length)) return like(self, self.bytes);
   if (width > static_cast<Int>(kWeightMax / 4)) raise_limit("a value is too large");
   const std::size_t pad = static_cast<std::size_t>(width) - self.length;

@@ -15,11 +15,6 @@ namespace {
 // Small dicts compare keys one by one.
 constexpr std::size_t kLinearMembersMax = 8;
 
-std::size_t count_code_points(std::string_view bytes) {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(bytes, [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; }));
-}
-
 bool fits_int(double value) { return std::abs(value) < 0x1p126 && value == std::floor(value); }
 
 // Equal keys have equal names: 1, 1.0 and True are one key, as in Python.
