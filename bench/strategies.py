@@ -97,6 +97,12 @@ def run_one(url: str, arm: str, family: str, number: int, options: argparse.Name
             "seconds": time.monotonic() - began}
 
 
+def arm_of(text: str) -> str:
+    if text in ARMS or re.fullmatch(r"(majority|oracle)-[1-9]\d?", text):
+        return text
+    raise argparse.ArgumentTypeError(f"{text} is none of {', '.join(ARMS)}, nor majority-N or oracle-N")
+
+
 def read_runs(path: pathlib.Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
@@ -105,7 +111,7 @@ def table(runs: list[dict]) -> str:
     lines = ["| family | arm | n | right | standard error | tokens | one after another | seconds |",
              "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
     for family in sorted({run["family"] for run in runs}):
-        for arm in [arm for arm in ARMS if any(run["arm"] == arm for run in runs)]:
+        for arm in dict.fromkeys([*ARMS, *(run["arm"] for run in runs)]):
             part = [run for run in runs if run["arm"] == arm and run["family"] == family]
             if not part:
                 continue
@@ -127,7 +133,7 @@ def main() -> int:
                         help="number of the first task: prompts are tried on others than are reported")
     parser.add_argument("--tokens", type=int, default=320, help="of each call")
     parser.add_argument("--families", nargs="+", default=["sums", "coins"])
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS)
+    parser.add_argument("--arms", nargs="+", type=arm_of, default=ARMS)
     parser.add_argument("--together", type=int, default=8, help="questions at a time: the answers are the same")
     parser.add_argument("--port", type=int, default=7660)
     parser.add_argument("--table", action="store_true")
